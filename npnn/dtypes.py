@@ -1,0 +1,48 @@
+"""The dtypes a Tensor may have, under torch's names, and the rule that turns data into an array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = [
+    "DTYPES", "as_array", "bool_", "float32", "float64", "int8", "int16", "int32", "int64", "resolve", "uint8",
+]  # fmt: skip
+
+float32, float64 = np.dtype("float32"), np.dtype("float64")
+int8, int16, int32, int64 = np.dtype("int8"), np.dtype("int16"), np.dtype("int32"), np.dtype("int64")
+uint8, bool_ = np.dtype("uint8"), np.dtype("bool")
+
+DTYPES = {d.name: d for d in (float32, float64, int8, int16, int32, int64, uint8, bool_)}
+
+
+def resolve(dtype: Any) -> np.dtype[Any]:
+    """The NumPy dtype that ``dtype`` (ours, NumPy's, a name, float or int) means.
+
+    Errors: TypeError for a dtype that tensors do not have.
+    """
+    if dtype is float:
+        return float32
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if found is None or found.name not in DTYPES:
+        raise TypeError(f"tensors hold {', '.join(DTYPES)}; got {dtype!r}")
+    return found
+
+
+def as_array(data: ArrayLike, dtype: Any = None) -> NDArray[Any]:
+    """``data`` as an array of a tensor dtype: Python floats give float32, arrays keep theirs; no needless copy."""
+    if dtype is not None:
+        return np.asarray(data, resolve(dtype))
+    array = np.asarray(data)
+    if array.dtype.name in DTYPES:
+        typed = isinstance(data, (np.ndarray, np.generic)) or hasattr(data, "__array__")
+        return array if typed or array.dtype != float64 else array.astype(float32)
+    raise TypeError(
+        f"tensors hold {', '.join(DTYPES)}; got data of dtype {array.dtype}: "
+        "convert it first, for example with .astype('float32')"
+    )

@@ -1,0 +1,39 @@
+"""Errors that say where they happened."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["ShapeError"]
+
+
+class ShapeError(ValueError, RuntimeError):
+    """A layer was given an array that does not fit it.
+
+    The message names the layer by its path in the model (``features.3``), which each module on the
+    way out adds to.  A ValueError because the value is bad; a RuntimeError because torch's is one.
+    """
+
+    def __init__(self, message: str):
+        super().__init__(message)
+        self.message = message
+        self.layer = ""
+        self.path: list[str] = []
+        self._last: Any = None
+
+    def came_through(self, module: Any) -> None:
+        """Note that the error left ``module``; the innermost module calls first."""
+        if self._last is None:
+            self.layer = repr(module).split("\n")[0].removesuffix("(")
+        else:
+            for name, child in module.named_modules():
+                if child is self._last:
+                    self.path.insert(0, name)
+                    break
+        self._last = module
+
+    def __str__(self) -> str:
+        where = ".".join(self.path)
+        if not self.layer:
+            return self.message
+        return f"in layer {where + ': ' if where else ''}{self.layer}: {self.message}"

@@ -1,0 +1,101 @@
+"""Matrix products: one for use inside compiled kernels, one for whole arrays on the thread pool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.kernels import threads
+from npnn.kernels._jit import compiled_on_demand, jit, kernel
+
+__all__ = ["gemm", "matmul"]
+
+prange = range  # numba reads this name as its parallel range
+
+
+@compiled_on_demand
+def gemm() -> Any:
+    """gemm(a, b, c, trans_a, trans_b, beta): c <- op(a) op(b) + beta c, inside compiled kernels.
+
+    a, b and c are matrices of one dtype (float32 or float64) whose rows are contiguous; the rows
+    themselves may lie apart, so that slices of a larger array need no copy.  BLAS counts in
+    columns: row-major c = a b is column-major c.T = b.T a.T, hence the exchanged operands.
+    """
+    from numba.core import types
+    from numba.extending import overload
+
+    def product(a: Any, b: Any, c: Any, trans_a: bool, trans_b: bool, beta: float) -> None:
+        raise NotImplementedError("only compiled code calls gemm")
+
+    @overload(product)
+    def _compiled(a: Any, b: Any, c: Any, trans_a: bool, trans_b: bool, beta: float) -> Any:
+        dtype = c.dtype
+        kind = ord("s") if dtype == types.float32 else ord("d")
+        pointer = types.CPointer(dtype)
+        blas = types.ExternalFunction(  # the entry that numba's own np.dot uses
+            "numba_xxgemm",
+            types.intc(
+                types.char, types.char, types.char, types.intp, types.intp, types.intp, pointer,
+                pointer, types.intp, pointer, types.intp, pointer, pointer, types.intp,
+            ),
+        )  # fmt: skip
+        n_code, t_code = ord("n"), ord("t")
+
+        def body(a: Any, b: Any, c: Any, trans_a: bool, trans_b: bool, beta: float) -> None:
+            m, n = c.shape
+            k = a.shape[0] if trans_a else a.shape[1]
+            if m == 0 or n == 0:
+                return
+            if k == 0:
+                for i in range(m):
+                    for j in range(n):
+                        c[i, j] *= beta
+                return
+            scalars = np.empty(2, c.dtype)
+            scalars[0], scalars[1] = 1.0, beta
+            size = c.itemsize
+            # BLAS wants a leading dimension of at least the row length, even where there is one row
+            lda, ldb, ldc = a.strides[0] // size, b.strides[0] // size, c.strides[0] // size
+            lda, ldb, ldc = max(lda, a.shape[1]), max(ldb, b.shape[1]), max(ldc, n)
+            blas(
+                kind, t_code if trans_b else n_code, t_code if trans_a else n_code, n, m, k,
+                scalars[:1].ctypes, b.ctypes, ldb, a.ctypes, lda, scalars[1:].ctypes, c.ctypes, ldc,
+            )  # fmt: skip
+
+        return body
+
+    return product
+
+
+@kernel
+def matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: bool) -> NDArray[Any]:
+    """op(a) op(b), where op transposes if asked.   (M, K) (K, N) -> (M, N)"""
+    return (a.T if trans_a else a) @ (b.T if trans_b else b)
+
+
+@matmul.fast
+def matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: bool) -> NDArray[Any]:
+    m, k = a.shape[::-1] if trans_a else a.shape
+    n = b.shape[0] if trans_b else b.shape[1]
+    chunks = threads.split(m * n * k // 16)  # a core does about 16 multiply-adds in one elementary time
+    if chunks == 1 or a.dtype != b.dtype or a.dtype.kind != "f":
+        return matmul.reference(a, b, trans_a, trans_b)
+    a, b = np.ascontiguousarray(a), np.ascontiguousarray(b)
+    out = np.empty((m, n), a.dtype)
+    with threads.single_threaded_blas():
+        threads.run(_matmul_chunks, chunks, a, b, out, trans_a, trans_b)
+    return out
+
+
+@jit(parallel=True)
+def _matmul_chunks(chunks, a, b, out, trans_a, trans_b):  # type: ignore[no-untyped-def]
+    m, n = out.shape
+    for chunk in prange(chunks):
+        if m >= n:  # share out the longer side, so that each core's product stays as square as it can
+            lo, hi = m * chunk // chunks, m * (chunk + 1) // chunks
+            gemm(a[:, lo:hi] if trans_a else a[lo:hi], b, out[lo:hi], trans_a, trans_b, 0.0)
+        else:
+            lo, hi = n * chunk // chunks, n * (chunk + 1) // chunks
+            gemm(a, b[lo:hi] if trans_b else b[:, lo:hi], out[:, lo:hi], trans_a, trans_b, 0.0)

@@ -1,0 +1,244 @@
+"""Module: a tree of layers.  It finds its own weights, moves, saves and prints itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn import dtypes
+from npnn.errors import ShapeError
+from npnn.tensor import Tensor
+
+__all__ = ["Module", "Parameter"]
+
+
+class Parameter(Tensor):
+    """A Tensor that a Module owns and an optimiser trains."""
+
+    __slots__ = ()
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = True):
+        super().__init__(data, dtype, requires_grad)
+
+
+class Module:
+    """Base class of all layers and models.
+
+    A subclass assigns Parameters and Modules to attributes in ``__init__`` and writes ``forward``.
+    The tree is whatever the attributes say: there is no second register to keep in step.  Arrays
+    that are saved but not trained (running means) are named by ``register_buffer``.
+    """
+
+    training = True
+    _buffer_names: tuple[str, ...] = ()
+    _non_persistent: frozenset[str] = frozenset()
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self.forward(*args, **kwargs)
+        except ShapeError as error:
+            error.came_through(self)
+            raise
+
+    # ---- the tree
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Make ``tensor`` part of the state (saved with the weights if ``persistent``), not trained."""
+        if name not in self._buffer_names:
+            self._buffer_names = (*self._buffer_names, name)
+        if not persistent:
+            self._non_persistent = self._non_persistent | {name}
+        setattr(self, name, tensor)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        setattr(self, name, param)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        setattr(self, name, module)
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        seen: set[int] = set()
+        for name, value in vars(self).items():
+            if isinstance(value, Module) and id(value) not in seen:
+                seen.add(id(value))
+                yield name, value
+
+    def children(self) -> Iterator[Module]:
+        return (child for _, child in self.named_children())
+
+    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
+        """Every module of the tree with its dotted path, this one first."""
+        seen: set[int] = set()
+        stack = [(prefix, self)]
+        while stack:
+            path, module = stack.pop()
+            if id(module) in seen:
+                continue
+            if remove_duplicate:
+                seen.add(id(module))
+            yield path, module
+            below = [(_join(path, n), m) for n, m in vars(module).items() if isinstance(m, Module)]
+            stack.extend(reversed(below))
+
+    def modules(self) -> Iterator[Module]:
+        return (module for _, module in self.named_modules())
+
+    def _named_tensors(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool = True) -> Iterator[Any]:
+        seen: set[int] = set()
+        for path, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
+            for name, value in vars(module).items():
+                if kind == "parameter":
+                    wanted = isinstance(value, Parameter)
+                else:
+                    wanted = name in module._buffer_names and value is not None
+                if wanted and id(value) not in seen:
+                    if remove_duplicate:
+                        seen.add(id(value))
+                    yield _join(path, name), value
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        return self._named_tensors("parameter", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        return (p for _, p in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        return self._named_tensors("buffer", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        return (b for _, b in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted path.  Errors: AttributeError if there is none."""
+        module: Any = self
+        for name in target.split(".") if target else []:
+            module = getattr(module, name, None)
+            if not isinstance(module, Module):
+                raise AttributeError(f"{type(self).__name__} has no submodule {target!r} (nothing at {name!r})")
+        return module
+
+    # ---- what to do with the whole tree
+
+    def apply(self, fn: Callable[[Module], Any]) -> Module:
+        """Call ``fn`` on every module, children first (for example to initialise the weights)."""
+        for child in self.children():
+            child.apply(fn)
+        fn(self)
+        return self
+
+    def train(self, mode: bool = True) -> Module:
+        """Training mode: dropout drops, batch norm uses and updates batch statistics."""
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Module:
+        """Evaluation mode."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Module:
+        for p in self.parameters():
+            p.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        for p in self.parameters():
+            if set_to_none:
+                p.grad = None
+            elif p.grad is not None:
+                p.grad.data.fill(0)
+
+    def to(self, dtype: Any) -> Module:
+        """Cast every floating-point parameter and buffer to ``dtype``, in place; gradients as well."""
+        dtype = dtypes.resolve(dtype)
+        if dtype.kind != "f":
+            raise TypeError(f"a module can be cast to float32 or float64, not to {dtype}")
+        for t in (*self.parameters(), *self.buffers()):
+            if t.data.dtype.kind == "f":
+                t.data = t.data.astype(dtype, copy=False)  # keeps the memory order
+                if t.grad is not None:
+                    t.grad = Tensor(t.grad.data.astype(dtype, copy=False))
+        return self
+
+    def float(self) -> Module:
+        return self.to(dtypes.float32)
+
+    def double(self) -> Module:
+        return self.to(dtypes.float64)
+
+    # ---- saving and loading
+
+    def _named_state(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters and persistent buffers in torch's order: a module's own, then its children's."""
+        for path, module in self.named_modules(remove_duplicate=False):
+            own = vars(module).items()
+            for name, value in own:
+                if isinstance(value, Parameter):
+                    yield _join(path, name), value
+            for name, value in own:
+                if name in module._buffer_names and name not in module._non_persistent and value is not None:
+                    yield _join(path, name), value
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Every weight and buffer under its dotted name.  The tensors share memory with the model's."""
+        return {name: t.detach() for name, t in self._named_state()}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
+        """Copy values (tensors or arrays, of either framework) into the model.
+
+        Returns the missing and the unexpected keys.
+        Errors: RuntimeError listing every missing, unexpected (if ``strict``) and misshapen key at
+        once; the model is then unchanged.
+        """
+        own = dict(self._named_state())
+        missing = [k for k in own if k not in state_dict]
+        unexpected = [k for k in state_dict if k not in own]
+        arrays: dict[str, NDArray[Any]] = {}
+        problems = []
+        for name in own.keys() & state_dict.keys():
+            value = state_dict[name]
+            arrays[name] = np.asarray(value.detach() if hasattr(value, "detach") else value)
+            if arrays[name].shape != own[name].shape:
+                problems.append(f"size mismatch for {name}: expected {own[name].shape}, got {arrays[name].shape}")
+        if strict and missing:
+            problems.insert(0, "missing keys: " + ", ".join(missing))
+        if strict and unexpected:
+            problems.insert(0, "unexpected keys: " + ", ".join(unexpected))
+        if problems:
+            raise RuntimeError(f"cannot load state_dict into {type(self).__name__}:\n  " + "\n  ".join(problems))
+        for name, array in arrays.items():
+            np.copyto(own[name].data, array, casting="same_kind")
+            own[name]._mark_changed()
+        return missing, unexpected
+
+    # ---- printing
+
+    def extra_repr(self) -> str:
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        lines = []
+        for name, child in self.named_children():
+            first, *rest = repr(child).split("\n")
+            lines.append("\n".join([f"  ({name}): {first}", *("  " + line for line in rest)]))
+        if not lines:
+            return f"{self._get_name()}({self.extra_repr()})"
+        head = [f"  {self.extra_repr()}"] if self.extra_repr() else []
+        return "\n".join([f"{self._get_name()}(", *head, *lines, ")"])
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,441 @@
+"""All of automatic differentiation: a Tensor, a Function that knows its own derivative, and the walk back.
+
+Each operation is a :class:`Function` with two methods.  ``forward`` takes arrays and returns an
+array; ``backward`` takes the gradient of the loss with respect to that result and returns the
+gradients with respect to the inputs: the chain rule, one link at a time.  ``Function.apply`` runs
+forward and remembers which functions the inputs came from; ``Tensor.backward`` walks those links
+from the loss to the leaves.
+
+What a Tensor can do (``+``, ``@``, ``sum``, ``reshape``, ...) is defined in ``npnn.ops``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from npnn import dtypes
+
+__all__ = ["Function", "Tensor", "is_grad_enabled", "no_grad", "set_grad_enabled", "tensor"]
+
+# Functions are numbered as they run, and in-place changes as they happen, on one clock.  So a
+# function always has a higher number than those its inputs came from, and a change after it ran
+# has a higher number than it: one counter gives both the order of the walk and the safety check.
+_clock = itertools.count(1)
+
+
+class _GradMode(threading.local):
+    enabled = True
+
+
+_mode = _GradMode()
+
+
+def is_grad_enabled() -> bool:
+    """True if operations are being recorded for ``backward`` (per thread)."""
+    return _mode.enabled
+
+
+class set_grad_enabled(contextlib.ContextDecorator):  # noqa: N801  torch's spelling
+    """Context manager or decorator: record operations inside if ``mode``, else do not."""
+
+    def __init__(self, mode: bool):
+        self.mode = mode
+        self.before: list[bool] = []
+
+    def __enter__(self) -> None:
+        self.before.append(_mode.enabled)
+        _mode.enabled = self.mode
+
+    def __exit__(self, *exc: object) -> None:
+        _mode.enabled = self.before.pop()
+
+
+class no_grad(set_grad_enabled):  # noqa: N801  torch's spelling
+    """Context manager or decorator: operations inside are not recorded, so they cost no memory."""
+
+    def __init__(self) -> None:
+        super().__init__(False)
+
+
+class Function:
+    """One differentiable operation, and, once applied, one node of the graph.
+
+    A subclass writes ``forward(self, *arrays, **options)`` and ``backward(self, *grads)``.  The
+    instance is the context: forward stores on ``self`` exactly what backward reads.  backward
+    returns one gradient per input (a single array if there is one input), None where there is no
+    derivative; ``self.needs_grad[i]`` says whether anyone wants the i-th.  It must not change its
+    arguments nor return an array that it saved.  Summing over broadcast axes, adding up gradients
+    of repeated use and checking shapes are the engine's work, not the op's.
+
+    forward may return a tuple.  backward then gets one gradient per output, None for an output
+    that the loss does not depend on.  Integer and boolean outputs carry no gradient.
+    """
+
+    # The engine's books are slots; all that an op saves lives in __dict__, dropped once used.
+    __slots__ = ("__dict__", "__weakref__", "inputs", "needs_grad", "order", "outputs", "retained")
+
+    inputs: Any  # per input (producer, output index), a leaf Tensor, or None; all None once freed
+    needs_grad: tuple[bool, ...]
+    order: int  # this function's time on the clock
+    outputs: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]  # shape and dtype of each
+    retained: list[weakref.ref[Tensor]] | None  # outputs that asked to keep their gradient
+
+    def forward(self, *arrays: Any, **options: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, *grads: Any) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} has no backward")
+
+    @classmethod
+    def apply(cls, *inputs: Any, **options: Any) -> Any:
+        """Run forward on the inputs (Tensors, arrays, numbers or None); options pass through as they are."""
+        node = cls()
+        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
+        if not _mode.enabled:
+            node.needs_grad = (False,) * len(inputs)
+            return _wrap(node.forward(*arrays, **options), None)
+        node.needs_grad = needs = tuple([isinstance(x, Tensor) and x.requires_grad for x in inputs])
+        result = node.forward(*arrays, **options)
+        if True not in needs:
+            return _wrap(result, None)
+        node.inputs = tuple([(x._node or x) if isinstance(x, Tensor) else None for x in inputs])
+        node.order = next(_clock)
+        node.retained = None
+        return _wrap(result, node)
+
+    def _release(self) -> None:
+        self.__dict__.clear()
+        self.inputs = None
+
+
+def _wrap(result: Any, node: Function | None) -> Any:
+    """Make Tensors of what forward returned."""
+    if type(result) is not tuple:
+        if node is None:
+            return _from_array(result)
+        out = _from_array(result, (node, 0))
+        node.outputs = ((out.data.shape, out.data.dtype),)
+        return out
+    if node is None:
+        return tuple([_from_array(y) for y in result])
+    node.outputs = tuple([(y.shape, y.dtype) for y in result])
+    return tuple([_from_array(y, (node, i) if y.dtype.kind == "f" else None) for i, y in enumerate(result)])
+
+
+def _from_array(array: Any, node: tuple[Function, int] | None = None) -> Tensor:
+    """A Tensor around an array that is known to be good: the constructor without its checks."""
+    self = Tensor.__new__(Tensor)
+    self.data = array if type(array) is np.ndarray else np.asarray(array)
+    self.requires_grad = node is not None
+    self.grad = None
+    self._node = node
+    self._changed = 0
+    return self
+
+
+class Tensor:
+    """An array that remembers how it was made, so that gradients can flow back through it.
+
+    ``data`` is the NumPy array.  ``requires_grad`` marks a leaf (a weight) whose gradient is
+    wanted; after ``loss.backward()`` it is in ``grad``, a Tensor of the same shape and dtype.
+
+    Python floats become float32; NumPy arrays keep float32, float64, integer and boolean dtypes.
+    """
+
+    __slots__ = ("__weakref__", "_changed", "_node", "data", "grad", "requires_grad")
+    __array_ufunc__ = None  # ndarray + Tensor is Tensor's business, not NumPy's element by element
+
+    data: NDArray[Any]
+    grad: Tensor | None
+    requires_grad: bool
+    _node: tuple[Function, int] | None  # the function that made this tensor, and which output it is
+    _changed: int  # when it was last changed in place, on the clock of the functions
+
+    def __init__(self, data: ArrayLike | Tensor, dtype: Any = None, requires_grad: bool = False):
+        self.data = dtypes.as_array(data.data if isinstance(data, Tensor) else data, dtype)
+        if requires_grad and self.data.dtype.kind != "f":
+            raise RuntimeError(f"only floating-point tensors can require gradients, this one is {self.data.dtype}")
+        self.requires_grad = requires_grad
+        self.grad = None
+        self._node = None
+        self._changed = 0
+
+    # ---- what it is
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.data.dtype
+
+    @property
+    def is_leaf(self) -> bool:
+        """True if no recorded operation made this tensor."""
+        return self._node is None
+
+    @property
+    def grad_fn(self) -> Function | None:
+        """The function that made this tensor, None for a leaf."""
+        return None if self._node is None else self._node[0]
+
+    def size(self, dim: int | None = None) -> Any:
+        return self.shape if dim is None else self.shape[dim]
+
+    def dim(self) -> int:
+        return self.data.ndim
+
+    def numel(self) -> int:
+        return self.data.size
+
+    def item(self) -> Any:
+        """The single element as a Python number.  Errors: RuntimeError if there are several."""
+        if self.data.size != 1:
+            raise RuntimeError(f"a Tensor with {self.data.size} elements cannot be converted to a number")
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        return self.data.tolist()
+
+    def numpy(self) -> NDArray[Any]:
+        """The array itself, not a copy.  Errors: RuntimeError for a tensor that requires a gradient."""
+        if self.requires_grad:
+            raise RuntimeError("numpy() on a Tensor that requires a gradient: call detach().numpy() instead")
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        array = self.data if dtype is None else self.data.astype(dtype, copy=False)
+        return array.copy() if copy else array
+
+    def __len__(self) -> int:
+        if not self.data.ndim:
+            raise TypeError("len() of a 0-d tensor")
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.data.ndim:
+            raise TypeError("iteration over a 0-d tensor")
+        return (self[i] for i in range(len(self.data)))  # type: ignore[index]
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.data.dtype.kind not in "iu":
+            raise TypeError("only integer tensors of a single element can be converted to an index")
+        return int(self.item())
+
+    __hash__ = object.__hash__  # == compares elements, yet a tensor can be a key
+
+    def __repr__(self) -> str:
+        text = np.array2string(self.data, separator=", ", precision=4, prefix="tensor(")
+        notes = "" if self.data.dtype.name in ("float32", "int64", "bool") else f", dtype={self.data.dtype}"
+        if self._node is not None:
+            notes += f", grad_fn=<{type(self._node[0]).__name__}>"
+        elif self.requires_grad:
+            notes += ", requires_grad=True"
+        return f"tensor({text}{notes})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        if self._node is not None:
+            raise RuntimeError("only leaf tensors can be deep-copied: detach() first")
+        new = type(self).__new__(type(self))
+        memo[id(self)] = new
+        new.data, new.requires_grad = self.data.copy(order="K"), self.requires_grad
+        new.grad = None if self.grad is None else _from_array(self.grad.data.copy(order="K"))
+        new._node, new._changed = None, 0
+        return new
+
+    def __reduce__(self) -> Any:
+        if self._node is not None:
+            raise RuntimeError("only leaf tensors can be pickled: detach() first")
+        return type(self), (self.data, None, self.requires_grad)
+
+    # ---- gradients
+
+    def detach(self) -> Tensor:
+        """The same array, outside the graph."""
+        return _from_array(self.data)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        if requires_grad and self.data.dtype.kind != "f":
+            raise RuntimeError(f"only floating-point tensors can require gradients, this one is {self.data.dtype}")
+        if self._node is not None and not requires_grad:
+            raise RuntimeError("only a leaf can stop requiring a gradient: use detach()")
+        self.requires_grad = requires_grad
+        return self
+
+    def retain_grad(self) -> None:
+        """Keep the gradient of this intermediate tensor, too, when backward passes through it."""
+        if not self.requires_grad:
+            raise RuntimeError("retain_grad() on a tensor that does not require a gradient")
+        if self._node is not None:
+            node = self._node[0]
+            node.retained = [*(node.retained or []), weakref.ref(self)]
+
+    def backward(self, gradient: ArrayLike | Tensor | None = None, retain_graph: bool = False) -> None:
+        """Add d(self)/d(leaf) to ``leaf.grad`` for every leaf that this tensor was computed from.
+
+        ``gradient`` is d(loss)/d(self), needed unless ``self`` has one element.  What the functions
+        saved is freed on the way unless ``retain_graph``.
+        Errors: RuntimeError if there is no graph, or it was freed, or a saved leaf changed since.
+        """
+        if not self.requires_grad:
+            raise RuntimeError("backward() on a tensor that does not require a gradient and has no graph behind it")
+        if gradient is None:
+            if self.data.size != 1:
+                raise RuntimeError(
+                    f"backward() without a gradient needs a single number, this tensor has shape {self.shape}: "
+                    "reduce it (.sum(), .mean()) or pass gradient="
+                )
+            dy = np.ones_like(self.data)
+        else:
+            dy = np.array(gradient.data if isinstance(gradient, Tensor) else gradient, self.data.dtype)
+            if dy.shape != self.shape:
+                raise RuntimeError(f"the gradient has shape {dy.shape}, the tensor {self.shape}")
+        if self._node is None:
+            _accumulate(self, dy)
+        else:
+            _walk(self._node, dy, retain_graph)
+
+    # ---- in-place changes: allowed on leaves outside the graph, where they cannot falsify a gradient
+
+    def _check_in_place(self) -> None:
+        if self._node is not None or (self.requires_grad and _mode.enabled):
+            raise RuntimeError(
+                "in-place change of a tensor that takes part in the graph: write y = x + 1 instead of x += 1, "
+                "or, to change a weight by hand, do it inside `with no_grad():`"
+            )
+
+    def _mark_changed(self) -> None:
+        self._changed = next(_clock)
+
+    def copy_(self, source: ArrayLike | Tensor) -> Tensor:
+        """Overwrite the elements with those of ``source`` (broadcast and cast if need be)."""
+        self._check_in_place()
+        np.copyto(self.data, np.asarray(source.data if isinstance(source, Tensor) else source), casting="same_kind")
+        self._mark_changed()
+        return self
+
+    def fill_(self, value: float) -> Tensor:
+        """Set every element to ``value``."""
+        return self.copy_(np.asarray(value, self.data.dtype))
+
+    def zero_(self) -> Tensor:
+        return self.fill_(0)
+
+
+def tensor(data: ArrayLike | Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A new Tensor holding a copy of ``data``."""
+    return Tensor(
+        np.array(data.data if isinstance(data, Tensor) else dtypes.as_array(data, dtype)), dtype, requires_grad
+    )
+
+
+# ---- the walk from the loss back to the leaves
+
+
+def _walk(root: tuple[Function, int], dy: NDArray[Any], retain_graph: bool) -> None:
+    """Call backward on every function between ``root`` and the leaves, consumers before producers."""
+    pending: dict[int, tuple[Function, list[Any]]] = {}  # functions whose gradient is still being added up
+    queue: list[int] = []  # their numbers, negated: the highest is next, as all its consumers are done
+
+    def send(source: tuple[Function, int], gradient: NDArray[Any]) -> None:
+        node, index = source
+        if node.order not in pending:
+            pending[node.order] = node, [None] * len(node.outputs)
+            heapq.heappush(queue, -node.order)
+        grads = pending[node.order][1]
+        grads[index] = gradient if grads[index] is None else grads[index] + gradient
+
+    send(root, dy)
+    while queue:
+        node, grads = pending.pop(-heapq.heappop(queue))
+        if node.inputs is None:
+            raise RuntimeError(
+                "backward through a graph that was already walked and freed: compute the loss again, "
+                "or call backward(retain_graph=True) the first time"
+            )
+        for output in node.retained or ():
+            kept = output()
+            if kept is not None and kept._node is not None and grads[kept._node[1]] is not None:
+                _accumulate(kept, grads[kept._node[1]].copy())
+        for source in node.inputs:
+            if isinstance(source, Tensor) and source._changed > node.order:
+                raise RuntimeError(
+                    f"a tensor of shape {source.shape} that {type(node).__name__} used was changed in place "
+                    "before backward() (by an optimizer step?): its gradient would be wrong"
+                )
+        results = node.backward(*grads)
+        if type(results) is not tuple:
+            results = (results,)
+        if len(results) != len(node.inputs):
+            raise RuntimeError(
+                f"{type(node).__name__}.backward returned {len(results)} gradients for {len(node.inputs)} inputs"
+            )
+        taken = [_owner(g) for g in grads if g is not None]  # memory that others may be using
+        for source, needed, dx in zip(node.inputs, node.needs_grad, results):  # noqa: B905  checked above
+            if not needed or dx is None:
+                continue
+            if type(source) is tuple:
+                shape, dtype = source[0].outputs[source[1]]
+                send(source, _fit(dx, shape, dtype, node))
+                continue
+            dx = _fit(dx, source.data.shape, source.data.dtype, node)
+            owner = _owner(dx)
+            if not dx.flags.writeable or any(owner is other for other in taken):
+                dx = dx.copy()
+            taken.append(owner)
+            _accumulate(source, dx)
+        if not retain_graph:
+            node._release()
+
+
+def _owner(array: NDArray[Any]) -> Any:
+    return array if array.base is None else array.base
+
+
+def _accumulate(leaf: Tensor, gradient: NDArray[Any]) -> None:
+    """Add a gradient, an array of our own, to ``leaf.grad``."""
+    if leaf.grad is None:
+        leaf.grad = _from_array(gradient)
+    else:
+        leaf.grad.data += gradient
+
+
+def _fit(gradient: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], node: Function) -> NDArray[Any]:
+    """The gradient in its input's shape and dtype: broadcasting forward is summing backward."""
+    if type(gradient) is not np.ndarray:
+        gradient = np.asarray(gradient)
+    if gradient.shape != shape:
+        extra = gradient.ndim - len(shape)
+        spread = tuple(range(extra)) + tuple(
+            extra + i for i, n in enumerate(shape) if extra + i >= 0 and n == 1 and gradient.shape[extra + i] != 1
+        )
+        summed = gradient.sum(axis=spread).reshape(shape) if extra >= 0 and spread else gradient
+        if summed.shape != shape:
+            raise RuntimeError(
+                f"{type(node).__name__}.backward returned a gradient of shape {gradient.shape} for an input of {shape}"
+            )
+        gradient = summed
+    return gradient if gradient.dtype == dtype else gradient.astype(dtype)

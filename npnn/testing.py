@@ -1,0 +1,89 @@
+"""Tools that prove a gradient right: gradcheck, and a comparison that says where two arrays differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from npnn.tensor import Tensor
+
+__all__ = ["assert_close", "gradcheck"]
+
+
+def _array(x: Any) -> NDArray[Any]:
+    return np.asarray(x.detach().numpy() if hasattr(x, "detach") else x)
+
+
+def assert_close(actual: Any, expected: Any, rtol: float = 1e-5, atol: float = 1e-8, what: str = "value") -> None:
+    """Raise AssertionError unless shapes are equal and |actual - expected| <= atol + rtol |expected|.
+
+    Accepts arrays, npnn tensors and torch tensors.  NaNs in the same places count as equal.
+    """
+    np.testing.assert_allclose(_array(actual), _array(expected), rtol=rtol, atol=atol, err_msg=what, strict=False)
+    if _array(actual).shape != _array(expected).shape:  # allclose broadcasts, a gradient must not
+        raise AssertionError(f"{what}: shape {_array(actual).shape}, expected {_array(expected).shape}")
+
+
+def gradcheck(
+    fn: Callable[..., Any],
+    *arrays: ArrayLike,
+    eps: float = 1e-6,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    seed: int = 0,
+) -> bool:
+    """Compare backward with a finite difference, in float64, along a random direction.
+
+    For y = fn(x), a random direction u and a random cotangent w, both sides of
+
+        <w, J u>  =  <Jᵀ w, u>
+
+    are computed: the left from fn(x + ε u) and fn(x - ε u), the right by backward.  A wrong entry
+    anywhere in the Jacobian shows with probability one.  A cotangent of ones would not do: it
+    cannot see a wrong softmax or batch norm, whose outputs have a constant sum.
+
+    ``fn`` takes Tensors and returns one Tensor or a tuple of them; it must be smooth at ``arrays``
+    (keep ReLU and max away from their kinks) and give the same result at each call.  Each input
+    is checked along a direction of its own, so the error names the one that is wrong.
+
+    Errors: AssertionError naming the input and both numbers.
+    Source: Griewank & Walther, Evaluating Derivatives, 2nd ed., section 3.3 (adjoint consistency).
+    """
+    rng = np.random.default_rng(seed)
+    points = [np.array(a, np.float64) for a in arrays]
+
+    def evaluate(values: list[NDArray[Any]], requires_grad: bool) -> tuple[list[Tensor], list[Tensor]]:
+        inputs = [Tensor(v.copy(order="K"), requires_grad=requires_grad) for v in values]
+        result = fn(*inputs)
+        outputs = list(result) if isinstance(result, (tuple, list)) else [result]
+        return inputs, [y for y in outputs if y.dtype.kind == "f"]
+
+    inputs, outputs = evaluate(points, True)
+    cotangents = [rng.standard_normal(y.shape) for y in outputs]
+    reached = [(y, w) for y, w in zip(outputs, cotangents, strict=True) if y.requires_grad]
+    if not reached:
+        raise AssertionError("no output depends on the inputs")
+    total = sum(((y * Tensor(w)).sum() for y, w in reached), start=Tensor(0.0, dtype="float64"))  # type: ignore[operator]
+    total.backward()
+
+    for i, (x, point) in enumerate(zip(inputs, points, strict=True)):
+        direction = rng.standard_normal(point.shape)
+        sides = []
+        for sign in (1.0, -1.0):
+            moved = [p + sign * eps * direction if j == i else p for j, p in enumerate(points)]
+            _, values = evaluate(moved, False)
+            sides.append(sum(float(np.sum(y.data * w)) for y, w in zip(values, cotangents, strict=True)))
+        numeric = (sides[0] - sides[1]) / (2 * eps)
+        gradient = np.zeros(point.shape) if x.grad is None else x.grad.data
+        if gradient.shape != point.shape:
+            raise AssertionError(f"input {i}: the gradient has shape {gradient.shape}, the input {point.shape}")
+        analytic = float(np.sum(gradient * direction))
+        scale = max(abs(numeric), abs(analytic), float(np.linalg.norm(gradient)))
+        if not abs(numeric - analytic) <= atol + rtol * scale:
+            raise AssertionError(
+                f"input {i}: backward gives {analytic:.10g} along a random direction, a finite difference {numeric:.10g}"
+            )
+    return True
