@@ -84,6 +84,6 @@ def gradcheck(
         scale = max(abs(numeric), abs(analytic), float(np.linalg.norm(gradient)))
         if not abs(numeric - analytic) <= atol + rtol * scale:
             raise AssertionError(
-                f"input {i}: backward gives {analytic:.10g} along a random direction, a finite difference {numeric:.10g}"
+                f"input {i}: backward gives {analytic:.10g} along a random direction, finite differences {numeric:.10g}"
             )
     return True
