@@ -1,0 +1,106 @@
+"""Picking elements: slices, integer arrays, boolean masks, and their relatives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npnn.errors import ShapeError
+from npnn.tensor import Function, Tensor, is_grad_enabled
+
+__all__ = ["gather", "getitem", "index_select", "masked_fill", "setitem"]
+
+
+class Index(Function):
+    """y = x[index].   dx = 0 but for dx[index] += dy, adding up where an element was picked twice"""
+
+    def forward(self, x, index):
+        self.shape, self.index = x.shape, index
+        return x[index]
+
+    def backward(self, dy):
+        dx = np.zeros(self.shape, dy.dtype)
+        parts = self.index if isinstance(self.index, tuple) else (self.index,)
+        if any(isinstance(p, (np.ndarray, list)) and np.asarray(p).dtype != bool for p in parts):
+            np.add.at(dx, self.index, dy)
+        else:  # slices and masks pick no element twice
+            dx[self.index] = dy
+        return dx, None
+
+
+class Gather(Function):
+    """y[i][j] = x[index[i][j]][j] for dim 0, and so on.   dx[index[i][j]][j] += dy[i][j]"""
+
+    def forward(self, x, index, dim):
+        self.shape = x.shape
+        self.at = [
+            np.arange(n).reshape([-1 if i == d else 1 for i in range(x.ndim)]) for d, n in enumerate(index.shape)
+        ]
+        self.at[dim] = index
+        return x[tuple(self.at)]
+
+    def backward(self, dy):
+        dx = np.zeros(self.shape, dy.dtype)
+        np.add.at(dx, tuple(self.at), dy)
+        return dx, None, None
+
+
+class MaskedFill(Function):
+    """y = value where the mask holds, else x.   dx = 0 where the mask holds, else dy"""
+
+    def forward(self, x, mask, value):
+        self.mask = mask
+        return np.where(mask, value, x)
+
+    def backward(self, dy):
+        return np.where(self.mask, 0, dy), None, None
+
+
+def _arrays(index: Any) -> Any:
+    """The index with its Tensors as arrays."""
+    if isinstance(index, tuple):
+        return tuple([_arrays(i) for i in index])
+    return index.data if isinstance(index, Tensor) else index
+
+
+def getitem(input: Tensor, index: Any) -> Tensor:
+    """input[index], with NumPy's rules: slices share memory, integer arrays and boolean masks copy."""
+    return Index.apply(input, _arrays(index))
+
+
+def setitem(input: Tensor, index: Any, value: Any) -> None:
+    """input[index] = value, for tensors outside the graph."""
+    input._check_in_place()
+    if isinstance(value, Tensor):
+        if value.requires_grad and is_grad_enabled():
+            raise RuntimeError("the assigned tensor requires a gradient, which would be lost: use where or cat instead")
+        value = value.data
+    input.data[_arrays(index)] = value
+    input._mark_changed()
+
+
+def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The elements of ``input`` that ``index`` names along ``dim``; the result has index's shape.
+
+    Errors: ShapeError unless both have as many axes; IndexError for an index out of range.
+    """
+    picked = np.asarray(index.data)
+    if picked.ndim != input.ndim:
+        raise ShapeError(f"gather needs an index with {input.ndim} axes, got {picked.ndim}")
+    axis = dim % input.ndim
+    n = input.shape[axis]
+    if picked.size and (picked.min() < 0 or picked.max() >= n):
+        raise IndexError(f"gather: indices must lie in 0 to {n - 1}, got {picked.min()} to {picked.max()}")
+    return Gather.apply(input, picked, axis)
+
+
+def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
+    """The slices along ``dim`` that the 1-D ``index`` names, in its order."""
+    axis = dim % input.ndim
+    return getitem(input, (*(slice(None),) * axis, np.asarray(index.data)))
+
+
+def masked_fill(input: Tensor, mask: Tensor, value: float) -> Tensor:
+    """input with ``value`` where the boolean ``mask`` holds."""
+    return MaskedFill.apply(input, np.asarray(mask.data), input.data.dtype.type(value))

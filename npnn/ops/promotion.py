@@ -1,0 +1,81 @@
+"""Which dtype a mixed operation has: torch's rule, not NumPy's, so that float32 stays float32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npnn import dtypes
+from npnn.tensor import Function, Tensor
+
+__all__ = ["as_float", "cast", "operands"]
+
+_RANK = {"b": 0, "i": 1, "u": 1, "f": 2}  # bool < integer < floating point
+_SCALAR = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float32}
+
+
+class Cast(Function):
+    """y = x in another dtype.   dx = dy in x's dtype (the engine casts)."""
+
+    def forward(self, x, dtype):
+        return x.astype(dtype)
+
+    def backward(self, dy):
+        return dy, None
+
+
+def cast(x: Tensor, dtype: Any) -> Tensor:
+    """The tensor in another dtype; the tensor itself if it has that dtype already."""
+    dtype = dtypes.resolve(dtype)
+    return x if x.data.dtype == dtype else Cast.apply(x, dtype)
+
+
+def as_float(x: Tensor) -> Tensor:
+    """Integers and booleans as float32, for functions whose results are not whole numbers."""
+    return x if x.data.dtype.kind == "f" else cast(x, dtypes.float32)
+
+
+def operands(a: Any, b: Any) -> tuple[Any, Any]:
+    """Both operands in the dtype that torch would compute in; Python numbers stay as they are if they fit.
+
+    The higher category (bool < integer < floating point) wins; within one category the wider
+    dtype.  A tensor without axes only counts if its category is higher, a Python number likewise.
+    """
+    if isinstance(a, Tensor):
+        # the two common cases first: these lines run at every + of a small model
+        same = b.data.dtype == a.data.dtype if isinstance(b, Tensor) else _fits(b, a)
+    else:
+        same = isinstance(b, Tensor) and _fits(a, b)
+    if same:
+        return a, b
+    a, b = _tensor_or_number(a), _tensor_or_number(b)
+    dtype = _common(a, b)
+    return tuple([cast(x, dtype) if isinstance(x, Tensor) else dtype.type(x) for x in (a, b)])  # type: ignore[return-value]
+
+
+def _fits(number: Any, x: Tensor) -> bool:
+    """True for a Python number that takes the floating-point dtype of x, whatever its value."""
+    return type(number) in (float, int) and x.data.dtype.kind == "f"
+
+
+def _tensor_or_number(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x
+    if isinstance(x, np.generic):
+        return x.item()
+    return x if type(x) in _SCALAR else Tensor(x)
+
+
+def _common(a: Any, b: Any) -> np.dtype[Any]:
+    weights = []
+    for x in (a, b):
+        dtype = x.data.dtype if isinstance(x, Tensor) else _SCALAR[type(x)]
+        priority = (2 if x.data.ndim else 1) if isinstance(x, Tensor) else 0
+        weights.append((_RANK[dtype.kind], priority, dtype))
+    (rank_a, priority_a, dtype_a), (rank_b, priority_b, dtype_b) = weights
+    if rank_a != rank_b:
+        return dtype_a if rank_a > rank_b else dtype_b
+    if priority_a != priority_b:
+        return dtype_a if priority_a > priority_b else dtype_b
+    return np.promote_types(dtype_a, dtype_b)

@@ -1,0 +1,298 @@
+"""Sums, means, extremes and spreads over some or all axes.
+
+``dim`` is an axis, several axes, or None for all; ``keepdim`` leaves the reduced axes with size 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from npnn import dtypes
+from npnn.ops.promotion import as_float, cast
+from npnn.tensor import Function, Tensor
+
+__all__ = [
+    "all", "amax", "amin", "any", "argmax", "argmin", "cumsum", "logsumexp", "max", "mean", "min", "norm", "prod",
+    "std", "sum", "var",
+]  # fmt: skip
+
+Dim = Any  # int, sequence of int, or None
+
+
+class ValuesAndIndices(NamedTuple):
+    """What max and min over one axis return."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def _axes(dim: Dim, ndim: int) -> tuple[int, ...]:
+    """``dim`` as a tuple of axes, counted from the front.
+
+    Errors: IndexError for an axis out of range, RuntimeError for one named twice.
+    """
+    if dim is None or (isinstance(dim, (tuple, list)) and not dim):
+        return tuple(range(ndim))
+    axes = tuple([int(d) for d in dim] if isinstance(dim, (tuple, list)) else [int(dim)])
+    limit = ndim if ndim else 1  # torch lets a number be reduced over axis 0 or -1
+    for d in axes:
+        if not -limit <= d < limit:
+            raise IndexError(f"dimension out of range: expected {-limit} to {limit - 1}, got {d}")
+    axes = tuple([d % limit for d in axes])
+    if len(set(axes)) != len(axes):
+        raise RuntimeError(f"dim {dim!r} names an axis twice")
+    return axes if ndim else ()
+
+
+def _with_axes(dy, axes, keepdim):
+    """The gradient of a reduction with its lost axes back, of size 1, so that it broadcasts."""
+    return dy if keepdim else np.expand_dims(dy, axes)
+
+
+class Sum(Function):
+    """y = Σ x.   dx = dy, spread over the summed elements"""
+
+    def forward(self, x, axes, keepdim):
+        self.shape, self.axes, self.keepdim = x.shape, axes, keepdim
+        return x.sum(axis=axes, keepdims=keepdim)
+
+    def backward(self, dy):
+        return np.broadcast_to(_with_axes(dy, self.axes, self.keepdim), self.shape), None, None
+
+
+class Mean(Function):
+    """y = Σ x / n.   dx = dy / n, spread over the n elements"""
+
+    def forward(self, x, axes, keepdim):
+        self.shape, self.axes, self.keepdim = x.shape, axes, keepdim
+        self.n = int(np.prod([x.shape[a] for a in axes]))
+        if self.n == 0:  # the mean of nothing is nan, quietly, as in torch
+            return np.full(x.sum(axis=axes, keepdims=keepdim).shape, np.nan, x.dtype)
+        return x.mean(axis=axes, keepdims=keepdim)
+
+    def backward(self, dy):
+        dy = _with_axes(dy, self.axes, self.keepdim)
+        return np.broadcast_to(dy / self.n if self.n else dy, self.shape), None, None
+
+
+class Extreme(Function):
+    """y = max x (or min x).   dx = dy, in equal shares to all elements that attain it"""
+
+    def forward(self, x, axes, keepdim, *, reduce):
+        y = reduce(x, axis=axes, keepdims=True)
+        self.attained, self.axes, self.keepdim = x == y, axes, keepdim
+        return y if keepdim else y.reshape([n for a, n in enumerate(x.shape) if a not in axes])
+
+    def backward(self, dy):
+        share = self.attained / self.attained.sum(axis=self.axes, keepdims=True)
+        return _with_axes(dy, self.axes, self.keepdim) * share, None, None
+
+
+class Pick(Function):
+    """y = x at one index along an axis.   dx = dy there, 0 elsewhere"""
+
+    def forward(self, x, indices, dim, keepdim):
+        self.shape, self.indices, self.dim, self.keepdim = x.shape, np.expand_dims(indices, dim), dim, keepdim
+        y = np.take_along_axis(x, self.indices, dim)
+        return y if keepdim else y.squeeze(dim)
+
+    def backward(self, dy):
+        dx = np.zeros(self.shape, dy.dtype)
+        np.put_along_axis(dx, self.indices, _with_axes(dy, (self.dim,), self.keepdim), self.dim)
+        return dx, None, None, None
+
+
+class Var(Function):
+    """y = Σ (x - x̄)² / (n - correction).   dx = 2 (x - x̄) dy / (n - correction)"""
+
+    def forward(self, x, axes, correction, keepdim):
+        n = int(np.prod([x.shape[a] for a in axes]))
+        with np.errstate(divide="ignore", invalid="ignore"):  # one value has no unbiased variance: nan, as in torch
+            centred = x - x.sum(axis=axes, keepdims=True) / x.dtype.type(n)
+            scale = 1 / x.dtype.type(n - correction if n > correction else 0)
+            self.centred, self.scale, self.axes, self.keepdim = centred, scale, axes, keepdim
+            return (centred * centred).sum(axis=axes, keepdims=keepdim) * scale
+
+    def backward(self, dy):
+        return self.centred * (2 * self.scale * _with_axes(dy, self.axes, self.keepdim)), None, None, None
+
+
+class Prod(Function):
+    """y = Π x.   dx = dy times the product of the other elements, exact where some are 0"""
+
+    def forward(self, x, dim, keepdim):
+        self.x, self.dim, self.keepdim = x, dim, keepdim
+        return x.prod(axis=dim, keepdims=keepdim)
+
+    def backward(self, dy):
+        x = np.moveaxis(self.x, self.dim, -1)
+        before, after = np.ones_like(x), np.ones_like(x)
+        before[..., 1:] = np.cumprod(x[..., :-1], axis=-1)
+        after[..., :-1] = np.cumprod(x[..., :0:-1], axis=-1)[..., ::-1]
+        others = np.moveaxis(before * after, -1, self.dim)
+        return others * _with_axes(dy, (self.dim,), self.keepdim), None, None
+
+
+class CumSum(Function):
+    """yᵢ = x₀ + ... + xᵢ.   dxᵢ = dyᵢ + ... + dyₙ"""
+
+    def forward(self, x, dim):
+        self.dim = dim
+        return np.cumsum(x, axis=dim, dtype=x.dtype)
+
+    def backward(self, dy):
+        return np.flip(np.cumsum(np.flip(dy, self.dim), axis=self.dim, dtype=dy.dtype), self.dim), None
+
+
+class LogSumExp(Function):
+    """y = ln Σ eˣ, with the largest x taken out first so that nothing overflows.   dx = eˣ⁻ʸ dy"""
+
+    def forward(self, x, axes, keepdim):
+        top = x.max(axis=axes, keepdims=True)
+        top = np.where(np.isfinite(top), top, 0)
+        with np.errstate(divide="ignore"):
+            y = np.log(np.exp(x - top).sum(axis=axes, keepdims=True)) + top
+        self.softmax, self.axes, self.keepdim = np.exp(x - y), axes, keepdim
+        return y if keepdim else y.squeeze(axes)
+
+    def backward(self, dy):
+        return self.softmax * _with_axes(dy, self.axes, self.keepdim), None, None
+
+
+def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum; integers and booleans add up in int64."""
+    if dtype is None and input.data.dtype.kind != "f":
+        dtype = dtypes.int64
+    if dtype is not None:
+        input = cast(input, dtype)
+    return Sum.apply(input, _axes(dim, input.data.ndim), keepdim)
+
+
+def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The arithmetic mean.  Errors: RuntimeError for integers."""
+    if dtype is not None:
+        input = cast(input, dtype)
+    _refuse_integers(input, "mean")
+    return Mean.apply(input, _axes(dim, input.data.ndim), keepdim)
+
+
+def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The largest element; equal ones share the gradient.  NaN wins."""
+    return Extreme.apply(input, _axes(dim, input.data.ndim), keepdim, reduce=np.max)
+
+
+def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """The smallest element; equal ones share the gradient.  NaN wins."""
+    return Extreme.apply(input, _axes(dim, input.data.ndim), keepdim, reduce=np.min)
+
+
+def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The largest element; over one axis, (values, indices) with the first of equal ones."""
+    return amax(input) if dim is None else _pick(input, np.argmax, dim, keepdim)
+
+
+def min(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
+    """The smallest element; over one axis, (values, indices) with the first of equal ones."""
+    return amin(input) if dim is None else _pick(input, np.argmin, dim, keepdim)
+
+
+def _pick(input: Tensor, arg: Any, dim: int, keepdim: bool) -> ValuesAndIndices:
+    if not input.data.ndim:
+        return ValuesAndIndices(input, Tensor(np.int64(0)))
+    (axis,) = _axes(dim, input.data.ndim)
+    indices = arg(input.data, axis=axis)
+    values = Pick.apply(input, indices, axis, keepdim)
+    return ValuesAndIndices(values, Tensor(np.expand_dims(indices, axis) if keepdim else indices))
+
+
+def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the largest element is (the first of equal ones)."""
+    return Tensor(np.argmax(input.data, axis=dim, keepdims=keepdim))
+
+
+def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """Where the smallest element is (the first of equal ones)."""
+    return Tensor(np.argmin(input.data, axis=dim, keepdims=keepdim))
+
+
+def var(
+    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
+    """The variance, with Bessel's correction n - 1 unless ``unbiased=False`` or ``correction`` says otherwise."""
+    _refuse_integers(input, "var")
+    taken = correction if correction is not None else int(unbiased)
+    return Var.apply(input, _axes(dim, input.data.ndim), taken, keepdim)
+
+
+def std(
+    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> Tensor:
+    """The standard deviation, the square root of var."""
+    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()  # type: ignore[attr-defined]
+
+
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    """The product of all elements or along one axis; integers multiply in int64."""
+    if input.data.dtype.kind != "f":
+        input = cast(input, dtypes.int64)
+    if dim is None:
+        return Prod.apply(input.reshape(-1), 0, False)  # type: ignore[attr-defined]
+    (axis,) = _axes(dim, input.data.ndim)
+    return Prod.apply(input, axis, keepdim)
+
+
+def cumsum(input: Tensor, dim: int) -> Tensor:
+    """The running sum along one axis."""
+    if input.data.dtype.kind != "f":
+        input = cast(input, dtypes.int64)
+    (axis,) = _axes(dim, input.data.ndim)
+    return CumSum.apply(input, axis)
+
+
+def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
+    """ln Σ exp(input), finite however large the input is."""
+    input = as_float(input)
+    return LogSumExp.apply(input, _axes(dim, input.data.ndim), keepdim)
+
+
+def norm(input: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """(Σ |input|ᵖ)^(1/p); the largest |input| for p = inf."""
+    _refuse_integers(input, "norm")
+    size = input.abs()  # type: ignore[attr-defined]
+    if p == float("inf"):
+        return amax(size, dim, keepdim)
+    if p == 1:
+        return sum(size, dim, keepdim)
+    if p == 2:
+        return Norm.apply(input, _axes(dim, input.data.ndim), keepdim)
+    return sum(size**p, dim, keepdim) ** (1 / p)
+
+
+class Norm(Function):
+    """y = √Σ x².   dx = x dy / y, and 0 where y is 0 (the subgradient torch takes)"""
+
+    def forward(self, x, axes, keepdim):
+        y = np.sqrt((x * x).sum(axis=axes, keepdims=True))
+        self.x, self.y, self.axes, self.keepdim = x, y, axes, keepdim
+        return y if keepdim else y.squeeze(axes)
+
+    def backward(self, dy):
+        unit = np.divide(self.x, self.y, out=np.zeros_like(self.x), where=self.y != 0)
+        return unit * _with_axes(dy, self.axes, self.keepdim), None, None
+
+
+def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """True where every element is true (not 0)."""
+    return Tensor(np.all(input.data, axis=_axes(dim, input.data.ndim), keepdims=keepdim))
+
+
+def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    """True where some element is true (not 0)."""
+    return Tensor(np.any(input.data, axis=_axes(dim, input.data.ndim), keepdims=keepdim))
+
+
+def _refuse_integers(x: Tensor, name: str) -> None:
+    if x.data.dtype.kind != "f":
+        raise RuntimeError(f"{name} needs a floating-point tensor, got {x.data.dtype}: cast it with .float()")
