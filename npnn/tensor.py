@@ -429,13 +429,11 @@ def _fit(gradient: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], n
         gradient = np.asarray(gradient)
     if gradient.shape != shape:
         extra = gradient.ndim - len(shape)
-        spread = tuple(range(extra)) + tuple(
-            extra + i for i, n in enumerate(shape) if extra + i >= 0 and n == 1 and gradient.shape[extra + i] != 1
-        )
-        summed = gradient.sum(axis=spread).reshape(shape) if extra >= 0 and spread else gradient
-        if summed.shape != shape:
+        pairs = list(zip(shape, gradient.shape[max(extra, 0) :]))  # noqa: B905  the shorter one counts
+        if extra < 0 or any(n not in (1, m) for n, m in pairs):
             raise RuntimeError(
                 f"{type(node).__name__}.backward returned a gradient of shape {gradient.shape} for an input of {shape}"
             )
-        gradient = summed
+        spread = [*range(extra), *[extra + i for i, (n, m) in enumerate(pairs) if n != m]]
+        gradient = gradient.sum(axis=tuple(spread)).reshape(shape)
     return gradient if gradient.dtype == dtype else gradient.astype(dtype)

@@ -1,0 +1,28 @@
+"""What every test starts from, and what none may leave behind."""
+
+from __future__ import annotations
+
+import pytest
+
+import npnn
+from npnn.kernels import threads
+
+
+@pytest.fixture(autouse=True)
+def sealed():
+    """Each test starts from one seed, and must leave the global switches as it found them."""
+    before = npnn.get_num_threads()
+    npnn.manual_seed(0)
+    yield
+    assert npnn.is_grad_enabled(), "the test left gradients switched off"
+    assert npnn.get_num_threads() == before, "the test left another number of threads"
+
+
+@pytest.fixture(params=[1, 2], ids=["1 thread", "2 threads"])
+def num_threads(request, monkeypatch):
+    """Run the test with one and with two threads, sharing out even the smallest work."""
+    before = npnn.get_num_threads()
+    monkeypatch.setattr(threads, "PARALLEL_THRESHOLD", 1)
+    npnn.set_num_threads(request.param)
+    yield request.param
+    npnn.set_num_threads(before)
