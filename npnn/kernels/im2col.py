@@ -1,0 +1,105 @@
+"""Convolution as one matrix product: lay every window of the image out as a row (im2col), multiply by the weights.
+
+    y[n, i, j, o] = b[o] + Σ_{k, l, c}  x[n, i·s + k·d - p, j·s + l·d - p, c] · w[o, k, l, c]
+
+Arrays are channels-last here: images (N, H, W, C), weights (O, KH, KW, C).  This is the form that
+serves every stride, padding, dilation and number of groups; winograd.py has a quicker one for 3×3.
+
+Source: Chellapilla, Puri & Simard, High performance convolutional neural networks for document
+processing, 2006, section 3.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.kernels._jit import kernel
+
+__all__ = ["Geometry", "backward_input", "backward_weight", "forward"]
+
+
+class Geometry(NamedTuple):
+    """How the kernel moves over the image; each pair is (along the height, along the width)."""
+
+    stride: tuple[int, int]
+    before: tuple[int, int]  # rows and columns of zeros added above and left of the image
+    after: tuple[int, int]  # and below and right of it
+    dilation: tuple[int, int]
+    groups: int
+
+    def output_size(self, size: tuple[int, int], kernel_size: tuple[int, int]) -> tuple[int, int]:
+        """(OH, OW) of an image of ``size`` (H, W); 0 or less where the kernel does not fit."""
+        oh, ow = (
+            (n + p + q - d * (k - 1) - 1) // s + 1
+            for n, k, s, p, q, d in zip(
+                size, kernel_size, self.stride, self.before, self.after, self.dilation, strict=True
+            )
+        )
+        return oh, ow
+
+
+def windows(x: NDArray[Any], kernel_size: tuple[int, int], geometry: Geometry) -> NDArray[Any]:
+    """Every window of the padded image, as a view of it.   (N, H, W, C) -> (N, OH, OW, KH, KW, C)"""
+    (sh, sw), (top, left), (bottom, right), (dh, dw), _ = geometry
+    padded = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0)))
+    oh, ow = geometry.output_size(x.shape[1:3], kernel_size)
+    n, h, w, c = padded.strides
+    return np.lib.stride_tricks.as_strided(
+        padded, (len(x), oh, ow, *kernel_size, x.shape[3]), (n, h * sh, w * sw, h * dh, w * dw, c), writeable=False
+    )
+
+
+def _groups(groups: int, c: int, o: int) -> Iterator[tuple[slice, slice]]:
+    """The input channels and the output channels of each group."""
+    for g in range(groups):
+        yield slice(g * c // groups, (g + 1) * c // groups), slice(g * o // groups, (g + 1) * o // groups)
+
+
+@kernel
+def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: Geometry) -> NDArray[Any]:
+    """y = columns wᵀ + b.   (N, H, W, C), (O, KH, KW, C/G), (O,) -> (N, OH, OW, O)"""
+    o, *kernel_size = w.shape[:3]
+    weights = w.reshape(o, -1)  # (O, KH·KW·C/G)
+    y = np.empty((len(x), *geometry.output_size(x.shape[1:3], kernel_size), o), x.dtype)
+    for cs, os in _groups(geometry.groups, x.shape[3], o):
+        columns = windows(x[..., cs], kernel_size, geometry)  # (N, OH, OW, KH, KW, C/G)
+        y[..., os] = columns.reshape(*y.shape[:3], weights.shape[1]) @ weights[os].T
+    if b is not None:
+        y += b
+    return y
+
+
+@kernel
+def backward_input(dy: NDArray[Any], w: NDArray[Any], size: tuple[int, int], geometry: Geometry) -> NDArray[Any]:
+    """dx: dy w spreads each output over its window; windows that overlap add up.
+
+    (N, OH, OW, O), (O, KH, KW, C/G) -> (N, H, W, C)
+    """
+    (sh, sw), (top, left), (bottom, right), (dh, dw), groups = geometry
+    n, oh, ow, o = dy.shape
+    _, kh, kw, c = w.shape
+    dx = np.zeros((n, size[0] + top + bottom, size[1] + left + right, groups * c), dy.dtype)
+    for cs, os in _groups(groups, groups * c, o):
+        for k in range(kh):
+            for j in range(kw):
+                window = dx[:, k * dh : k * dh + sh * oh : sh, j * dw : j * dw + sw * ow : sw, cs]
+                window += dy[..., os] @ w[os, k, j]  # (N, OH, OW, O/G) (O/G, C/G)
+    return np.ascontiguousarray(dx[:, top : top + size[0], left : left + size[1]])
+
+
+@kernel
+def backward_weight(
+    x: NDArray[Any], dy: NDArray[Any], kernel_size: tuple[int, int], geometry: Geometry
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """dw = dyᵀ columns and db = Σ dy.   (N, H, W, C), (N, OH, OW, O) -> (O, KH, KW, C/G), (O,)"""
+    pixels, o = dy.size // dy.shape[3], dy.shape[3]
+    rows = dy.reshape(pixels, o)
+    dw = np.empty((o, *kernel_size, x.shape[3] // geometry.groups), dy.dtype)
+    for cs, os in _groups(geometry.groups, x.shape[3], o):
+        columns = windows(x[..., cs], kernel_size, geometry).reshape(pixels, dw[0].size)
+        dw[os] = (rows[:, os].T @ columns).reshape(dw[os].shape)
+    return dw, rows.sum(axis=0)
