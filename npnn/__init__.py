@@ -16,10 +16,11 @@ import importlib
 from typing import Any
 
 from npnn import nn, ops, optim
+from npnn.autograd import is_grad_enabled, no_grad, set_grad_enabled
 from npnn.dtypes import bool_, float32, float64, int8, int16, int32, int64, uint8
 from npnn.kernels.threads import get_num_threads, set_num_threads
 from npnn.random import get_rng_state, manual_seed, set_rng_state
-from npnn.tensor import Function, Tensor, is_grad_enabled, no_grad, set_grad_enabled, tensor
+from npnn.tensor import Function, Tensor, tensor
 from npnn.testing import gradcheck
 
 __version__ = "0.1.0"

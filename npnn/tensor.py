@@ -11,59 +11,17 @@ What a Tensor can do (``+``, ``@``, ``sum``, ``reshape``, ...) is defined in ``n
 
 from __future__ import annotations
 
-import contextlib
-import heapq
-import itertools
-import threading
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from npnn import dtypes
+from npnn.autograd import clock, mode, walk
 
-__all__ = ["Function", "Tensor", "is_grad_enabled", "no_grad", "set_grad_enabled", "tensor"]
-
-# Functions are numbered as they run, and in-place changes as they happen, on one clock.  So a
-# function always has a higher number than those its inputs came from, and a change after it ran
-# has a higher number than it: one counter gives both the order of the walk and the safety check.
-_clock = itertools.count(1)
-
-
-class _GradMode(threading.local):
-    enabled = True
-
-
-_mode = _GradMode()
-
-
-def is_grad_enabled() -> bool:
-    """True if operations are being recorded for ``backward`` (per thread)."""
-    return _mode.enabled
-
-
-class set_grad_enabled(contextlib.ContextDecorator):  # noqa: N801  torch's spelling
-    """Context manager or decorator: record operations inside if ``mode``, else do not."""
-
-    def __init__(self, mode: bool):
-        self.mode = mode
-        self.before: list[bool] = []
-
-    def __enter__(self) -> None:
-        self.before.append(_mode.enabled)
-        _mode.enabled = self.mode
-
-    def __exit__(self, *exc: object) -> None:
-        _mode.enabled = self.before.pop()
-
-
-class no_grad(set_grad_enabled):  # noqa: N801  torch's spelling
-    """Context manager or decorator: operations inside are not recorded, so they cost no memory."""
-
-    def __init__(self) -> None:
-        super().__init__(False)
+__all__ = ["Function", "Tensor", "tensor"]
 
 
 class Function:
@@ -100,7 +58,7 @@ class Function:
         """Run forward on the inputs (Tensors, arrays, numbers or None); options pass through as they are."""
         node = cls()
         arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        if not _mode.enabled:
+        if not mode.enabled:
             node.needs_grad = (False,) * len(inputs)
             return _wrap(node.forward(*arrays, **options), None)
         node.needs_grad = needs = tuple([isinstance(x, Tensor) and x.requires_grad for x in inputs])
@@ -108,7 +66,7 @@ class Function:
         if True not in needs:
             return _wrap(result, None)
         node.inputs = tuple([(x._node or x) if isinstance(x, Tensor) else None for x in inputs])
-        node.order = next(_clock)
+        node.order = next(clock)
         node.retained = None
         return _wrap(result, node)
 
@@ -153,6 +111,27 @@ class Tensor:
 
     __slots__ = ("__weakref__", "_changed", "_node", "data", "grad", "requires_grad")
     __array_ufunc__ = None  # ndarray + Tensor is Tensor's business, not NumPy's element by element
+
+    if TYPE_CHECKING:  # npnn.ops lends a tensor its operators and all further methods
+        __add__: Any
+        __radd__: Any
+        __iadd__: Any
+        __sub__: Any
+        __rsub__: Any
+        __isub__: Any
+        __mul__: Any
+        __rmul__: Any
+        __imul__: Any
+        __truediv__: Any
+        __rtruediv__: Any
+        __pow__: Any
+        __rpow__: Any
+        __matmul__: Any
+        __neg__: Any
+        __getitem__: Any
+        __setitem__: Any
+
+        def __getattr__(self, name: str) -> Any: ...
 
     data: NDArray[Any]
     grad: Tensor | None
@@ -229,7 +208,7 @@ class Tensor:
     def __iter__(self) -> Iterator[Tensor]:
         if not self.data.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self.data)))  # type: ignore[index]
+        return (self[i] for i in range(len(self.data)))
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -314,21 +293,28 @@ class Tensor:
             if dy.shape != self.shape:
                 raise RuntimeError(f"the gradient has shape {dy.shape}, the tensor {self.shape}")
         if self._node is None:
-            _accumulate(self, dy)
+            self._accumulate(dy)
         else:
-            _walk(self._node, dy, retain_graph)
+            walk(self._node, dy, retain_graph)
+
+    def _accumulate(self, gradient: NDArray[Any]) -> None:
+        """Add a gradient, an array that nobody else holds, to ``grad``."""
+        if self.grad is None:
+            self.grad = _from_array(gradient)
+        else:
+            self.grad.data += gradient
 
     # ---- in-place changes: allowed on leaves outside the graph, where they cannot falsify a gradient
 
     def _check_in_place(self) -> None:
-        if self._node is not None or (self.requires_grad and _mode.enabled):
+        if self._node is not None or (self.requires_grad and mode.enabled):
             raise RuntimeError(
                 "in-place change of a tensor that takes part in the graph: write y = x + 1 instead of x += 1, "
                 "or, to change a weight by hand, do it inside `with no_grad():`"
             )
 
     def _mark_changed(self) -> None:
-        self._changed = next(_clock)
+        self._changed = next(clock)
 
     def copy_(self, source: ArrayLike | Tensor) -> Tensor:
         """Overwrite the elements with those of ``source`` (broadcast and cast if need be)."""
@@ -350,90 +336,3 @@ def tensor(data: ArrayLike | Tensor, dtype: Any = None, requires_grad: bool = Fa
     return Tensor(
         np.array(data.data if isinstance(data, Tensor) else dtypes.as_array(data, dtype)), dtype, requires_grad
     )
-
-
-# ---- the walk from the loss back to the leaves
-
-
-def _walk(root: tuple[Function, int], dy: NDArray[Any], retain_graph: bool) -> None:
-    """Call backward on every function between ``root`` and the leaves, consumers before producers."""
-    pending: dict[int, tuple[Function, list[Any]]] = {}  # functions whose gradient is still being added up
-    queue: list[int] = []  # their numbers, negated: the highest is next, as all its consumers are done
-
-    def send(source: tuple[Function, int], gradient: NDArray[Any]) -> None:
-        node, index = source
-        if node.order not in pending:
-            pending[node.order] = node, [None] * len(node.outputs)
-            heapq.heappush(queue, -node.order)
-        grads = pending[node.order][1]
-        grads[index] = gradient if grads[index] is None else grads[index] + gradient
-
-    send(root, dy)
-    while queue:
-        node, grads = pending.pop(-heapq.heappop(queue))
-        if node.inputs is None:
-            raise RuntimeError(
-                "backward through a graph that was already walked and freed: compute the loss again, "
-                "or call backward(retain_graph=True) the first time"
-            )
-        for output in node.retained or ():
-            kept = output()
-            if kept is not None and kept._node is not None and grads[kept._node[1]] is not None:
-                _accumulate(kept, grads[kept._node[1]].copy())
-        for source in node.inputs:
-            if isinstance(source, Tensor) and source._changed > node.order:
-                raise RuntimeError(
-                    f"a tensor of shape {source.shape} that {type(node).__name__} used was changed in place "
-                    "before backward() (by an optimizer step?): its gradient would be wrong"
-                )
-        results = node.backward(*grads)
-        if type(results) is not tuple:
-            results = (results,)
-        if len(results) != len(node.inputs):
-            raise RuntimeError(
-                f"{type(node).__name__}.backward returned {len(results)} gradients for {len(node.inputs)} inputs"
-            )
-        taken = [_owner(g) for g in grads if g is not None]  # memory that others may be using
-        for source, needed, dx in zip(node.inputs, node.needs_grad, results):  # noqa: B905  checked above
-            if not needed or dx is None:
-                continue
-            if type(source) is tuple:
-                shape, dtype = source[0].outputs[source[1]]
-                send(source, _fit(dx, shape, dtype, node))
-                continue
-            dx = _fit(dx, source.data.shape, source.data.dtype, node)
-            owner = _owner(dx)
-            if not dx.flags.writeable or any(owner is other for other in taken):
-                dx = dx.copy()
-            taken.append(owner)
-            _accumulate(source, dx)
-        if not retain_graph:
-            node._release()
-
-
-def _owner(array: NDArray[Any]) -> Any:
-    return array if array.base is None else array.base
-
-
-def _accumulate(leaf: Tensor, gradient: NDArray[Any]) -> None:
-    """Add a gradient, an array of our own, to ``leaf.grad``."""
-    if leaf.grad is None:
-        leaf.grad = _from_array(gradient)
-    else:
-        leaf.grad.data += gradient
-
-
-def _fit(gradient: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], node: Function) -> NDArray[Any]:
-    """The gradient in its input's shape and dtype: broadcasting forward is summing backward."""
-    if type(gradient) is not np.ndarray:
-        gradient = np.asarray(gradient)
-    if gradient.shape != shape:
-        extra = gradient.ndim - len(shape)
-        pairs = list(zip(shape, gradient.shape[max(extra, 0) :]))  # noqa: B905  the shorter one counts
-        if extra < 0 or any(n not in (1, m) for n, m in pairs):
-            raise RuntimeError(
-                f"{type(node).__name__}.backward returned a gradient of shape {gradient.shape} for an input of {shape}"
-            )
-        spread = [*range(extra), *[extra + i for i, (n, m) in enumerate(pairs) if n != m]]
-        gradient = gradient.sum(axis=tuple(spread)).reshape(shape)
-    return gradient if gradient.dtype == dtype else gradient.astype(dtype)

@@ -66,7 +66,7 @@ def gradcheck(
     reached = [(y, w) for y, w in zip(outputs, cotangents, strict=True) if y.requires_grad]
     if not reached:
         raise AssertionError("no output depends on the inputs")
-    total = sum(((y * Tensor(w)).sum() for y, w in reached), start=Tensor(0.0, dtype="float64"))  # type: ignore[operator]
+    total = sum(((y * Tensor(w)).sum() for y, w in reached), start=Tensor(0.0, dtype="float64"))
     total.backward()
 
     for i, (x, point) in enumerate(zip(inputs, points, strict=True)):

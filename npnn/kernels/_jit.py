@@ -28,6 +28,7 @@ import glob
 import importlib.util
 import os
 import sys
+import types
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -117,7 +118,7 @@ class _Lazy:
                 scope[name] = scope[name].serial
         function = self.function
         if self.has_prange:  # two compiled forms of one function need two names in numba's cache
-            function = type(function)(
+            function = types.FunctionType(
                 function.__code__.replace(co_name=f"{function.__name__}_{'parallel' if parallel else 'serial'}"),
                 scope, None, function.__defaults__, function.__closure__,
             )  # fmt: skip

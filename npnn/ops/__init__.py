@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from npnn import dtypes
+from npnn.autograd import is_grad_enabled
 from npnn.ops import arithmetic, creation, elementwise, indexing, linalg, reductions, shape
 from npnn.ops.promotion import cast, operands
-from npnn.tensor import Tensor, is_grad_enabled
+from npnn.tensor import Tensor
 
 __all__: list[str] = []
 
@@ -51,47 +52,49 @@ def _to(self: Tensor, dtype: Any) -> Tensor:
     return cast(self, dtype.dtype if isinstance(dtype, Tensor) else dtype)
 
 
-# ---- operators
+# ---- operators: plain functions of two arguments, as they are the hot path of small models
 
 _BINARY = {"add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "truediv": arithmetic.div,
            "pow": arithmetic.pow, "matmul": linalg.matmul}  # fmt: skip
-for _name, _op in _BINARY.items():
-    # a plain function with two arguments: the operators are the hot path of small models
-    setattr(Tensor, f"__{_name}__", _op)
-    setattr(Tensor, f"__r{_name}__", _reflected(_op))
-_IN_PLACE = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power}
-for _name, _ufunc in _IN_PLACE.items():
-    setattr(Tensor, f"__i{_name}__", _in_place(_ufunc))
-    setattr(Tensor, "div_" if _name == "truediv" else f"{_name}_", _in_place(_ufunc))
-_COMPARE = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater,
-            "ge": np.greater_equal, "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor}  # fmt: skip
-for _name, _ufunc in _COMPARE.items():
-    setattr(Tensor, f"__{_name}__", _compare(_ufunc))
-Tensor.__neg__ = arithmetic.neg  # type: ignore[attr-defined]
-Tensor.__abs__ = elementwise.abs  # type: ignore[attr-defined]
-Tensor.__invert__ = lambda self: Tensor(~self.data)  # type: ignore[attr-defined]
-Tensor.__getitem__ = indexing.getitem  # type: ignore[attr-defined]
-Tensor.__setitem__ = indexing.setitem  # type: ignore[attr-defined]
-
-# ---- methods: every function whose first argument is a tensor
-
-_NOT_METHODS = {"cat", "stack", "where", "getitem", "setitem"}
-for _family in (arithmetic, elementwise, linalg, reductions, shape, indexing):
-    for _name in _family.__all__:
-        if _name not in _NOT_METHODS:
-            setattr(Tensor, _name, getattr(_family, _name))
-Tensor.view = shape.reshape  # type: ignore[attr-defined]  # here a reshape copies only when it must
-Tensor.clip = arithmetic.clamp  # type: ignore[attr-defined]
-Tensor.to = Tensor.type = _to  # type: ignore[attr-defined]
-Tensor.float = lambda self: cast(self, dtypes.float32)  # type: ignore[attr-defined]
-Tensor.double = lambda self: cast(self, dtypes.float64)  # type: ignore[attr-defined]
-Tensor.long = lambda self: cast(self, dtypes.int64)  # type: ignore[attr-defined]
-Tensor.int = lambda self: cast(self, dtypes.int32)  # type: ignore[attr-defined]
-Tensor.bool = lambda self: cast(self, dtypes.bool_)  # type: ignore[attr-defined]
-Tensor.isnan = lambda self: Tensor(np.isnan(self.data))  # type: ignore[attr-defined]
-Tensor.isfinite = lambda self: Tensor(np.isfinite(self.data))  # type: ignore[attr-defined]
-Tensor.T = property(lambda self: shape.Permute.apply(self, tuple(range(self.data.ndim))[::-1]))  # type: ignore[attr-defined]
-Tensor.mT = property(lambda self: shape.transpose(self, -2, -1))  # type: ignore[attr-defined]
+_CHANGE: dict[str, np.ufunc] = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide,
+                                "pow": np.power}  # fmt: skip
+_COMPARE: dict[str, np.ufunc] = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
+                                 "gt": np.greater, "ge": np.greater_equal, "and": np.bitwise_and,
+                                 "or": np.bitwise_or, "xor": np.bitwise_xor}  # fmt: skip
+_METHODS: dict[str, Any] = {
+    **{f"__{name}__": op for name, op in _BINARY.items()},
+    **{f"__r{name}__": _reflected(op) for name, op in _BINARY.items()},
+    **{f"__i{name}__": _in_place(ufunc) for name, ufunc in _CHANGE.items()},
+    **{f"{'div' if name == 'truediv' else name}_": _in_place(ufunc) for name, ufunc in _CHANGE.items()},
+    **{f"__{name}__": _compare(ufunc) for name, ufunc in _COMPARE.items()},
+    "__neg__": arithmetic.neg,
+    "__abs__": elementwise.abs,
+    "__invert__": lambda self: Tensor(~self.data),
+    "__getitem__": indexing.getitem,
+    "__setitem__": indexing.setitem,
+    # every function whose first argument is a tensor
+    **{
+        name: getattr(family, name)
+        for family in (arithmetic, elementwise, linalg, reductions, shape, indexing)
+        for name in family.__all__
+        if name not in {"cat", "stack", "where", "getitem", "setitem"}
+    },
+    "view": shape.reshape,  # here a reshape copies only when it must
+    "clip": arithmetic.clamp,
+    "to": _to,
+    "type": _to,
+    "float": lambda self: cast(self, dtypes.float32),
+    "double": lambda self: cast(self, dtypes.float64),
+    "long": lambda self: cast(self, dtypes.int64),
+    "int": lambda self: cast(self, dtypes.int32),
+    "bool": lambda self: cast(self, dtypes.bool_),
+    "isnan": lambda self: Tensor(np.isnan(self.data)),
+    "isfinite": lambda self: Tensor(np.isfinite(self.data)),
+    "T": property(lambda self: shape.Permute.apply(self, tuple(range(self.data.ndim))[::-1])),
+    "mT": property(lambda self: shape.transpose(self, -2, -1)),
+}
+for _name, _method in _METHODS.items():
+    setattr(Tensor, _name, _method)
 
 # ---- what `npnn.` offers as functions
 

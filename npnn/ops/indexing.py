@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from npnn.autograd import is_grad_enabled
 from npnn.errors import ShapeError
-from npnn.tensor import Function, Tensor, is_grad_enabled
+from npnn.tensor import Function, Tensor
 
 __all__ = ["gather", "getitem", "index_select", "masked_fill", "setitem"]
 

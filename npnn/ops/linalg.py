@@ -51,9 +51,9 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
         raise ShapeError(f"@ of {a.shape} and {b.shape}: the inner sizes {a.shape[-1]} and {inner} differ")
     row, column = a.ndim == 1, b.ndim == 1
     if row:
-        a = a.reshape(1, -1)  # type: ignore[attr-defined]
+        a = a.reshape(1, -1)
     if column:
-        b = b.reshape(-1, 1)  # type: ignore[attr-defined]
+        b = b.reshape(-1, 1)
     y = MatMul.apply(a, b)
     if row:
         y = y.squeeze(-2)
@@ -85,4 +85,4 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Every product of two vectors' elements.   (M,) (N,) -> (M, N)"""
     if input.ndim != 1 or vec2.ndim != 1:
         raise ShapeError(f"outer needs two vectors, got shapes {input.shape} and {vec2.shape}")
-    return input.reshape(-1, 1) * vec2.reshape(1, -1)  # type: ignore[attr-defined]
+    return input.reshape(-1, 1) * vec2.reshape(1, -1)

@@ -230,7 +230,7 @@ def std(
     input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The standard deviation, the square root of var."""
-    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()  # type: ignore[attr-defined]
+    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()
 
 
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
@@ -238,7 +238,7 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor
     if input.data.dtype.kind != "f":
         input = cast(input, dtypes.int64)
     if dim is None:
-        return Prod.apply(input.reshape(-1), 0, False)  # type: ignore[attr-defined]
+        return Prod.apply(input.reshape(-1), 0, False)
     (axis,) = _axes(dim, input.data.ndim)
     return Prod.apply(input, axis, keepdim)
 
@@ -260,7 +260,7 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
 def norm(input: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """(Σ |input|ᵖ)^(1/p); the largest |input| for p = inf."""
     _refuse_integers(input, "norm")
-    size = input.abs()  # type: ignore[attr-defined]
+    size = input.abs()
     if p == float("inf"):
         return amax(size, dim, keepdim)
     if p == 1:

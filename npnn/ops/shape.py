@@ -235,7 +235,7 @@ def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int 
                 f"split sizes {list(split_size_or_sections)} do not add up to {n}, the size of dim {dim}"
             )
     before = (slice(None),) * axis
-    return tuple([tensor[(*before, slice(lo, hi))] for lo, hi in pairwise(edges)])  # type: ignore[index]
+    return tuple([tensor[before + (slice(lo, hi),)] for lo, hi in pairwise(edges)])
 
 
 def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
@@ -249,7 +249,7 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along an axis, each without it."""
     before = (slice(None),) * _axis(dim, input.data.ndim)
-    return tuple([input[(*before, i)] for i in range(input.shape[dim])])  # type: ignore[index]
+    return tuple([input[before + (i,)] for i in range(input.shape[dim])])
 
 
 def flip(input: Tensor, *dims: Any) -> Tensor:
