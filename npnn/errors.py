@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ShapeError"]
+__all__ = ["ShapeError", "TrainingDiverged"]
 
 
 class ShapeError(ValueError, RuntimeError):
@@ -37,3 +37,18 @@ class ShapeError(ValueError, RuntimeError):
         if not self.layer:
             return self.message
         return f"in layer {where + ': ' if where else ''}{self.layer}: {self.message}"
+
+
+class TrainingDiverged(RuntimeError):
+    """The loss or a gradient became nan or infinite.  The model still holds good weights.
+
+    ``epoch`` (from 1), ``step`` (from 1) and ``lr`` say when, ``layer`` names the first layer that
+    went bad, or is None if every layer is sound.
+    """
+
+    def __init__(self, message: str, epoch: int, step: int, lr: float, layer: str | None):
+        super().__init__(message)
+        self.epoch, self.step, self.lr, self.layer = epoch, step, lr, layer
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.args[0], self.epoch, self.step, self.lr, self.layer)
