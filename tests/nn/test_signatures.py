@@ -19,11 +19,11 @@ NO_SIGNATURE = {"Module", "Parameter"}
 
 
 def _parameters(fn):
-    found = []
-    for p in inspect.signature(fn).parameters.values():
-        if p.name not in IGNORED and p.kind not in (p.VAR_KEYWORD,):
-            found.append((p.name, None if p.default is inspect.Parameter.empty else p.default))
-    return found
+    return [
+        (p.name, None if p.default is inspect.Parameter.empty else p.default)
+        for p in inspect.signature(fn).parameters.values()
+        if p.name not in IGNORED and p.kind is not p.VAR_KEYWORD
+    ]
 
 
 def _classes(ours, theirs):
@@ -77,8 +77,8 @@ def test_initialisers_and_functions():
 def test_everything_that_was_asked_for_is_there():
     layers = """Sequential ModuleList ModuleDict Flatten Identity Linear Conv1d Conv2d MaxPool2d AvgPool2d
         AdaptiveAvgPool2d BatchNorm1d BatchNorm2d LayerNorm GroupNorm Dropout Dropout2d ReLU LeakyReLU ELU GELU SiLU
-        Sigmoid Tanh Softplus Softmax LogSoftmax Embedding RNN LSTM GRU RNNCell LSTMCell GRUCell CrossEntropyLoss NLLLoss
-        MSELoss L1Loss BCEWithLogitsLoss""".split()
+        Sigmoid Tanh Softplus Softmax LogSoftmax Embedding RNN LSTM GRU RNNCell LSTMCell GRUCell CrossEntropyLoss
+        NLLLoss MSELoss L1Loss BCEWithLogitsLoss""".split()
     optimizers = "SGD Adam AdamW RMSprop Adagrad".split()
     schedules = """StepLR MultiStepLR ExponentialLR CosineAnnealingLR LinearLR OneCycleLR ReduceLROnPlateau SequentialLR
         LambdaLR""".split()
