@@ -1,0 +1,95 @@
+"""Command line of the benchmarks: ``python -m benchmarks --help``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from benchmarks.environment import describe, prepare
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
+        "workload (the default), single layers over sizes (ops), the first seconds of a program (startup); or put "
+        "the tables of the last results into the README (readme).",
+    )
+    p.add_argument("what", nargs="?", choices=["steps", "ops", "startup", "readme"], default="steps")
+    p.add_argument("--workloads", metavar="W4,W5", help="only these workloads (default: all)")
+    p.add_argument("--rounds", type=int, default=15, help="turns each peer gets (default: 15)")
+    p.add_argument("--threads", type=int, help="threads for every peer (default: one a core)")
+    p.add_argument("--no-scaling", action="store_true", help="leave out the runs with one thread")
+    p.add_argument("--no-memory", action="store_true", help="leave out the peak memory of a step")
+    p.add_argument("--json", metavar="FILE", type=Path, help="write the rows to this file")
+    p.add_argument("--figure", metavar="FILE", type=Path, default=Path("figs/roofline.png"), help="ops: where to draw")
+    return p
+
+
+def main(arguments: list[str] | None = None) -> int:
+    args = parser().parse_args(arguments)
+    removed = prepare()
+    from benchmarks import table
+    from npnn import get_num_threads
+
+    threads = args.threads or get_num_threads()
+    machine = describe()
+    for name, value in removed.items():
+        print(f"unset {name}={value}")
+    versions = ", ".join(f"{k} {v}" for k, v in machine["versions"].items())
+    print(f"{machine['processor']}, {machine['cores']} cores, {threads} threads; BLAS: {', '.join(machine['blas'])}")
+    print(versions + "\n")
+
+    if args.what == "readme":
+        from benchmarks import readme
+
+        return readme.update()
+    if args.what == "startup":
+        from benchmarks import startup
+
+        rows = startup.measure()
+        print(table.startup_table(rows))
+    elif args.what == "ops":
+        from benchmarks import ops
+
+        rows = ops.measure(args.rounds)
+        print(ops.table(rows))
+        ops.draw(rows, args.figure)
+        print(f"\nroofline: {args.figure}")
+    else:
+        rows = _steps(args, threads)
+        print(table.step_table(rows, threads))
+    if args.json:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        for row in rows:
+            row |= machine
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+def _steps(args: argparse.Namespace, threads: int) -> list[dict]:
+    from tqdm.auto import tqdm
+
+    from benchmarks import steps
+    from benchmarks.workloads import WORKLOADS
+
+    wanted = args.workloads.split(",") if args.workloads else [w.name for w in WORKLOADS]
+    unknown = set(wanted) - {w.name for w in WORKLOADS}
+    if unknown:
+        raise SystemExit(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(w.name for w in WORKLOADS)}")
+    rows = []
+    runs = [
+        (w, n)
+        for w in WORKLOADS
+        if w.name in wanted
+        for n in ([threads] if args.no_scaling or threads == 1 else [threads, 1])
+    ]
+    for workload, n in tqdm(runs, unit="run", file=sys.stderr, leave=False):
+        rows += steps.measure(workload, args.rounds, n, not args.no_memory)
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())

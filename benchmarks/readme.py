@@ -1,0 +1,69 @@
+"""Put the tables of the recorded results into README.md, between their markers.
+
+python -m benchmarks --json benchmarks/results/steps.json
+python -m benchmarks startup --json benchmarks/results/startup.json
+python -m benchmarks readme
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from benchmarks import table
+
+__all__ = ["render", "update"]
+
+ROOT = Path(__file__).parent.parent
+RESULTS = Path(__file__).parent / "results"
+
+
+def _rows(name: str) -> list[dict[str, Any]]:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+def _machine(row: dict[str, Any]) -> str:
+    versions = ", ".join(f"{k} {v}" for k, v in row["versions"].items())
+    return f"{row['processor']}, {row['cores']} cores; BLAS: {', '.join(row['blas'])}; {versions}."
+
+
+def _steps() -> str:
+    rows = _rows("steps")
+    threads = max(r["threads"] for r in rows)
+    return f"{table.step_table(rows, threads)}\n\n{_machine(rows[0])}"
+
+
+def _startup() -> str:
+    return table.startup_table(_rows("startup"))
+
+
+def _experiments() -> str:
+    lines = []
+    for path in sorted((ROOT / "best_models").glob("*.json")):
+        run = json.loads(path.read_text())
+        lines.append(
+            [run["stem"], f"{run['metrics']['accuracy'] * 100:.2f} %", f"{run['seconds']:.1f}", f"`{run['command']}`"]
+        )
+    return table.markdown(["experiment", "test accuracy", "seconds", "command"], lines)
+
+
+SECTIONS = {"steps": _steps, "startup": _startup, "experiments": _experiments}
+
+
+def render(text: str) -> str:
+    """The README with every section between ``<!-- NAME -->`` and ``<!-- /NAME -->`` made anew."""
+    for name, make in SECTIONS.items():
+        pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        if not pattern.search(text):
+            raise LookupError(f"README.md has no section {name}")
+        text = pattern.sub(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text)
+    return text
+
+
+def update() -> int:
+    """Rewrite README.md."""
+    path = ROOT / "README.md"
+    path.write_text(render(path.read_text()))
+    return 0
