@@ -1,0 +1,138 @@
+"""One recurrent layer in one direction, all T steps: a single node of the tape.
+
+The backward pass through time is a loop inside the Function (npnn.kernels.recurrent_rnn, _lstm,
+_gru), and the gradients of the weights are taken once, from all steps together.  The modules in
+recurrent.py stack these layers; those in rnn_cells.py use them for a single step.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.kernels.recurrent import layer_gradients, past_and_present
+from npnn.kernels.recurrent_gru import gru_backward, gru_forward
+from npnn.kernels.recurrent_lstm import lstm_backward, lstm_forward
+from npnn.kernels.recurrent_rnn import rnn_backward, rnn_forward
+from npnn.tensor import Function
+
+__all__ = ["GRULayer", "LSTMLayer", "RNNLayer"]
+
+Array = NDArray[Any]
+
+
+class RNNLayer(Function):
+    """h_t = f(x_t W_ihᵀ + b_ih + h_(t-1) W_hhᵀ + b_hh), f = tanh or ReLU.
+
+    x (T, N, I), h_0 (N, H) or None for zeros, W_ih (H, I), W_hh (H, H), b (H,) or None -> h (T, N, H), h_n (N, H)
+
+    With ``reverse`` the steps run from the last to the first, and h_n is the state at the first.
+    Gradient: dz_t = f'(z_t) (dy_t + dz_(t+1) W_hh), then dx_t = dz_t W_ih, dW_ih = Σ dz_tᵀ x_t,
+    dW_hh = Σ dz_tᵀ h_(t-1), db = Σ dz_t.
+    """
+
+    def forward(
+        self,
+        x: Array,
+        h0: Array | None,
+        w_ih: Array,
+        w_hh: Array,
+        b_ih: Array | None,
+        b_hh: Array | None,
+        reverse: bool,
+        relu: bool = False,
+    ) -> tuple[Array, ...]:
+        x = np.ascontiguousarray(x)
+        bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
+        h = rnn_forward(x, h0, w_ih, w_hh, bias, relu, reverse)
+        if True in self.needs_grad:
+            self.x, self.w_ih, self.w_hh, self.h, self.relu, self.reverse = x, w_ih, w_hh, h, relu, reverse
+        _, now = past_and_present(h, reverse)
+        return now, now[0 if reverse else -1]
+
+    def backward(self, dy: Array | None, dh_n: Array | None) -> tuple[Array | None, ...]:
+        dz, dh0 = rnn_backward(dy, dh_n, self.h, self.w_hh, self.relu, self.reverse)
+        dx, *dw = _gradients(self, dz, dz)
+        return dx, dh0, *dw
+
+
+class LSTMLayer(Function):
+    """i, f, o = σ(..), g = tanh(..); c_t = f c_(t-1) + i g; h_t = o tanh(c_t).
+
+    The dots stand for x_t W_ihᵀ + b_ih + h_(t-1) W_hhᵀ + b_hh.
+    x (T, N, I), h_0 and c_0 (N, H) or None for zeros, W_ih (4 H, I), W_hh (4 H, H), b (4 H,) or None
+    -> h (T, N, H), h_n (N, H), c_n (N, H); the rows of the weights are in the order i f g o.
+
+    Gradient: as in RNNLayer, with dz_t from dh_t and dc_t through the four gates, dc_(t-1) = f dc_t.
+    """
+
+    def forward(
+        self,
+        x: Array,
+        h0: Array | None,
+        c0: Array | None,
+        w_ih: Array,
+        w_hh: Array,
+        b_ih: Array | None,
+        b_hh: Array | None,
+        reverse: bool,
+    ) -> tuple[Array, ...]:
+        x = np.ascontiguousarray(x)
+        bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
+        h, c, gates = lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse)
+        if True in self.needs_grad:
+            self.x, self.w_ih, self.w_hh, self.reverse = x, w_ih, w_hh, reverse
+            self.h, self.c, self.gates = h, c, gates
+        (_, h_now), (_, c_now) = past_and_present(h, reverse), past_and_present(c, reverse)
+        last = 0 if reverse else -1
+        return h_now, h_now[last], c_now[last]
+
+    def backward(self, dy: Array | None, dh_n: Array | None, dc_n: Array | None) -> tuple[Array | None, ...]:
+        dz, dh0, dc0 = lstm_backward(dy, dh_n, dc_n, self.c, self.gates, self.w_hh, self.reverse)
+        dx, *dw = _gradients(self, dz, dz)
+        return dx, dh0, dc0, *dw
+
+
+class GRULayer(Function):
+    """r, u = σ(..), n = tanh(.. + r (h_(t-1) W_hnᵀ + b_hn)); h_t = (1 - u) n + u h_(t-1).
+
+    x (T, N, I), h_0 (N, H) or None for zeros, W_ih (3 H, I), W_hh (3 H, H), b (3 H,) or None
+    -> h (T, N, H), h_n (N, H); the rows of the weights are in the order r u n.
+
+    Gradient: as in RNNLayer, but what reaches W_hh and b_hh went through r in the last third.
+    """
+
+    def forward(
+        self,
+        x: Array,
+        h0: Array | None,
+        w_ih: Array,
+        w_hh: Array,
+        b_ih: Array | None,
+        b_hh: Array | None,
+        reverse: bool,
+    ) -> tuple[Array, ...]:
+        x = np.ascontiguousarray(x)
+        zeros = np.zeros(len(w_hh), x.dtype)
+        h, gates, m = gru_forward(
+            x, h0, w_ih, w_hh, zeros if b_ih is None else b_ih, zeros if b_hh is None else b_hh, reverse
+        )
+        if True in self.needs_grad:
+            self.x, self.w_ih, self.w_hh, self.reverse = x, w_ih, w_hh, reverse
+            self.h, self.gates, self.m = h, gates, m
+        _, now = past_and_present(h, reverse)
+        return now, now[0 if reverse else -1]
+
+    def backward(self, dy: Array | None, dh_n: Array | None) -> tuple[Array | None, ...]:
+        dz_x, dz_h, dh0 = gru_backward(dy, dh_n, self.h, self.gates, self.m, self.w_hh, self.reverse)
+        dx, *dw = _gradients(self, dz_x, dz_h)
+        return dx, dh0, *dw
+
+
+def _gradients(op: Any, dz_x: Array, dz_h: Array) -> tuple[Array | None, ...]:
+    """dx and the gradients of the four weights, those that are wanted."""
+    past, _ = past_and_present(op.h, op.reverse)
+    wanted = op.needs_grad[0], *op.needs_grad[-4:]  # the initial states stand between them
+    return layer_gradients(dz_x, dz_h, op.x, past, op.w_ih, wanted)
