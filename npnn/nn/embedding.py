@@ -1,0 +1,176 @@
+"""Embedding: a table of vectors, one for each word, digit or symbol, looked up by number."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.errors import ShapeError
+from npnn.nn import init
+from npnn.nn.module import Module, Parameter
+from npnn.tensor import Function, Tensor, _from_array
+
+__all__ = ["Embedding", "embedding", "one_hot"]
+
+
+class Lookup(Function):
+    """y = w[index].   index (...) of integers, w (V, D) -> y (..., D)
+
+    Gradient: dw_v = the sum of dy over the places where index = v, nothing for v = ``padding_idx``.
+    """
+
+    def forward(self, w: NDArray[Any], index: NDArray[Any], padding_idx: int | None) -> NDArray[Any]:
+        if self.needs_grad[0]:
+            self.shape, self.index, self.padding_idx = w.shape, index, padding_idx
+        return w[index]
+
+    def backward(self, dy: NDArray[Any]) -> Any:
+        dw = np.zeros(self.shape, dy.dtype)
+        if self.index.size:
+            # sorted, equal indices lie together and each run is one sum: far faster than np.add.at
+            order = np.argsort(self.index, axis=None, kind="stable")
+            found = self.index.ravel()[order]
+            starts = np.flatnonzero(np.diff(found, prepend=found[0] - 1))
+            dw[found[starts]] = np.add.reduceat(dy.reshape(-1, self.shape[1])[order], starts, axis=0)
+        if self.padding_idx is not None:
+            dw[self.padding_idx] = 0
+        return dw, None
+
+
+def embedding(
+    input: Any,
+    weight: Tensor,
+    padding_idx: int | None = None,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Tensor:
+    """The rows of ``weight`` that ``input`` names.   input (...) of integers, weight (V, D) -> (..., D)
+
+    The row ``padding_idx`` gets no gradient.
+
+    Errors: TypeError for indices that are not integers; IndexError, with the position, the value and
+    the valid range, for one outside 0 .. V - 1; NotImplementedError for max_norm, scale_grad_by_freq, sparse.
+    """
+    _refuse(max_norm, scale_grad_by_freq, sparse)
+    if weight.ndim != 2:
+        raise ShapeError(f"expected a weight of shape (rows, features), got {weight.shape}")
+    V = len(weight.data)
+    index = input.data if isinstance(input, Tensor) else np.asarray(input)
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"an embedding is looked up by integers, got {index.dtype}: input.long() casts")
+    if index.size and not (index.min() >= 0 and index.max() < V):
+        at = np.argwhere((index < 0) | (index >= V))[0]
+        raise IndexError(
+            f"index {index[tuple(at)]} at position {tuple(at.tolist())} is out of range: "
+            f"an embedding of {V} rows has indices 0 to {V - 1}"
+        )
+    return Lookup.apply(weight, index, padding_idx=_row(padding_idx, V))
+
+
+def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
+    """1 at the position that each integer names, 0 elsewhere.   (...) -> (..., num_classes), int64
+
+    ``num_classes=-1`` means the largest value plus one.
+
+    Errors: TypeError for values that are not integers; IndexError for a negative value or one
+    beyond num_classes; ValueError if there is nothing to infer num_classes from.
+    """
+    index = tensor.data if isinstance(tensor, Tensor) else np.asarray(tensor)
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"one_hot needs integers, got {index.dtype}: tensor.long() casts")
+    if num_classes == -1:
+        if not index.size:
+            raise ValueError("one_hot of an empty tensor needs num_classes: there is no largest value to infer it from")
+        num_classes = int(index.max()) + 1
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be positive, or -1 to infer it, got {num_classes}")
+    if index.size and not (index.min() >= 0 and index.max() < num_classes):
+        bad = index[(index < 0) | (index >= num_classes)][0]
+        raise IndexError(f"class {bad} is out of range: {num_classes} classes are numbered 0 to {num_classes - 1}")
+    return _from_array((index[..., None] == np.arange(num_classes)).astype(np.int64))
+
+
+def _row(padding_idx: int | None, rows: int) -> int | None:
+    """``padding_idx`` counted from the start.  Errors: ValueError if there is no such row."""
+    if padding_idx is None:
+        return None
+    if not -rows <= padding_idx < rows:
+        raise ValueError(f"padding_idx={padding_idx} is not one of the {rows} rows")
+    return padding_idx % rows
+
+
+def _refuse(max_norm: float | None, scale_grad_by_freq: bool, sparse: bool) -> None:
+    given = {"max_norm": max_norm is not None, "scale_grad_by_freq": scale_grad_by_freq, "sparse": sparse}
+    for name, is_given in given.items():
+        if is_given:
+            raise NotImplementedError(f"embedding: {name} is not implemented, leave it at its default")
+
+
+class Embedding(Module):
+    """y = weight[input].   input (...) of integers -> (..., embedding_dim)
+
+    ``weight`` (num_embeddings, embedding_dim) starts from N(0, 1); its row ``padding_idx``, if given,
+    starts at zero and gets no gradient.
+
+    Errors: as for the function embedding.
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        _weight: Tensor | None = None,
+        _freeze: bool = False,
+    ):
+        _refuse(max_norm, scale_grad_by_freq, sparse)
+        self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.padding_idx = _row(padding_idx, num_embeddings)
+        if _weight is None:
+            self.weight = Parameter(np.empty((num_embeddings, embedding_dim), np.float32), requires_grad=not _freeze)
+            self.reset_parameters()
+        else:
+            if _weight.shape != (num_embeddings, embedding_dim):
+                raise ShapeError(f"expected a _weight of shape {(num_embeddings, embedding_dim)}, got {_weight.shape}")
+            self.weight = Parameter(_weight, requires_grad=not _freeze)
+
+    def reset_parameters(self) -> None:
+        """Standard normal values, zeros in the row ``padding_idx``."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            self.weight.data[self.padding_idx] = 0
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Embedding:
+        """An Embedding with these rows, not trained if ``freeze``.  It shares their memory."""
+        if len(embeddings.shape) != 2:
+            raise ShapeError(f"expected embeddings of shape (rows, features), got {tuple(embeddings.shape)}")
+        rows, features = embeddings.shape
+        return cls(
+            rows, features, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
+            _weight=embeddings, _freeze=freeze,
+        )  # fmt: skip
+
+    def forward(self, input: Any) -> Tensor:
+        return embedding(input, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
