@@ -125,8 +125,9 @@ def _forward_and_backward(lib: Any, case: Case, x: Any, state: dict[str, Any]) -
 
 def measure(rounds: int) -> list[dict[str, Any]]:
     """Rows of one layer at one size, npnn beside torch; the gradients are compared first."""
-    import npnn
     from tqdm.auto import tqdm
+
+    import npnn
 
     peak, bandwidth = machine_peak(), machine_bandwidth()
     rows = []
