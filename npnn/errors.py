@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ShapeError", "TrainingDiverged"]
+__all__ = ["DataError", "ShapeError", "TrainingDiverged"]
+
+
+class DataError(RuntimeError):
+    """A data set's file is missing, damaged or cannot be fetched; the message says what to do."""
 
 
 class ShapeError(ValueError, RuntimeError):

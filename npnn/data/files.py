@@ -1,0 +1,88 @@
+"""Where the files of data sets are looked for, how they are fetched, and how they are checked.
+
+A file is taken from the folder that NPNN_DATA names, else from the user's cache, else downloaded.
+A download arrives in a temporary file, is held against the known hash, and only then gets its name:
+so whatever bears the name is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from npnn.data._optional import require
+from npnn.errors import DataError
+
+__all__ = ["Remote", "cache_folder", "locate"]
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the net: its name, the MD5 of its bytes, and the addresses (less the name) to try in turn."""
+
+    name: str
+    md5: str
+    mirrors: Sequence[str]
+
+
+def locate(names: Sequence[str], subfolders: Sequence[str], remote: Remote) -> Path:
+    """The path of the first of ``names`` found in any of ``subfolders`` of the data folders, else ``remote``, fetched.
+
+    Errors: DataError that says where it was searched for and how to get it by hand.
+    """
+    roots = _roots()
+    folders = [root / sub for root in roots for sub in subfolders]
+    for folder in folders:
+        for name in names:
+            if (folder / name).exists():
+                return folder / name
+    # NPNN_DATA comes first among the roots; where it is somebody else's, the cache takes the download
+    root = next((r for r in roots[:-1] if os.access(r, os.W_OK)), roots[-1])
+    return _fetch(remote, root / subfolders[0], names, folders)
+
+
+def cache_folder() -> Path:
+    """The folder of this user for files that can be had again."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "npnn" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "npnn"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npnn"
+
+
+def _roots() -> list[Path]:
+    own = os.environ.get("NPNN_DATA")
+    if not own:
+        return [cache_folder()]
+    if not Path(own).is_dir():
+        raise DataError(f"NPNN_DATA is set to {own!r}, which is not a folder")
+    return [Path(own), cache_folder()]
+
+
+def _fetch(remote: Remote, folder: Path, names: Sequence[str], searched: Sequence[Path]) -> Path:
+    pooch = require("pooch", f"downloading {remote.name}", "data")
+    problems = []
+    for mirror in remote.mirrors:
+        try:
+            path = pooch.retrieve(
+                mirror + remote.name, f"md5:{remote.md5}", remote.name, folder, progressbar=sys.stderr.isatty()
+            )
+            return Path(path)
+        except (OSError, ValueError) as error:  # no answer (requests' errors are OSErrors); not the bytes expected
+            problems.append(f"  {mirror + remote.name}: {error}")
+    raise DataError(
+        "\n".join(
+            [
+                f"{remote.name} was not found, and no download succeeded.",
+                f"Looked for {' or '.join(names)} in:",
+                *(f"  {path}" for path in searched),
+                "Tried:",
+                *problems,
+                f"Download {remote.name} by hand (MD5 {remote.md5}) into {folder},",
+                "or set NPNN_DATA to a folder that has it.",
+            ]
+        )
+    )

@@ -1,0 +1,231 @@
+"""Augmentation of whole batches: each image is changed at random, all of them at once.
+
+A transform is a function ``transform(x, generator)`` from images (N, C, H, W) to images of the same
+dtype (Normalize alone makes floats of bytes).  All randomness comes from ``generator``; the argument
+is never changed.  The geometric ones cost the least on bytes (uint8): put Normalize last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from npnn.kernels.warp import warp
+
+__all__ = [
+    "Compose", "Cutout", "Normalize", "RandomAffine", "RandomCrop", "RandomHorizontalFlip", "RandomRotation",
+    "RandomScale", "RandomShift",
+]  # fmt: skip
+
+Images = NDArray[Any]
+Generator = np.random.Generator
+
+# torch's names for what may surround an image, and NumPy's
+_PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+
+
+class Compose:
+    """One transform after the other."""
+
+    def __init__(self, transforms: Sequence[Callable[[Images, Generator], Images]]):
+        self.transforms = list(transforms)
+
+    def __call__(self, x: Images, generator: Generator) -> Images:
+        for transform in self.transforms:
+            x = transform(x, generator)
+        return x
+
+    def __repr__(self) -> str:
+        return f"Compose({self.transforms})"
+
+
+@dataclass(frozen=True)
+class RandomHorizontalFlip:
+    """Mirror each image left to right with probability p."""
+
+    p: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.p <= 1:
+            raise ValueError(f"a probability lies between 0 and 1, got p={self.p}")
+
+    def __call__(self, x: Images, generator: Generator) -> Images:
+        flipped = generator.random(len(x)) < self.p
+        out = x.copy(order="K")
+        out[flipped] = x[flipped][..., ::-1]
+        return out
+
+
+@dataclass(frozen=True)
+class RandomCrop:
+    """Cut a window of ``size`` (a number or (height, width)) from each image, at random.
+
+    First ``padding`` pixels are added on each side: zeros, or what ``padding_mode`` says ("reflect",
+    "replicate", "circular", as in Conv2d).  Errors: ValueError if the padded image is smaller than the window.
+    """
+
+    size: int | tuple[int, int]
+    padding: int = 0
+    padding_mode: str = "zeros"
+
+    def __post_init__(self) -> None:
+        if self.padding < 0 or self.padding_mode not in _PADDING_MODES:
+            raise ValueError(
+                f"padding must be 0 or more and its mode one of {', '.join(_PADDING_MODES)}; "
+                f"got {self.padding}, {self.padding_mode!r}"
+            )
+
+    def __call__(self, x: Images, generator: Generator) -> Images:
+        n, channels = x.shape[:2]
+        size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
+        padded = _pad(x, self.padding, self.padding_mode)
+        spare = np.subtract(padded.shape[2:], size)
+        if spare.min() < 0:
+            raise ValueError(f"cannot cut windows of {size} from images of {padded.shape[2:]} (padding included)")
+        top, left = generator.integers(0, spare + 1, (n, 2)).T
+        windows = sliding_window_view(padded, size, axis=(2, 3))  # (N, C, tops, lefts, h, w), a view
+        out = np.empty_like(x, shape=(n, channels, *size))  # in the memory order of x
+        out[...] = windows[np.arange(n), :, top, left]
+        return out
+
+
+def _pad(x: Images, padding: int, mode: str) -> Images:
+    if padding == 0:
+        return x
+    if mode != "zeros":
+        return np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode=_PADDING_MODES[mode])  # type: ignore[call-overload]
+    n, channels, height, width = x.shape
+    padded = np.zeros_like(x, shape=(n, channels, height + 2 * padding, width + 2 * padding))
+    padded[:, :, padding:-padding, padding:-padding] = x  # np.pad needs five times as long
+    return padded
+
+
+@dataclass(frozen=True)
+class RandomShift:
+    """Move each image by up to ``pixels`` whole pixels in both directions; what it uncovers is padded."""
+
+    pixels: int
+    padding_mode: str = "zeros"
+
+    def __call__(self, x: Images, generator: Generator) -> Images:
+        height, width = x.shape[2:]
+        return RandomCrop((height, width), self.pixels, self.padding_mode)(x, generator)
+
+
+@dataclass(frozen=True)
+class RandomAffine:
+    """Rotate, scale and shift each image in one resampling (bilinear, zeros outside).
+
+    ``degrees``: the angle, counter-clockwise, is uniform in (-degrees, degrees), or between two given ones.
+    ``translate``: largest shift as fractions (of the width, of the height).
+    ``scale``: the factor is uniform between these two; above 1 enlarges.
+    Rotation and scaling are about the centre, before the shift; names and order are torchvision's.
+    """
+
+    degrees: float | tuple[float, float] = 0.0
+    translate: tuple[float, float] | None = None
+    scale: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.degrees, (int, float)) and self.degrees < 0:
+            raise ValueError(f"degrees must not be negative (or give a pair (from, to)), got {self.degrees}")
+        if self.translate is not None and not all(0 <= t <= 1 for t in self.translate):
+            raise ValueError(f"translate holds fractions between 0 and 1, got {self.translate}")
+        if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
+            raise ValueError(f"scale must be a pair (from, to) of positive factors, got {self.scale}")
+
+    def __call__(self, x: Images, generator: Generator) -> Images:
+        n, _, height, width = x.shape
+        maps = self._maps(n, height, width, generator)
+        if x.dtype.kind == "f":
+            return warp(x, maps)
+        return np.rint(warp(x.astype(np.float32), maps)).astype(x.dtype)
+
+    def _maps(self, n: int, height: int, width: int, generator: Generator) -> NDArray[Any]:
+        """For each image the map from a pixel of the result to the place in the image it comes from: (N, 2, 3)."""
+        low, high = (-self.degrees, self.degrees) if isinstance(self.degrees, (int, float)) else self.degrees
+        angle = np.radians(generator.uniform(low, high, n))
+        factor = generator.uniform(*(self.scale or (1.0, 1.0)), n)
+        across, down = self.translate or (0.0, 0.0)
+        limits = np.array([down * height, across * width])
+        shift = generator.uniform(-limits, limits, (n, 2))  # rows, columns
+
+        cos, sin = np.cos(angle) / factor, np.sin(angle) / factor
+        turn = np.stack([cos, sin, -sin, cos], axis=-1).reshape(n, 2, 2)
+        centre = np.array([(height - 1) / 2, (width - 1) / 2])
+        origin = centre - (turn @ (centre + shift)[..., None])[..., 0]  # where pixel (0, 0) comes from
+        return np.concatenate([turn, origin[..., None]], axis=-1)
+
+
+class RandomRotation(RandomAffine):
+    """Turn each image about its centre; angles as in RandomAffine."""
+
+    def __init__(self, degrees: float | tuple[float, float]):
+        super().__init__(degrees)
+
+
+class RandomScale(RandomAffine):
+    """Enlarge or shrink each image about its centre by a factor between the two given ones."""
+
+    def __init__(self, scale: tuple[float, float]):
+        super().__init__(scale=scale)
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """Set a square of ``size`` pixels to zero, its centre anywhere in the image (so it may stick out).
+
+    After Normalize, zero is the mean colour.
+    Source: DeVries & Taylor, Improved Regularization of Convolutional Neural Networks with Cutout, 2017.
+    """
+
+    size: int
+
+    def __call__(self, x: Images, generator: Generator) -> Images:
+        n, _, height, width = x.shape
+
+        def span(length: int) -> NDArray[Any]:
+            """Which of the pixels along one axis are covered, for each image: (N, length)."""
+            offset = np.arange(length) - generator.integers(0, length, (n, 1)) + self.size // 2
+            return (offset >= 0) & (offset < self.size)
+
+        hole = span(height)[:, None, :, None] & span(width)[:, None, None, :]  # (N, 1, H, W)
+        out = x.copy(order="K")
+        np.copyto(out, 0, where=hole, casting="unsafe")
+        return out
+
+
+class Normalize:
+    """(x - mean) / std, with one mean and one standard deviation per channel (or one for all).
+
+    Bytes (uint8) are first taken from 0..255 to 0..1, in the same pass, and become float32.
+    """
+
+    def __init__(self, mean: float | Sequence[float] | NDArray[Any], std: float | Sequence[float] | NDArray[Any]):
+        self.mean, self.std = np.atleast_1d(mean).astype(np.float64), np.atleast_1d(std).astype(np.float64)
+        if not (self.std > 0).all():
+            raise ValueError(f"standard deviations must be positive, got {std}")
+
+    @classmethod
+    def fit(cls, x: Images) -> Normalize:
+        """With the mean and standard deviation of each channel of x (N, C, H, W)."""
+        unit = 255.0 if x.dtype == np.uint8 else 1.0
+        mean = x.mean(axis=(0, 2, 3), dtype=np.float64) / unit
+        # one image after the other: the squares of a whole data set in float64 would fill the memory
+        squares = sum(np.square(image, dtype=np.float64).mean(axis=(1, 2)) for image in x) / (len(x) * unit**2)
+        return cls(mean, np.sqrt(squares - mean**2))
+
+    def __call__(self, x: Images, generator: Generator | None = None) -> Images:
+        dtype = x.dtype if x.dtype.kind == "f" else np.float32
+        factor = 1 / self.std / (255 if x.dtype == np.uint8 else 1)
+        out = np.multiply(x, factor.astype(dtype)[:, None, None], dtype=dtype)
+        out -= (self.mean / self.std).astype(dtype)[:, None, None]
+        return out
+
+    def __repr__(self) -> str:
+        return f"Normalize(mean={self.mean.round(4).tolist()}, std={self.std.round(4).tolist()})"
