@@ -67,10 +67,11 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
 
     def send(source: tuple[Any, int], gradient: NDArray[Any]) -> None:
         node, index = source
-        if node.order not in pending:
-            pending[node.order] = node, [None] * len(node.outputs)
+        entry = pending.get(node.order)
+        if entry is None:
+            entry = pending[node.order] = node, [None] * len(node.outputs)
             heapq.heappush(queue, -node.order)
-        grads = pending[node.order][1]
+        grads = entry[1]
         grads[index] = gradient if grads[index] is None else grads[index] + gradient
 
     send(root, dy)
@@ -81,16 +82,8 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
                 "backward through a graph that was already walked and freed: compute the loss again, "
                 "or call backward(retain_graph=True) the first time"
             )
-        for output in node.retained or ():
-            kept = output()
-            if kept is not None and kept._node is not None and grads[kept._node[1]] is not None:
-                kept._accumulate(grads[kept._node[1]].copy())
-        for source in node.inputs:
-            if source is not None and type(source) is not tuple and source._changed > node.order:
-                raise RuntimeError(
-                    f"a tensor of shape {source.shape} that {type(node).__name__} used was changed in place "
-                    "before backward() (by an optimizer step?): its gradient would be wrong"
-                )
+        if node.retained is not None:
+            _keep(node, grads)
         results = node.backward(*grads)
         if type(results) is not tuple:
             results = (results,)
@@ -98,32 +91,48 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
             raise RuntimeError(
                 f"{type(node).__name__}.backward returned {len(results)} gradients for {len(node.inputs)} inputs"
             )
-        taken = [_owner(g) for g in grads if g is not None]  # memory that others may be using
+        taken = None  # memory that others may be using
         for source, needed, dx in zip(node.inputs, node.needs_grad, results):  # noqa: B905  checked above
-            if not needed or dx is None:
-                continue
             if type(source) is tuple:
-                shape, dtype = source[0].outputs[source[1]]
-                send(source, _fit(dx, shape, dtype, node))
-                continue
-            dx = _fit(dx, source.data.shape, source.data.dtype, node)
-            owner = _owner(dx)
-            if not dx.flags.writeable or any(owner is other for other in taken):
-                dx = dx.copy()
-            taken.append(owner)
-            source._accumulate(dx)
+                if needed and dx is not None:
+                    shape, dtype = source[0].outputs[source[1]]
+                    send(source, _fit(dx, shape, dtype, node))
+            elif source is not None:
+                if source._changed > node.order:
+                    raise RuntimeError(
+                        f"a tensor of shape {source.shape} that {type(node).__name__} used was changed in place "
+                        "before backward() (by an optimizer step?): its gradient would be wrong"
+                    )
+                if needed and dx is not None:
+                    dx = _fit(dx, source.data.shape, source.data.dtype, node)
+                    if taken is None:
+                        taken = [_owner(g) for g in grads if g is not None]
+                    owner = _owner(dx)
+                    if not dx.flags.writeable or any([owner is other for other in taken]):
+                        dx = dx.copy()
+                    taken.append(owner)
+                    source._accumulate(dx)
         if not retain_graph:
             node._release()
 
 
+def _keep(node: Any, grads: list[Any]) -> None:
+    """Give the outputs that asked for it (retain_grad) a copy of their gradient."""
+    for reference in node.retained:
+        output = reference()
+        if output is not None and grads[output._node[1]] is not None:
+            output._accumulate(grads[output._node[1]].copy())
+
+
 def _owner(array: NDArray[Any]) -> Any:
+    """The array that holds the memory: gradients that share one must not both be kept."""
     return array if array.base is None else array.base
 
 
 def _fit(gradient: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], node: Any) -> NDArray[Any]:
     """The gradient in its input's shape and dtype: broadcasting forward is summing backward."""
     if type(gradient) is not np.ndarray:
-        gradient = np.asarray(gradient)
+        gradient = np.asarray(gradient)  # a NumPy number, of a tensor without axes
     if gradient.shape != shape:
         extra = gradient.ndim - len(shape)
         pairs = list(zip(shape, gradient.shape[max(extra, 0) :]))  # noqa: B905  the shorter one counts

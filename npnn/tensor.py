@@ -12,7 +12,7 @@ What a Tensor can do (``+``, ``@``, ``sum``, ``reshape``, ...) is defined in ``n
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Function:
     __slots__ = ("__dict__", "__weakref__", "inputs", "needs_grad", "order", "outputs", "retained")
 
     inputs: Any  # per input (producer, output index), a leaf Tensor, or None; all None once freed
-    needs_grad: tuple[bool, ...]
+    needs_grad: Sequence[bool]
     order: int  # this function's time on the clock
     outputs: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]  # shape and dtype of each
     retained: list[weakref.ref[Tensor]] | None  # outputs that asked to keep their gradient
@@ -57,15 +57,22 @@ class Function:
     def apply(cls, *inputs: Any, **options: Any) -> Any:
         """Run forward on the inputs (Tensors, arrays, numbers or None); options pass through as they are."""
         node = cls()
-        arrays = [x.data if isinstance(x, Tensor) else x for x in inputs]
-        if not mode.enabled:
-            node.needs_grad = (False,) * len(inputs)
-            return _wrap(node.forward(*arrays, **options), None)
-        node.needs_grad = needs = tuple([isinstance(x, Tensor) and x.requires_grad for x in inputs])
+        arrays, needs, sources = [], [], []
+        recording = mode.enabled
+        for x in inputs:
+            if isinstance(x, Tensor):
+                arrays.append(x.data)
+                needs.append(recording and x.requires_grad)
+                sources.append(x._node or x)
+            else:
+                arrays.append(x)
+                needs.append(False)
+                sources.append(None)
+        node.needs_grad = needs
         result = node.forward(*arrays, **options)
         if True not in needs:
             return _wrap(result, None)
-        node.inputs = tuple([(x._node or x) if isinstance(x, Tensor) else None for x in inputs])
+        node.inputs = sources
         node.order = next(clock)
         node.retained = None
         return _wrap(result, node)
