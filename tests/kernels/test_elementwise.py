@@ -1,0 +1,54 @@
+"""The compiled ReLU against its NumPy form."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from npnn.kernels import _jit, elementwise
+from tests.parity import random_input
+
+needs_jit = pytest.mark.skipif(not _jit.enabled(), reason="numba is not there or NPNN_JIT=0: no compiled form to test")
+
+
+def memory_orders(x):
+    yield x
+    yield np.asfortranarray(x)
+    yield np.moveaxis(np.ascontiguousarray(np.moveaxis(x, 1, -1)), -1, 1)  # channels-last
+    yield np.repeat(x, 2, axis=-1)[..., ::2]  # with gaps
+    yield x[::-1]
+
+
+@needs_jit
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (0, 3), (3, 17, 5, 7), (64, 33), (5,)])
+def test_twins_agree_in_every_memory_order(num_threads, monkeypatch, shape, dtype):
+    monkeypatch.setattr(elementwise, "_TINY", 0)
+    values = random_input(shape, dtype)
+    for x in memory_orders(values) if len(shape) > 1 else [values, values[::-1]]:
+        y = elementwise.relu.twin(x)
+        np.testing.assert_array_equal(y, elementwise.relu.reference(x))
+        assert y.dtype == x.dtype
+        assert y.strides == np.empty_like(x).strides
+        for dy in (random_input(shape, dtype, seed=1), np.asfortranarray(random_input(shape, dtype, seed=1))):
+            dx = elementwise.relu_backward.twin(dy, y)
+            np.testing.assert_array_equal(dx, elementwise.relu_backward.reference(dy, y))
+            assert dx.dtype == x.dtype
+            assert dx.strides == y.strides
+
+
+@pytest.mark.parametrize("form", ["reference", pytest.param("twin", marks=needs_jit)])
+def test_special_values(form, monkeypatch):
+    monkeypatch.setattr(elementwise, "_TINY", 0)
+    x = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 1.0], np.float32)
+    y = getattr(elementwise.relu, form)(x)
+    np.testing.assert_array_equal(y, [np.nan, np.inf, 0, 0, 0, 1])
+    dy = np.array([1, 2, np.inf, np.nan, 4, 5], np.float32)
+    np.testing.assert_array_equal(getattr(elementwise.relu_backward, form)(dy, y), [1, 2, 0, 0, 0, 5])
+
+
+def test_integers_stay_integers():
+    for n in (3, 3000):
+        y = elementwise.relu(np.arange(-n, n))
+        assert y.dtype == np.arange(1).dtype
+        np.testing.assert_array_equal(y, np.maximum(np.arange(-n, n), 0))
