@@ -1,6 +1,49 @@
 """Layers, losses and initialisation, under torch's names."""
 
+from npnn.nn import functional, init, utils
+from npnn.nn.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
+from npnn.nn.container import ModuleDict, ModuleList, Sequential
 from npnn.nn.conv import Conv1d, Conv2d
+from npnn.nn.flatten import Flatten, Unflatten
+from npnn.nn.linear import Identity, Linear
+from npnn.nn.loss import CrossEntropyLoss, NLLLoss
+from npnn.nn.loss_probability import BCELoss, BCEWithLogitsLoss, KLDivLoss
+from npnn.nn.loss_regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from npnn.nn.module import Module, Parameter
+from npnn.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from npnn.nn.summary import summary
 
-__all__ = ["Conv1d", "Conv2d", "Module", "Parameter"]
+__all__ = [
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AvgPool1d",
+    "AvgPool2d",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+    "Conv1d",
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Flatten",
+    "HuberLoss",
+    "Identity",
+    "KLDivLoss",
+    "L1Loss",
+    "Linear",
+    "MSELoss",
+    "MaxPool1d",
+    "MaxPool2d",
+    "Module",
+    "ModuleDict",
+    "ModuleList",
+    "NLLLoss",
+    "Parameter",
+    "Sequential",
+    "SmoothL1Loss",
+    "Unflatten",
+    "functional",
+    "init",
+    "summary",
+    "utils",
+]

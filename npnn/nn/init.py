@@ -1,0 +1,211 @@
+"""Initial weights.  A layer learns if signals keep their size on the way through it, and gradients on the way back.
+
+Every function fills a tensor in place and returns it.  Values are drawn in the order of the
+indices, so that the same seed gives the same weights whatever the memory order.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn import random
+from npnn.autograd import no_grad
+from npnn.tensor import Tensor
+
+__all__ = [
+    "calculate_gain", "constant_", "dirac_", "eye_", "kaiming_normal_", "kaiming_uniform_", "normal_", "ones_",
+    "orthogonal_", "sparse_", "trunc_normal_", "uniform_", "xavier_normal_", "xavier_uniform_", "zeros_",
+]  # fmt: skip
+
+
+def _fill(tensor: Tensor, values: Any) -> Tensor:
+    with no_grad():
+        return tensor.copy_(values)
+
+
+def _standard_normal(tensor: Tensor, shape: tuple[int, ...], generator: Any) -> NDArray[Any]:
+    return (generator or random.generator()).standard_normal(shape, tensor.dtype)
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+    """Evenly between a and b: mean (a + b)/2, variance (b - a)²/12."""
+    draws = (generator or random.generator()).random(tensor.shape, tensor.dtype)
+    return _fill(tensor, a + (b - a) * draws)
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: np.random.Generator | None = None
+) -> Tensor:
+    """The normal distribution."""
+    return _fill(tensor, mean + std * _standard_normal(tensor, tensor.shape, generator))
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """The normal distribution on the condition that the value lies in [a, b].
+
+    Drawn by inverting the distribution function: uniform between its values at a and at b.
+    """
+    from scipy.special import ndtr, ndtri  # late: scipy.special takes a fifth of a second to import
+
+    low, high = ndtr((a - mean) / std), ndtr((b - mean) / std)
+    quantiles = low + (high - low) * (generator or random.generator()).random(tensor.shape)
+    return _fill(tensor, np.clip(mean + std * ndtri(quantiles), a, b))
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Every element val."""
+    return _fill(tensor, float(val))
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """Every element 1."""
+    return _fill(tensor, 1.0)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """Every element 0."""
+    return _fill(tensor, 0.0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix: a linear layer that passes its input on."""
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_ needs a matrix, got shape {tensor.shape}")
+    return _fill(tensor, np.eye(*tensor.shape))
+
+
+def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
+    """A convolution that passes its input on: 1 at the centre of channel i of filter i, per group."""
+    if tensor.ndim not in (3, 4, 5):
+        raise ValueError(f"dirac_ needs convolution weights of 3 to 5 axes, got shape {tensor.shape}")
+    if tensor.shape[0] % groups:
+        raise ValueError(f"dirac_: {tensor.shape[0]} output channels cannot be split into {groups} groups")
+    values = np.zeros(tensor.shape)
+    per_group = tensor.shape[0] // groups
+    centre = tuple([n // 2 for n in tensor.shape[2:]])
+    for group in range(groups):
+        for channel in range(min(per_group, tensor.shape[1])):
+            values[(group * per_group + channel, channel, *centre)] = 1
+    return _fill(tensor, values)
+
+
+def _fans(tensor: Tensor) -> tuple[int, int]:
+    """How many inputs an output has, and how many outputs an input reaches.  weight (O, I, *kernel)"""
+    if tensor.ndim < 2:
+        raise ValueError(f"fan in and fan out need a weight of at least two axes, got shape {tensor.shape}")
+    window = math.prod(tensor.shape[2:])
+    return tensor.shape[1] * window, tensor.shape[0] * window
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """By how much weights must grow to make up for what the activation takes away.
+
+    ``param`` is the negative slope of leaky_relu (0.01 if None).
+    Source: He et al., Delving Deep into Rectifiers, 2015, equations 10 and 15.
+    """
+    if nonlinearity == "leaky_relu":
+        if isinstance(param, bool) or not isinstance(param, (int, float, type(None))):
+            raise ValueError(f"the slope of leaky_relu must be a number, got {param!r}")
+        slope = 0.01 if param is None else param
+        return math.sqrt(2 / (1 + slope**2))
+    gains = {"tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
+    linear = ("linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+    gains.update(dict.fromkeys((*linear, "sigmoid"), 1.0))
+    if nonlinearity not in gains:
+        raise ValueError(f"nonlinearity must be one of {', '.join([*gains, 'leaky_relu'])}, got {nonlinearity!r}")
+    return gains[nonlinearity]
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+    """Uniform in ±gain √(6 / (fan_in + fan_out)).
+
+    Source: Glorot & Bengio, Understanding the difficulty of training deep feedforward networks, 2010, equation 16.
+    """
+    bound = gain * math.sqrt(6 / sum(_fans(tensor)))
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: np.random.Generator | None = None) -> Tensor:
+    """Normal with variance gain² 2 / (fan_in + fan_out).  Source: Glorot & Bengio 2010, equation 12."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans(tensor))), generator)
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    """gain / √fan: He et al. 2015, equation 10 (fan_in) or 14 (fan_out)."""
+    modes = ("fan_in", "fan_out")
+    if mode not in modes:
+        raise ValueError(f"mode must be fan_in or fan_out, got {mode!r}")
+    return calculate_gain(nonlinearity, a) / math.sqrt(_fans(tensor)[modes.index(mode)])
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Uniform in ±gain √(3 / fan); ``a`` is the slope of leaky_relu.   Source: He et al. 2015, section 2.2."""
+    if tensor.numel() == 0:
+        return tensor
+    bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: np.random.Generator | None = None,
+) -> Tensor:
+    """Normal with standard deviation gain / √fan; ``a`` is the slope of leaky_relu.   Source: He et al. 2015."""
+    if tensor.numel() == 0:
+        return tensor
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1, generator: np.random.Generator | None = None) -> Tensor:
+    """gain times a random matrix with orthonormal rows or columns, whichever are fewer; later axes count as columns.
+
+    Every such matrix is equally likely: QR of a normal matrix, with the diagonal of R made positive.
+    Source: Saxe et al., Exact solutions to the nonlinear dynamics of learning, 2014; Mezzadri, How to
+    generate random matrices from the classical compact groups, 2007, section 5 (the signs).
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_ needs at least two axes, got shape {tensor.shape}")
+    if tensor.numel() == 0:
+        return tensor
+    rows = tensor.shape[0]
+    columns = tensor.numel() // rows
+    draws = _standard_normal(tensor, (max(rows, columns), min(rows, columns)), generator)
+    q, r = np.linalg.qr(draws)
+    q = q * np.sign(np.diagonal(r))
+    return _fill(tensor, gain * (q if rows >= columns else q.T).reshape(tensor.shape))
+
+
+def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: np.random.Generator | None = None) -> Tensor:
+    """Normal, with the fraction ``sparsity`` of every column set to 0.
+
+    Source: Martens, Deep learning via Hessian-free optimization, 2010, section 5.
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"sparse_ needs a matrix, got shape {tensor.shape}")
+    generator = generator or random.generator()
+    values = std * _standard_normal(tensor, tensor.shape, generator)
+    rows, columns = tensor.shape
+    zeros = math.ceil(sparsity * rows)
+    for column in range(columns):
+        values[generator.permutation(rows)[:zeros], column] = 0
+    return _fill(tensor, values)

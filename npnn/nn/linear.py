@@ -1,0 +1,110 @@
+"""Linear layer: every output is a weighted sum of every input."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.errors import ShapeError
+from npnn.kernels.blas import column_sums, matmul
+from npnn.nn import init
+from npnn.nn.module import Module, Parameter
+from npnn.tensor import Function, Tensor
+
+__all__ = ["Identity", "Linear", "linear"]
+
+
+class LinearFunction(Function):
+    """y = x Wᵀ + b.   x (*, I), W (O, I), b (O,) -> y (*, O);   * is any number of axes, M their product
+
+    dx = dy W        (M, O) (O, I) -> (M, I)
+    dW = dyᵀ x       (O, M) (M, I) -> (O, I)
+    db = Σ dy        (M, O)        -> (O,)
+    """
+
+    def forward(self, x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any] | None) -> NDArray[Any]:
+        if x.shape[-1:] != weight.shape[1:] or x.dtype != weight.dtype:
+            _refuse(x, weight)
+        self.shape = x.shape
+        if x.ndim != 2:
+            x = x.reshape(math.prod(x.shape[:-1]), weight.shape[1])  # (*, I) -> (M, I)
+        if self.needs_grad[0]:
+            self.weight = weight
+        if self.needs_grad[1]:
+            self.x = x
+        y = matmul(x, weight, False, True)  # (M, I) (I, O) -> (M, O)
+        if bias is not None:
+            y += bias
+        return y if len(self.shape) == 2 else y.reshape(*self.shape[:-1], weight.shape[0])
+
+    def backward(self, dy: NDArray[Any]) -> tuple[Any, ...]:
+        needs_dx, needs_dw, needs_db = self.needs_grad
+        if dy.ndim != 2:
+            dy = dy.reshape(math.prod(dy.shape[:-1]), dy.shape[-1])  # (*, O) -> (M, O)
+        dx = matmul(dy, self.weight, False, False) if needs_dx else None
+        if dx is not None and len(self.shape) != 2:
+            dx = dx.reshape(self.shape)
+        dw = matmul(dy, self.x, True, False) if needs_dw else None
+        return dx, dw, column_sums(dy) if needs_db else None
+
+
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """y = x Wᵀ + b.   x (*, I), W (O, I), b (O,) -> y (*, O)
+
+    Errors: ShapeError if the last axis of x is not I; RuntimeError if x and W differ in dtype.
+    """
+    return LinearFunction.apply(input, weight, bias)
+
+
+def _refuse(x: NDArray[Any], weight: NDArray[Any]) -> None:
+    """Say what is wrong with an input that does not fit the weight."""
+    if x.dtype != weight.dtype:
+        cast = "model.double()" if x.dtype == np.float64 else "x.double()"
+        raise RuntimeError(
+            f"the input is {x.dtype} but the weight is {weight.dtype}: cast one of them, with {cast} or "
+            f"{'x' if x.dtype != np.float32 else 'model'}.float()"
+        )
+    hint = ""
+    if x.ndim > 2 and math.prod(x.shape[1:]) == weight.shape[1]:
+        hint = "; put nn.Flatten() before this layer"
+    elif x.ndim == 2 and x.shape[0] == weight.shape[1]:
+        hint = "; is the input transposed?"
+    raise ShapeError(f"expected an input of shape (*, {weight.shape[1]}), got {x.shape}{hint}")
+
+
+class Linear(Module):
+    """y = x Wᵀ + b: see linear.   (*, I) -> (*, O)
+
+    ``weight`` (O, I) and ``bias`` (O,) start uniform in ±1/√I: a variance of 1/(3 I) per weight.
+    Source: LeCun et al., Efficient BackProp, 1998, section 4.6 (the scale 1/√I).
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True):
+        self.in_features, self.out_features = in_features, out_features
+        self.weight = Parameter(np.empty((out_features, in_features), np.float32))
+        self.bias = Parameter(np.empty(out_features, np.float32)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        bound = 1 / math.sqrt(self.in_features) if self.in_features else 0.0
+        for parameter in self.parameters():
+            init.uniform_(parameter, -bound, bound)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return LinearFunction.apply(input, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+
+
+class Identity(Module):
+    """y = x, whatever arguments it was made with: a placeholder for a layer that is not wanted."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        pass
+
+    def forward(self, input: Tensor) -> Tensor:
+        return input

@@ -1,0 +1,291 @@
+"""Losses for classification: how surprised the model is at the right class."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.errors import ShapeError
+from npnn.kernels import softmax as kernels
+from npnn.nn.loss_base import Loss, checked_reduction
+from npnn.tensor import Function, Tensor
+
+__all__ = ["CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss"]
+
+
+# ---- labels
+
+
+def _as_rows(x: NDArray[Any]) -> NDArray[Any]:
+    """(C,), (N, C) or (N, C, d1, ...) -> (M, C) with contiguous rows; no copy of channels-last images."""
+    if x.ndim != 2:
+        x = x[None] if x.ndim == 1 else np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
+    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
+
+
+def _from_rows(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """The way back: (M, C) -> (C,), (N, C) or (N, C, d1, ...), as a view."""
+    if len(shape) <= 2:
+        return rows.reshape(shape)
+    return np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+
+
+def _labels(x: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
+    """Class indices for x (N, C, *) as int64 (M,).  Errors: see cross_entropy."""
+    if target.dtype.kind not in "iu" or target.shape != x.shape[:1] + x.shape[2:] or x.ndim < 2:
+        if x.ndim == 1 and target.ndim == 0 and target.dtype.kind in "iu":
+            return target.reshape(1).astype(np.int64)
+        _refuse(x, target)
+    if target.dtype != np.int64:
+        target = target.astype(np.int64)
+    return target if target.ndim == 1 and target.flags.c_contiguous else np.ascontiguousarray(target.reshape(-1))
+
+
+def _refuse(x: NDArray[Any], target: NDArray[Any]) -> None:
+    """Say what is wrong with a target that cannot hold the classes of x."""
+    if x.ndim == 0:
+        raise ShapeError("expected scores of shape (C,), (N, C) or (N, C, d1, ...), got a single number")
+    wanted = () if x.ndim == 1 else x.shape[:1] + x.shape[2:]
+    if target.shape == wanted:
+        raise RuntimeError(
+            f"class indices must be integers, got {target.dtype}: cast them with .long(); "
+            "probabilities must have the shape of the scores"
+        )
+    hint = ""
+    if target.shape == x.shape:
+        hint = "; one-hot rows: pass target.argmax(1), or target.float() to have them read as probabilities"
+    elif target.ndim == x.ndim and math.prod(target.shape) == math.prod(wanted):
+        hint = "; remove the axis of size 1 with target.squeeze()"
+    raise ShapeError(
+        f"expected class indices of shape {wanted} for scores of shape {x.shape}, got {target.shape}{hint}"
+    )
+
+
+def _out_of_range(target: NDArray[Any], position: int, classes: int, ignore_index: int) -> None:
+    where = tuple(int(i) for i in np.unravel_index(position, target.shape)) if target.ndim else ()
+    raise IndexError(
+        f"target {int(target.flat[position])} at position {where[0] if len(where) == 1 else where} is out of range: "
+        f"classes are 0 to {classes - 1} (ignore_index is {ignore_index})"
+    )
+
+
+def _class_weight(weight: NDArray[Any] | None, x: NDArray[Any]) -> NDArray[Any]:
+    """The weight of each class in x's dtype; an empty array says that all weigh the same."""
+    if weight is None:
+        return np.empty(0, x.dtype)
+    classes = x.shape[0] if x.ndim == 1 else x.shape[1]
+    if weight.shape != (classes,):
+        raise ShapeError(f"expected a weight for each of {classes} classes, got shape {weight.shape}")
+    return np.ascontiguousarray(weight, x.dtype)
+
+
+# ---- cross-entropy
+
+
+class CrossEntropy(Function):
+    """loss = -Σ_c q_c log softmax(x)_c, where q is the label, smoothed and weighted.   x (N, C, *), target (N, *)
+
+    dx = (Σ q) softmax(x) - q, divided by the summed weights if the mean is taken: one pass makes the
+    loss and this gradient, which backward only scales.
+    """
+
+    def forward(self, x, target, weight, *, ignore_index, reduction, label_smoothing):
+        losses, gradient, total, total_weight, invalid = kernels.cross_entropy(
+            _as_rows(x), _labels(x, target), _class_weight(weight, x), ignore_index, label_smoothing
+        )
+        if invalid >= 0:
+            _out_of_range(target, invalid, x.shape[x.ndim > 1], ignore_index)
+        self.gradient, self.shape, self.scale = gradient, x.shape, 1.0
+        if reduction == "none":
+            self.scale = None
+            return losses.reshape(target.shape)
+        if reduction == "mean":  # of nothing: nan, with gradient 0
+            self.scale = 1 / total_weight if total_weight else 0.0
+            total = total / total_weight if total_weight else math.nan
+        return np.array(total, x.dtype)
+
+    def backward(self, dy):
+        scale = dy.reshape(-1, 1) if self.scale is None else float(dy) * self.scale
+        return _from_rows(self.gradient * scale, self.shape), None, None
+
+
+class SoftCrossEntropy(Function):
+    """loss = -Σ_c w_c t'_c log softmax(x)_c with t' = (1 - ε) t + ε/C.   x and t (N, C, *) -> (N, *)
+
+    With q = w t':   dx = (Σ q) softmax(x) - q,   dt = -(1 - ε) w log softmax(x)
+    """
+
+    def forward(self, x, target, weight, *, reduction, label_smoothing):
+        log_p = kernels.log_softmax(_as_rows(x))
+        keep = 1 - label_smoothing
+        q = keep * _as_rows(target) + label_smoothing / x.shape[x.ndim > 1]
+        w = _class_weight(weight, x)
+        if w.size:
+            q *= w
+        self.shape, self.log_p, self.q, self.dt_factor = x.shape, log_p, q, -keep * w if w.size else -keep
+        self.scale = 1.0
+        losses = -(q * log_p).sum(axis=1)
+        if reduction == "none":
+            self.scale = None
+            return losses.reshape(x.shape[:1] + x.shape[2:] if x.ndim > 1 else ())
+        if reduction == "mean":
+            self.scale = 1 / len(losses) if len(losses) else 0.0
+            return np.array(losses.mean() if len(losses) else math.nan, x.dtype)
+        return losses.sum()
+
+    def backward(self, dy):
+        scale = dy.reshape(-1, 1) if self.scale is None else float(dy) * self.scale
+        dx = dt = None
+        if self.needs_grad[0]:
+            dx = _from_rows((self.q.sum(axis=1, keepdims=True) * np.exp(self.log_p) - self.q) * scale, self.shape)
+        if self.needs_grad[1]:
+            dt = _from_rows(self.dt_factor * self.log_p * scale, self.shape)
+        return dx, dt, None
+
+
+def cross_entropy(
+    input: Tensor,
+    target: Tensor,
+    weight: Tensor | None = None,
+    *,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """-log softmax(input)[target]: scores (logits) against classes, or against rows of probabilities.
+
+    input (C,), (N, C) or (N, C, d1, ...); target: class indices of any integer type, of shape (),
+    (N,) or (N, d1, ...), or probabilities of the input's shape and a floating-point type.  With
+    ``weight`` (C,), a mean over indices is divided by the sum of their weights.  Targets equal to
+    ``ignore_index`` count for nothing.  ``label_smoothing`` ε takes ε of the right class's
+    probability and shares it out among all.  The mean over no target is nan.
+
+    Errors: ShapeError if the shapes do not fit; RuntimeError for class indices that are not integers;
+    IndexError naming the first index that is no class.
+    Source: Goodfellow, Bengio & Courville, Deep Learning, 2016, section 6.2.2.3; Szegedy et al.,
+    Rethinking the Inception Architecture, 2016, section 7 (smoothing).
+    """
+    checked_reduction(reduction)
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
+    if _probability_checks_left:
+        _warn_of_probabilities(input)
+    if target.dtype.kind == "f" and target.shape == input.shape:
+        return SoftCrossEntropy.apply(input, target, weight, reduction=reduction, label_smoothing=label_smoothing)
+    return CrossEntropy.apply(
+        input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing
+    )
+
+
+#: The commonest mistake with this loss is a softmax before it.  The first calls look for it, and
+#: each new CrossEntropyLoss starts the count again; after that the check costs nothing.
+_CHECKED_CALLS = 3
+_probability_checks_left = _CHECKED_CALLS
+
+
+def _warn_of_probabilities(input: Tensor) -> None:
+    global _probability_checks_left
+    _probability_checks_left -= 1
+    x = input.data
+    axis = 0 if x.ndim == 1 else 1
+    if not x.size or x.ndim == 0 or x.shape[axis] < 2 or x.min() < 0 or abs(x.sum(axis=axis) - 1).max() > 1e-4:
+        return
+    _probability_checks_left = 0
+    classes = x.shape[axis]
+    warnings.warn(
+        "cross-entropy was given rows that sum to 1, so they look like probabilities. It applies softmax itself: "
+        "pass the scores from before the softmax. With probabilities the loss of "
+        f"{classes} classes cannot fall below log(e + {classes - 1}) - 1 = {math.log(math.e + classes - 1) - 1:.4f}",
+        stacklevel=3,
+    )
+
+
+class CrossEntropyLoss(Loss):
+    """-log softmax(input)[target]: see cross_entropy.   (N, C, *), (N, *) -> (), or (N, *) without reduction"""
+
+    weight: Tensor | None
+
+    def __init__(
+        self,
+        weight: Tensor | None = None,
+        *,
+        ignore_index: int = -100,
+        reduction: str = "mean",
+        label_smoothing: float = 0.0,
+    ):
+        global _probability_checks_left
+        super().__init__(reduction=reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
+        _probability_checks_left = _CHECKED_CALLS
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return cross_entropy(
+            input,
+            target,
+            self.weight,
+            ignore_index=self.ignore_index,
+            reduction=self.reduction,
+            label_smoothing=self.label_smoothing,
+        )
+
+
+# ---- negative log-likelihood
+
+
+class NLL(Function):
+    """loss = -w_t x_t for log-probabilities x (N, C, *) and classes t (N, *).   dx = -w_t at t, 0 elsewhere"""
+
+    def forward(self, x, target, weight, *, ignore_index, reduction):
+        rows, labels = _as_rows(x), _labels(x, target)
+        counts = labels != ignore_index
+        invalid = np.flatnonzero(counts & ((labels < 0) | (labels >= rows.shape[1])))
+        if invalid.size:
+            _out_of_range(target, int(invalid[0]), rows.shape[1], ignore_index)
+        w = _class_weight(weight, x)
+        here, labels = np.flatnonzero(counts), labels[counts]
+        w = w[labels] if w.size else np.ones(len(labels), x.dtype)
+        losses = np.zeros(len(rows), x.dtype)
+        losses[here] = -w * rows[here, labels]
+        self.shape, self.rows_shape, self.picked, self.weight, self.scale = x.shape, rows.shape, (here, labels), w, 1.0
+        if reduction == "none":
+            self.scale = None
+            return losses.reshape(target.shape)
+        if reduction == "sum":
+            return losses.sum()
+        total_weight = float(w.sum())
+        self.scale = 1 / total_weight if total_weight else 0.0
+        return np.array(losses.sum() / total_weight if total_weight else math.nan, x.dtype)
+
+    def backward(self, dy):
+        here, labels = self.picked
+        scale = dy.reshape(-1)[here] if self.scale is None else float(dy) * self.scale
+        dx = np.zeros(self.rows_shape, dy.dtype)
+        dx[here, labels] = -self.weight * scale
+        return _from_rows(dx, self.shape), None, None
+
+
+def nll_loss(
+    input: Tensor, target: Tensor, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"
+) -> Tensor:
+    """-input[target] for log-probabilities.  Shapes, weight, ignore_index and errors as in cross_entropy."""
+    checked_reduction(reduction)
+    return NLL.apply(input, target, weight, ignore_index=ignore_index, reduction=reduction)
+
+
+class NLLLoss(Loss):
+    """-input[target] for log-probabilities: see nll_loss.   (N, C, *), (N, *) -> (), or (N, *) without reduction"""
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Tensor | None = None, *, ignore_index: int = -100, reduction: str = "mean"):
+        super().__init__(reduction=reduction)
+        self.register_buffer("weight", weight)
+        self.ignore_index = ignore_index
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        return nll_loss(input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction)

@@ -1,0 +1,88 @@
+"""What all losses share: the reduction to one number, and the derivative of an element-by-element loss."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.errors import ShapeError
+from npnn.nn.module import Module
+from npnn.tensor import Function
+
+__all__ = ["ElementwiseLoss", "Loss", "checked_reduction"]
+
+
+def checked_reduction(reduction: str, *more: str) -> str:
+    """The reduction itself.  Errors: ValueError unless it is none, mean, sum or one of ``more``."""
+    if reduction not in ("none", "mean", "sum", *more):
+        raise ValueError(f"reduction must be {', '.join(['none', 'mean', 'sum', *more])}, got {reduction!r}")
+    return reduction
+
+
+class Loss(Module):
+    """Base class of the loss layers: it keeps the reduction."""
+
+    def __init__(self, *, reduction: str = "mean"):
+        self.reduction = checked_reduction(reduction)
+
+
+class ElementwiseLoss(Function):
+    """loss = reduce(w ℓ(x, t)) for x and t of one shape.   dx = w ∂ℓ/∂x dy, dt = w ∂ℓ/∂t dy, divided by n for a mean
+
+    A subclass writes ``element(x, t)``, the array of ℓ, which saves what ``slopes`` needs, and
+    ``slopes()``, the pair (∂ℓ/∂x, ∂ℓ/∂t).  The target and the weights w are taken in x's dtype.
+    """
+
+    def element(self, x: NDArray[Any], t: NDArray[Any], **options: Any) -> NDArray[Any]:
+        raise NotImplementedError
+
+    def slopes(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        raise NotImplementedError
+
+    def forward(
+        self, x: Any, t: Any, weight: Any = None, *, reduction: str, mean_weight: bool = False, **options: Any
+    ) -> Any:
+        if x.shape != t.shape:
+            _refuse(x, t)
+        losses = self.element(x, t.astype(x.dtype, copy=False), **options)
+        if weight is not None:
+            weight = _spread(weight, x)
+            losses = losses * weight
+        self.weight, self.factor = weight, 1.0
+        if reduction == "none":
+            return losses
+        total = losses.sum()
+        if reduction == "sum":
+            return total
+        n = len(x) if reduction == "batchmean" else x.size
+        if mean_weight and weight is not None:  # by the sum of the weights, not by their number
+            n = float(weight.sum())
+        self.factor = 1 / n if n else 0.0
+        return total / x.dtype.type(n) if n else np.array(math.nan, x.dtype)  # the mean of nothing is nan
+
+    def backward(self, dy: NDArray[Any]) -> Any:
+        dy = dy * dy.dtype.type(self.factor)
+        if self.weight is not None:
+            dy = dy * self.weight
+        dx, dt = self.slopes()
+        needs_dx, needs_dt, *others = self.needs_grad
+        return (dx * dy if needs_dx else None), (dt * dy if needs_dt else None), *[None] * len(others)
+
+
+def _spread(weight: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
+    try:
+        return np.broadcast_to(weight.astype(x.dtype, copy=False), x.shape)
+    except ValueError:
+        raise ShapeError(
+            f"expected weights that broadcast to the input's shape {x.shape}, got {weight.shape}"
+        ) from None
+
+
+def _refuse(x: NDArray[Any], t: NDArray[Any]) -> None:
+    hint = ""
+    if x.size == t.size:
+        hint = "; they hold as many elements, so reshape one of them (broadcasting would compare every pair)"
+    raise ShapeError(f"expected a target of the input's shape {x.shape}, got {t.shape}{hint}")
