@@ -108,7 +108,7 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
                     if taken is None:
                         taken = [_owner(g) for g in grads if g is not None]
                     owner = _owner(dx)
-                    if not dx.flags.writeable or any([owner is other for other in taken]):
+                    if not dx.flags.writeable or any(owner is other for other in taken):
                         dx = dx.copy()
                     taken.append(owner)
                     source._accumulate(dx)
