@@ -22,12 +22,12 @@ OutputSize = int | None | tuple[int | None, ...]
 
 def _tables(name: str, input: Tensor, output_size: Any, dims: int) -> tuple[Table, Table]:
     size = spatial_size(name, input, dims)
-    out = (output_size,) if output_size is None or isinstance(output_size, int) else tuple(output_size)
-    if len(out) == 1:
-        out = out * 2 if dims == 2 else (1, *out)
-    out = tuple(n if wanted is None else wanted for n, wanted in zip(size, out, strict=False))
-    if len(out) != 2 or min(out) < 0:
+    out = (output_size,) * dims if output_size is None or isinstance(output_size, int) else tuple(output_size)
+    if dims == 1:
+        out = (1, *out)
+    if len(out) != 2 or min(n or 0 for n in out) < 0:
         raise ShapeError(f"{name}: output_size must be {dims} whole number{'s'[: dims - 1]} or None, got {output_size}")
+    out = tuple(n if wanted is None else wanted for n, wanted in zip(size, out, strict=True))
     return adaptive_windows(size, out)
 
 
