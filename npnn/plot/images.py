@@ -1,0 +1,90 @@
+"""Figures of what a convolution has learned: its kernels, and what they make of an image."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import FigureBase
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
+
+from npnn.plot.style import COLUMN, NORMAL, PAGE, SMALL, canvas, color_bar, describe, image
+
+__all__ = ["feature_maps", "kernels"]
+
+
+def kernels(weights: ArrayLike, columns: int = 8, figure: FigureBase | None = None, width: float = COLUMN) -> Any:
+    """The kernels of a convolution, side by side on one scale.
+
+    weights  (O, C, KH, KW).  One input channel is drawn in grey; three in colour, where mid-grey is a
+             weight of zero; of any other number, each channel of each kernel in grey, one kernel a row.
+    """
+    w = np.asarray(weights.detach().numpy() if hasattr(weights, "detach") else weights, float)
+    if w.ndim != 4:
+        raise ValueError(f"expected the weights of a 2-d convolution, (O, C, KH, KW), got shape {w.shape}")
+    count, C, KH, KW = w.shape
+    if C == 3:
+        tiles = w.transpose(0, 2, 3, 1)  # (O, KH, KW, 3)
+    else:
+        tiles = w.reshape(count * C, KH, KW, 1)
+        columns = C if C > 1 else columns
+    limit = float(np.abs(w).max()) or 1.0
+    picture = _mosaic(tiles / (2 * limit) + 0.5, columns)
+    target = canvas(figure, width, 0.4 + (width - 0.7) * len(picture) / picture.shape[1])
+    ax = target.subplots()
+    shown = ax.imshow(picture if C == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    for i in range(len(tiles)):
+        corner = (i % columns * (KW + 1) - 0.5, i // columns * (KH + 1) - 0.5)
+        ax.add_patch(Rectangle(corner, KW, KH, fill=False, edgecolor="black", linewidth=0.4, clip_on=False))
+    channels = "1 channel" if C == 1 else f"{C} channels"
+    describe(ax, title=f"{count} kernels of {KH}×{KW}, {channels}")
+    image(ax)
+    ax.spines[:].set_visible(False)
+    if C != 3:
+        bar = color_bar(ax, shown, "weight", ticks=[0, 0.5, 1])
+        bar.ax.set_yticklabels([f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}"])
+    return target
+
+
+def _mosaic(tiles: NDArray[Any], columns: int) -> NDArray[Any]:
+    """Tiles (n, H, W, channels) of values in 0..1 as one picture, with white lines of one pixel between them."""
+    n, H, W, channels = tiles.shape
+    rows = -(-n // columns)
+    picture = np.ones((rows * (H + 1) - 1, min(n, columns) * (W + 1) - 1, channels))
+    for i, tile in enumerate(tiles):
+        top, left = i // columns * (H + 1), i % columns * (W + 1)
+        picture[top : top + H, left : left + W] = tile
+    return picture
+
+
+def feature_maps(
+    images: ArrayLike, maps: ArrayLike, count: int = 8, figure: FigureBase | None = None, width: float = PAGE
+) -> Any:
+    """Images, one a row, and what the first ``count`` channels of a layer make of each.
+
+    images  (N, 1 or 3, H, W), colours in 0..1
+    maps    (N, C, H', W'), all on one scale
+    """
+    pictures, found = np.asarray(images), np.asarray(maps)
+    if pictures.ndim != 4 or found.ndim != 4 or len(pictures) != len(found) or pictures.shape[1] not in (1, 3):
+        raise ValueError(
+            f"expected images (N, 1 or 3, H, W) and maps (N, C, H, W), got {pictures.shape} and {found.shape}"
+        )
+    count = min(count, found.shape[1])
+    low, high = float(found[:, :count].min()), float(found[:, :count].max())
+    rows, columns = len(pictures), count + 1
+    target = canvas(figure, width, 0.35 + rows * (width - 0.5) / columns)
+    panels = target.subplots(rows, columns, squeeze=False)
+    for row, picture, channels in zip(panels, pictures, found, strict=True):
+        row[0].imshow(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0), cmap="gray")
+        for ax, channel in zip(row[1:], channels, strict=False):
+            shown = ax.imshow(channel, cmap="viridis", vmin=low, vmax=high)
+    for ax in panels.flat:
+        image(ax)
+    for ax, title in zip(panels[0], ["input", *(f"map {i}" for i in range(count))], strict=True):
+        ax.set_title(title, fontsize=SMALL)
+    bar = target.colorbar(shown, ax=panels, shrink=0.8, aspect=12 * rows)
+    bar.ax.tick_params(labelsize=SMALL)
+    bar.set_label("activation", fontsize=NORMAL)
+    return target

@@ -1,0 +1,336 @@
+"""Figures are made of the right things: lines with the given numbers, labels, limits, scales."""
+
+from __future__ import annotations
+
+import builtins
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("matplotlib", reason="matplotlib is not installed: no figures")
+
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from npnn import plot
+from npnn.train.history import History
+
+
+def history(n=20, validation=True, accuracy=True):
+    result = History()
+    for epoch in range(1, n + 1):
+        record = {"epoch": epoch, "step": 10 * epoch, "train_loss": 2.0 / epoch}
+        if accuracy:
+            record["train_accuracy"] = 1 - 0.5 / epoch
+        if validation:
+            record |= {"validation_loss": 2.5 / epoch, "validation_accuracy": 1 - 0.7 / epoch}
+        result.append(record)
+    return result
+
+
+def legend_texts(fig):
+    return [text.get_text() for legend in fig.legends for text in legend.get_texts()]
+
+
+def drawn(fig):
+    """Run the layout and the drawing, as saving would."""
+    fig.canvas.draw()
+    return fig
+
+
+# ---- curves
+
+
+def test_curves_show_train_and_test_loss_and_accuracy_in_percent():
+    fig = drawn(plot.curves(history()))
+    loss, accuracy = fig.axes
+    assert (loss.get_ylabel(), accuracy.get_ylabel()) == ("cross-entropy (nats)", "accuracy (%)")
+    assert loss.get_xlabel() == accuracy.get_xlabel() == "epoch"
+    np.testing.assert_array_equal(loss.lines[0].get_ydata(), 2.0 / np.arange(1, 21))
+    np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 100 - 70 / np.arange(1, 21))
+    assert legend_texts(fig) == ["train", "test"]
+    assert loss.get_ylim()[0] <= 0
+    assert accuracy.get_ylim()[1] <= 101
+
+
+def test_train_and_test_differ_in_more_than_colour():
+    train, test = plot.curves(history()).axes[0].lines
+    assert train.get_linewidth() < test.get_linewidth()
+    assert train.get_marker() == ""
+    assert test.get_marker() == "o"
+
+
+@pytest.mark.parametrize("order", [("npnn", "torch"), ("torch", "npnn"), ("torch", "npnn", "another")])
+def test_a_framework_looks_the_same_in_every_figure(order):
+    fig = plot.curves({label: history() for label in order})
+    looks = {line.get_label(): line for line in fig.axes[0].lines}
+    assert to_hex(looks["npnn test"].get_color()) == "#0072b2"
+    assert looks["npnn test"].get_linestyle() == "-"
+    assert to_hex(looks["torch test"].get_color()) == "#d55e00"
+    assert looks["torch test"].get_linestyle() == "--"
+    assert len({to_hex(line.get_color()) for line in looks.values()}) == len(order)
+    assert legend_texts(fig) == [f"{label} {side}" for label in order for side in ("train", "test")]
+
+
+def test_curves_over_steps_on_a_log_scale_in_one_column():
+    fig = drawn(plot.curves(history(), x="step", log_loss=True, test="dev", width=plot.COLUMN))
+    loss, accuracy = fig.axes
+    assert fig.get_figwidth() == plot.COLUMN
+    assert loss.get_position().y0 > accuracy.get_position().y1  # one above the other
+    assert loss.get_yscale() == "log"
+    assert accuracy.get_xlabel() == "step"
+    assert loss.lines[0].get_xdata()[-1] == 200
+    assert legend_texts(fig) == ["train", "dev"]
+
+
+def test_curves_of_a_regression_without_validation():
+    fig = drawn(plot.curves(history(validation=False, accuracy=False)))
+    assert [len(ax.lines) for ax in fig.axes] == [1, 0]
+
+
+def test_a_gap_in_the_history_is_a_gap_in_the_curve():
+    records = history(3)
+    records.append({"epoch": 4, "train_loss": None})
+    assert np.isnan(plot.curves(records).axes[0].lines[0].get_ydata()[3])
+
+
+def test_accuracy_against_shows_the_spread_of_seeds():
+    T = np.arange(5, 9)
+    seeds = np.array([[1.0, 0.9, 0.8, 0.7], [0.8, 0.7, 0.6, 0.5]])
+    fig = drawn(plot.accuracy_against(T, {"npnn": seeds, "torch": seeds[0]}, "length T", chance=0.1))
+    (ax,) = fig.axes
+    mean, single, chance = ax.lines
+    np.testing.assert_allclose(mean.get_ydata(), [90, 80, 70, 60])
+    np.testing.assert_allclose(single.get_ydata(), 100 * seeds[0])
+    assert list(chance.get_ydata()) == [10.0, 10.0]
+    (band,) = ax.collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == (50.0, 100.0)
+    assert ax.get_xlabel() == "length T"
+    assert ax.get_ylim() == (0, 102)
+    assert all(float(tick) == int(tick) for tick in ax.get_xticks())
+    assert legend_texts(fig) == ["npnn", "torch", "chance"]
+
+
+def test_gradient_norms_with_the_clip():
+    fig = drawn(plot.gradient_norms([0.1, 100.0, 1.0], clip=10))
+    (ax,) = fig.axes
+    assert ax.get_yscale() == "log"
+    assert list(ax.lines[0].get_xdata()) == [1, 2, 3]
+    assert list(ax.lines[1].get_ydata()) == [10, 10]
+    assert legend_texts(fig) == ["clipped above 10"]
+
+
+# ---- classes
+
+
+def test_confusion_matrix_counts_and_shades():
+    fig = drawn(plot.confusion_matrix([[8, 2], [0, 20]], ["cat", "dog"]))
+    ax = fig.axes[0]
+    np.testing.assert_array_equal(ax.images[0].get_array(), [[80, 20], [0, 100]])
+    assert ax.images[0].get_clim() == (0, 100)
+    assert {(t.get_position(), t.get_text(), t.get_color()) for t in ax.texts} == {
+        ((0, 0), "8", "white"),
+        ((1, 0), "2", "black"),
+        ((1, 1), "20", "white"),
+    }
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("matrix", "names", "says"), [([[1, 2]], None, "square"), ([[1]], ["a", "b"], "1 class names")]
+)
+def test_confusion_matrix_refuses(matrix, names, says):
+    with pytest.raises(ValueError, match=says):
+        plot.confusion_matrix(matrix, names)
+
+
+def test_per_class_bars_stand_side_by_side():
+    fig = drawn(plot.per_class({"npnn": [0.5, 1.0], "torch": [0.25, np.nan]}, ["cat", "dog"]))
+    (ax,) = fig.axes
+    first, second = ax.containers
+    assert [bar.get_height() for bar in first] == [50, 100]
+    assert second[0].get_height() == 25
+    assert first[0].get_x() + first[0].get_width() == pytest.approx(second[0].get_x())
+    assert second[0].get_hatch()
+    assert ax.get_ylim() == (0, 100)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["cat", "dog"]
+
+
+def test_decision_boundary_runs_where_the_scores_are_equal():
+    X = np.array([[0.0, 0.0], [1.0, 1.0], [0.0, 1.0]], np.float32)
+    asked = []
+
+    def predict(points):
+        asked.append((points.dtype, points.shape))
+        return np.stack([points[:, 0], np.full(len(points), 0.5)], axis=1)
+
+    fig = drawn(plot.decision_boundary(predict, X, [1, 0, 1], "halves", resolution=50))
+    (ax,) = fig.axes
+    assert asked == [(np.float32, (2500, 2))]
+    mesh, border, *classes = ax.collections
+    np.testing.assert_allclose(border.get_paths()[0].vertices[:, 0], 0.5, atol=1e-6)
+    regions = mesh.get_array().reshape(50, 50)
+    assert regions[0, 0] == 1
+    assert regions[0, -1] == 0
+    np.testing.assert_array_equal(classes[1].get_offsets(), X[[0, 2]])
+    assert ax.get_title() == "halves"
+    assert ax.get_xlim() == pytest.approx((-0.08, 1.08))
+    assert legend_texts(fig) == ["class 0", "class 1"]
+
+
+@pytest.mark.parametrize("shape", [(-1,), (-1, 1)])
+def test_decision_boundary_of_a_single_logit(shape):
+    X = np.array([[-1.0, -1.0], [1.0, 1.0]])
+    fig = plot.decision_boundary(lambda p: p[:, 0].reshape(shape), X, [0, 1], resolution=30)
+    regions = fig.axes[0].collections[0].get_array().reshape(30, 30)
+    assert (regions[0, 0], regions[0, -1]) == (0, 1)
+
+
+def test_decision_boundary_of_many_classes_and_of_one_that_wins_everywhere():
+    X = np.eye(3)[:, :2]
+    borders = plot.decision_boundary(lambda p: np.stack([p[:, 0], p[:, 1], 0 * p[:, 0]], 1), X, [0, 1, 2])
+    assert len(drawn(borders).axes[0].collections) == 1 + 3 + 3
+    nothing = plot.decision_boundary(lambda p: np.ones((len(p), 2)) * [1, 0], X, [0, 1, 1])
+    assert len(drawn(nothing).axes[0].collections) == 1 + 2
+
+
+def test_decision_boundary_refuses_points_that_lie_in_no_plane():
+    with pytest.raises(ValueError, match=r"expected points \(N, 2\)"):
+        plot.decision_boundary(lambda p: p, np.zeros((4, 3)), np.zeros(4))
+
+
+# ---- images
+
+
+def test_grey_kernels_share_one_scale():
+    weights = np.zeros((5, 1, 3, 3))
+    weights[0, 0, 0, 0], weights[4, 0, 2, 2] = -2.0, 1.0
+    fig = drawn(plot.kernels(weights, columns=4))
+    ax = fig.axes[0]
+    picture = np.asarray(ax.images[0].get_array())
+    assert picture.shape == (7, 15)
+    assert picture[0, 0] == 0.0  # the most negative weight is black
+    assert picture[1, 1] == 0.5  # zero is the middle
+    assert picture[6, 2] == 0.75
+    assert picture[3, 0] == 1.0  # the line between two kernels
+    assert ax.get_title() == "5 kernels of 3×3, 1 channel"
+    bar = ax.child_axes[0]
+    assert [t.get_text() for t in bar.get_yticklabels()] == ["\N{MINUS SIGN}2", "0", "2"]
+    assert len(ax.patches) == 5
+
+
+def test_kernels_of_three_channels_are_in_colour():
+    weights = np.zeros((2, 3, 3, 3), np.float32)
+    weights[0, 0] = 1.0
+    ax = drawn(plot.kernels(weights)).axes[0]
+    picture = np.asarray(ax.images[0].get_array())
+    assert picture.shape == (3, 7, 3)
+    np.testing.assert_array_equal(picture[0, 0], [1.0, 0.5, 0.5])
+    assert not ax.child_axes
+
+
+def test_kernels_of_many_channels_have_a_row_each():
+    ax = plot.kernels(np.ones((2, 4, 3, 3))).axes[0]
+    assert ax.images[0].get_array().shape == (7, 15)
+    assert ax.get_title() == "2 kernels of 3×3, 4 channels"
+
+
+def test_kernels_takes_the_parameter_itself_and_survives_zeros():
+    from npnn.nn.module import Parameter
+
+    ax = plot.kernels(Parameter(np.zeros((2, 1, 3, 3), np.float32))).axes[0]
+    assert np.asarray(ax.images[0].get_array())[0, 0] == 0.5
+
+
+def test_kernels_refuses_a_matrix():
+    with pytest.raises(ValueError, match=r"\(O, C, KH, KW\), got shape \(2, 3\)"):
+        plot.kernels(np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_feature_maps_share_one_scale(channels):
+    images = np.linspace(0, 1, 2 * channels * 64).reshape(2, channels, 8, 8)
+    maps = np.arange(2 * 5 * 16.0).reshape(2, 5, 4, 4)
+    fig = drawn(plot.feature_maps(images, maps, count=3))
+    panels = [ax for ax in fig.axes if ax.images and ax.get_label() != "<colorbar>"]
+    assert len(panels) == 2 * 4
+    assert [ax.get_title() for ax in panels[:4]] == ["input", "map 0", "map 1", "map 2"]
+    np.testing.assert_array_equal(panels[6].images[0].get_array(), maps[1, 1])
+    clims = {ax.images[0].get_clim() for i, ax in enumerate(panels) if i % 4}
+    assert clims == {(0.0, maps[1, 2].max())}
+
+
+def test_feature_maps_refuses_what_does_not_belong_together():
+    with pytest.raises(ValueError, match="expected images"):
+        plot.feature_maps(np.zeros((2, 1, 8, 8)), np.zeros((3, 4, 8, 8)))
+
+
+# ---- sheets, files, a missing library
+
+
+def test_several_drawings_share_a_sheet():
+    sheet = plot.figure(7, 5)
+    top, bottom = sheet.subfigures(2, 1)
+    assert plot.curves(history(), figure=top) is top
+    left, right = bottom.subfigures(1, 2)
+    plot.confusion_matrix(np.eye(3), figure=left)
+    plot.per_class([1.0, 0.5], figure=right)
+    drawn(sheet)
+    assert (len(top.axes), len(left.axes), len(right.axes)) == (2, 1, 1)
+    assert len(top.legends) == 1
+
+
+def test_saved_figures_are_equal_byte_for_byte_and_replace_the_old_file(tmp_path):
+    path = tmp_path / "a.png"
+    plot.save(plot.curves(history()), path)
+    first = path.read_bytes()
+    plot.save(plot.curves(history()), str(path))
+    assert path.read_bytes() == first
+    assert b"Software" not in first
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+    from matplotlib.image import imread
+
+    assert imread(path).shape[:2] == (520, 1400)  # 2.6 by 7 inches at 200 dpi
+
+
+def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.png"
+    plot.save(plot.figure(1, 1), path)
+    before = path.read_bytes()
+
+    def broken(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr("os.replace", broken)
+    with pytest.raises(OSError, match="no space left"):
+        plot.save(plot.curves(history()), path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
+
+
+def test_no_global_figure_list_and_no_display():
+    code = "import sys, npnn.plot; assert 'matplotlib.pyplot' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_matplotlib_one_line_says_what_to_install(monkeypatch):
+    real = builtins.__import__
+
+    def no_matplotlib(name, *args, **kwargs):
+        if name.startswith("matplotlib"):
+            raise ImportError(f"No module named {name!r}")
+        return real(name, *args, **kwargs)
+
+    for name in [m for m in sys.modules if m.startswith(("npnn.plot", "matplotlib"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(builtins, "__import__", no_matplotlib)
+    with pytest.raises(ImportError, match=r"pip install npnn\[plot\]"):
+        import npnn.plot  # noqa: F401
+
+
+def test_a_figure_is_a_figure():
+    assert isinstance(plot.figure(), Figure)
