@@ -16,9 +16,9 @@ __all__ = ["warp"]
 def warp(x: NDArray[Any], maps: NDArray[Any]) -> NDArray[Any]:
     """out[n, :, r, c] = x[n] at (row, column) = maps[n] @ (r, c, 1), bilinear, zero outside the image.
 
-    x (N, C, H, W), maps (N, 2, 3) float64  ->  (N, C, H, W), in the dtype and memory order of x.
+    x (N, C, H, W), maps (N, 2, 3) float64  ->  (N, C, H, W) in the dtype of x, contiguous.
     """
-    n, _, height, width = x.shape
+    n, channels, height, width = x.shape
     r, c = np.mgrid[:height, :width]
     points = maps @ np.stack([r, c, np.ones_like(r)]).reshape(3, -1)  # (N, 2, H*W)
     # one row and column of zeros before the image and two after it: what lies outside falls on them
@@ -33,13 +33,13 @@ def warp(x: NDArray[Any], maps: NDArray[Any]) -> NDArray[Any]:
 
     top = (1 - right) * at(0, 0) + right * at(0, 1)
     bottom = (1 - right) * at(1, 0) + right * at(1, 1)
-    out = np.empty_like(x)
-    out[...] = ((1 - down) * top + down * bottom).reshape(n, height, width, -1).transpose(0, 3, 1, 2)
-    return out
+    result = (1 - down) * top + down * bottom  # (N, H*W, C)
+    return np.ascontiguousarray(result.reshape(n, height, width, channels).transpose(0, 3, 1, 2), x.dtype)
 
 
 @warp.fast
 def warp(x: NDArray[Any], maps: NDArray[Any]) -> NDArray[Any]:
+    x = np.ascontiguousarray(x)  # one memory order, one compilation
     out = np.empty_like(x)
     _warp_loop(x, maps, out)
     return out
