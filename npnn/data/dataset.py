@@ -19,7 +19,7 @@ import npnn.random
 from npnn import dtypes
 from npnn.tensor import Tensor, _from_array
 
-__all__ = ["Dataset", "Subset", "TensorDataset", "TrainTest", "random_split", "unit_images"]
+__all__ = ["Dataset", "Subset", "TensorDataset", "TrainTest", "gather", "random_split", "unit_images"]
 
 
 class Dataset:

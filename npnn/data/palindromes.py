@@ -77,7 +77,7 @@ def _halves(n: int, half: int, rng: np.random.Generator) -> NDArray[Any]:
     """
     head = min(half, _MAX_DIGITS)
     numbers = rng.choice(10**head, n, replace=False)
-    digits = numbers[:, None] // 10 ** np.arange(head - 1, -1, -1) % 10
+    digits = numbers[:, None] // 10 ** np.arange(head - 1, -1, -1, dtype=np.int64) % 10
     return np.concatenate([digits, rng.integers(0, 10, (n, half - head))], axis=1)
 
 
