@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from npnn.kernels.warp import warp
@@ -25,8 +24,8 @@ __all__ = [
 Images = NDArray[Any]
 Generator = np.random.Generator
 
-# torch's names for what may surround an image, and NumPy's
-_PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+# torch's names for what may surround an image instead of zeros, and NumPy's
+_PADDING_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
 class Compose:
@@ -57,7 +56,8 @@ class RandomHorizontalFlip:
     def __call__(self, x: Images, generator: Generator) -> Images:
         flipped = generator.random(len(x)) < self.p
         out = x.copy(order="K")
-        out[flipped] = x[flipped][..., ::-1]
+        for i in np.flatnonzero(flipped):  # one by one: x[flipped] would be a large temporary array
+            out[i] = x[i, :, :, ::-1]
         return out
 
 
@@ -74,35 +74,29 @@ class RandomCrop:
     padding_mode: str = "zeros"
 
     def __post_init__(self) -> None:
-        if self.padding < 0 or self.padding_mode not in _PADDING_MODES:
+        if self.padding < 0 or self.padding_mode not in ("zeros", *_PADDING_MODES):
             raise ValueError(
-                f"padding must be 0 or more and its mode one of {', '.join(_PADDING_MODES)}; "
+                f"padding must be 0 or more and its mode one of zeros, {', '.join(_PADDING_MODES)}; "
                 f"got {self.padding}, {self.padding_mode!r}"
             )
 
     def __call__(self, x: Images, generator: Generator) -> Images:
-        n, channels = x.shape[:2]
-        size = (self.size, self.size) if isinstance(self.size, int) else tuple(self.size)
-        padded = _pad(x, self.padding, self.padding_mode)
-        spare = np.subtract(padded.shape[2:], size)
-        if spare.min() < 0:
-            raise ValueError(f"cannot cut windows of {size} from images of {padded.shape[2:]} (padding included)")
-        top, left = generator.integers(0, spare + 1, (n, 2)).T
-        windows = sliding_window_view(padded, size, axis=(2, 3))  # (N, C, tops, lefts, h, w), a view
-        out = np.empty_like(x, shape=(n, channels, *size))  # in the memory order of x
-        out[...] = windows[np.arange(n), :, top, left]
+        n, channels, height, width = x.shape
+        h, w = (self.size, self.size) if isinstance(self.size, int) else self.size
+        p = self.padding
+        if height + 2 * p < h or width + 2 * p < w:
+            raise ValueError(f"cannot cut windows of {(h, w)} from images of {(height, width)} padded by {p}")
+        corners = generator.integers(0, [height + 2 * p - h + 1, width + 2 * p - w + 1], (n, 2))
+        if self.padding_mode == "zeros":
+            corners -= p  # no need to pad: the window may begin outside the image
+        else:
+            x = np.pad(x, ((0, 0), (0, 0), (p, p), (p, p)), mode=_PADDING_MODES[self.padding_mode])  # type: ignore[call-overload]
+        out = np.zeros_like(x, shape=(n, channels, h, w))  # in the memory order of x
+        for i, (top, left) in enumerate(corners.tolist()):
+            part = x[i, :, max(top, 0) : max(top + h, 0), max(left, 0) : max(left + w, 0)]
+            r, c = max(-top, 0), max(-left, 0)
+            out[i, :, r : r + part.shape[1], c : c + part.shape[2]] = part
         return out
-
-
-def _pad(x: Images, padding: int, mode: str) -> Images:
-    if padding == 0:
-        return x
-    if mode != "zeros":
-        return np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)), mode=_PADDING_MODES[mode])  # type: ignore[call-overload]
-    n, channels, height, width = x.shape
-    padded = np.zeros_like(x, shape=(n, channels, height + 2 * padding, width + 2 * padding))
-    padded[:, :, padding:-padding, padding:-padding] = x  # np.pad needs five times as long
-    return padded
 
 
 @dataclass(frozen=True)

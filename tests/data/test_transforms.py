@@ -111,8 +111,17 @@ def test_crop_with_padding_is_a_slice_of_the_padded_image(mode, numpy_mode):
         assert any(np.array_equal(image[:, t : t + 8, s : s + 8], window) for t in range(5) for s in range(5))
 
 
+def test_small_windows_may_lie_wholly_in_the_padding():
+    x = np.ones((400, 1, 3, 3), "float32")
+    out = RandomCrop(2, 4)(x, rng())
+    padded = np.pad(x[0, 0], 4)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2, 2)).reshape(-1, 4)
+    expected = np.bincount(windows.sum(axis=1).astype(int), minlength=5) / len(windows)
+    np.testing.assert_allclose(np.bincount(out.sum((1, 2, 3)).astype(int), minlength=5) / 400, expected, atol=0.05)
+
+
 def test_crop_errors():
-    with pytest.raises(ValueError, match=r"windows of \(9, 9\) from images of \(8, 8\)"):
+    with pytest.raises(ValueError, match=r"windows of \(9, 9\) from images of \(8, 8\) padded by 0"):
         RandomCrop(9)(images(), rng())
     with pytest.raises(ValueError, match="one of zeros, reflect, replicate, circular; got 1, 'constant'"):
         RandomCrop(8, 1, "constant")
