@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["DataError", "ShapeError", "TrainingDiverged"]
+__all__ = ["CheckpointError", "DataError", "ShapeError", "TrainingDiverged"]
+
+
+class CheckpointError(RuntimeError):
+    """A file of weights or a checkpoint cannot be read: ``path`` says which, ``reason`` why."""
+
+    def __init__(self, path: Any, reason: str):
+        super().__init__(str(path), reason)
+        self.path, self.reason = str(path), reason
+
+    def __str__(self) -> str:
+        return f"cannot read {self.path}: {self.reason}"
 
 
 class DataError(RuntimeError):
