@@ -31,14 +31,14 @@ Array = NDArray[Any]
 _OPTIONS: dict[str, Any] = {"parallel": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
-def _rows(p: Array, g: Array, *state: Array | None) -> list[Array | None] | None:
+def _rows(p: Array, g: Array, *state: Array | None) -> list[Any] | None:
     """The arrays as rows in the memory order of ``p``; None if ``p`` or a state array cannot be seen so."""
     strides, size = p.strides, p.size
     if g.strides != strides and not (p.flags.c_contiguous and g.flags.c_contiguous):
         g, other = np.empty_like(p), g
         np.copyto(g, other, casting="same_kind")
-    rows: list[Array | None] = [p.ravel("K"), g.ravel("K")]
-    if rows[0].base is None:  # type: ignore[union-attr]  ravel had to copy: p has gaps in memory
+    rows: list[Any] = [p.ravel("K"), g.ravel("K")]
+    if rows[0].base is None:  # ravel had to copy: p has gaps in memory
         return None
     for a in state:
         if a is None:
