@@ -38,7 +38,7 @@ def check(workload: Workload, tolerance: float = TOLERANCE) -> None:
     losses: dict[str, list[float]] = {}
     for name, peer in _peers(workload).items():
         step = peer.trainer(batch)
-        losses[name] = [float(step()) for _ in range(3)]
+        losses[name] = [step().item() for _ in range(3)]
     reference = losses["torch"] if "torch" in losses else losses["npnn"]
     for name, values in losses.items():
         if not np.allclose(values, reference, rtol=tolerance):
