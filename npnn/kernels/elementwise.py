@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 
-__all__ = ["relu", "relu_backward"]
+__all__ = ["relu", "relu_backward", "sigmoid"]
 
 prange = range  # numba reads this name as its parallel range
 
-_TINY = 1024  # up to here NumPy is done before a compiled loop has been called
+_TINY = 256  # up to here NumPy is done before a compiled loop has been called
 
 
 @kernel
@@ -74,3 +74,9 @@ def _relu_backward(chunks, dy, y, dx):  # type: ignore[no-untyped-def]
         a, b, c = dy[part], y[part], dx[part]
         for i in range(a.size):
             c[i] = zero if b[i] <= zero else a[i]
+
+
+def sigmoid(x: NDArray[Any]) -> NDArray[Any]:
+    """1 / (1 + e⁻ˣ), exact to the last digits at both ends: e is never taken of a positive number."""
+    e = np.exp(-np.abs(x))
+    return np.maximum(e, x >= 0) / (1 + e)  # e / (1 + e) on the left, 1 / (1 + e) on the right

@@ -1,6 +1,7 @@
 """Layers, losses and initialisation, under torch's names."""
 
 from npnn.nn import functional, init, utils
+from npnn.nn.activation import ELU, SELU, Hardswish, LeakyReLU, PReLU, ReLU, ReLU6
 from npnn.nn.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
 from npnn.nn.container import ModuleDict, ModuleList, Sequential
 from npnn.nn.conv import Conv1d, Conv2d
@@ -11,9 +12,15 @@ from npnn.nn.loss_probability import BCELoss, BCEWithLogitsLoss, KLDivLoss
 from npnn.nn.loss_regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from npnn.nn.module import Module, Parameter
 from npnn.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from npnn.nn.smooth_activation import GELU, GLU, Mish, Sigmoid, SiLU, Softplus, Tanh
+from npnn.nn.softmax import LogSoftmax, Softmax
 from npnn.nn.summary import summary
 
 __all__ = [
+    "ELU",
+    "GELU",
+    "GLU",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -26,21 +33,33 @@ __all__ = [
     "Conv2d",
     "CrossEntropyLoss",
     "Flatten",
+    "Hardswish",
     "HuberLoss",
     "Identity",
     "KLDivLoss",
     "L1Loss",
+    "LeakyReLU",
     "Linear",
+    "LogSoftmax",
     "MSELoss",
     "MaxPool1d",
     "MaxPool2d",
+    "Mish",
     "Module",
     "ModuleDict",
     "ModuleList",
     "NLLLoss",
+    "PReLU",
     "Parameter",
+    "ReLU",
+    "ReLU6",
     "Sequential",
+    "SiLU",
+    "Sigmoid",
     "SmoothL1Loss",
+    "Softmax",
+    "Softplus",
+    "Tanh",
     "Unflatten",
     "functional",
     "init",

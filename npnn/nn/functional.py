@@ -1,11 +1,14 @@
 """The functions behind the layers, in one place.  Each is defined beside its layer."""
 
+from npnn.nn.activation import elu, hardswish, leaky_relu, prelu, relu, relu6, selu
 from npnn.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
 from npnn.nn.linear import linear
 from npnn.nn.loss import cross_entropy, nll_loss
 from npnn.nn.loss_probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
 from npnn.nn.loss_regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
 from npnn.nn.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
+from npnn.nn.smooth_activation import gelu, glu, mish, sigmoid, silu, softplus, tanh
+from npnn.nn.softmax import log_softmax, softmax
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -17,13 +20,29 @@ __all__ = [
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "elu",
+    "gelu",
+    "glu",
+    "hardswish",
     "huber_loss",
     "kl_div",
     "l1_loss",
+    "leaky_relu",
     "linear",
+    "log_softmax",
     "max_pool1d",
     "max_pool2d",
+    "mish",
     "mse_loss",
     "nll_loss",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "sigmoid",
+    "silu",
     "smooth_l1_loss",
+    "softmax",
+    "softplus",
+    "tanh",
 ]

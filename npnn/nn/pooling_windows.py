@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from npnn.errors import ShapeError
 from npnn.tensor import Tensor
 
-__all__ = ["Table", "adaptive_windows", "average_windows", "check_floating", "max_windows", "pair", "spatial_size"]
+__all__ = ["Table", "adaptive_windows", "average_windows", "max_windows", "pair", "spatial_size"]
 
 Table = NDArray[Any]
 Pair = tuple[int, int]  # along the height, along the width
@@ -28,11 +28,6 @@ def spatial_size(name: str, x: Tensor, dims: int) -> Pair:
         axes = "C, H, W" if dims == 2 else "C, L"
         raise ShapeError(f"{name}: expected an input of shape (N, {axes}) or ({axes}), only N may be 0, got {shape}")
     return shape[-2:] if dims == 2 else (1, shape[-1])
-
-
-def check_floating(name: str, x: Tensor) -> None:
-    if x.data.dtype.kind != "f":
-        raise RuntimeError(f"{name}: expected a floating-point input, got {x.dtype}; x.float() casts")
 
 
 def pair(name: str, value: Any, dims: int, least: int, fill: int) -> Pair:
