@@ -94,8 +94,9 @@ class CrossEntropy(Function):
     """
 
     def forward(self, x, target, weight, *, ignore_index, reduction, label_smoothing):
+        labels, w = _labels(x, target), _class_weight(weight, x)
         losses, gradient, total, total_weight, invalid = kernels.cross_entropy(
-            _as_rows(x), _labels(x, target), _class_weight(weight, x), ignore_index, label_smoothing
+            _as_rows(x), labels, w, ignore_index, label_smoothing
         )
         if invalid >= 0:
             _out_of_range(target, invalid, x.shape[x.ndim > 1], ignore_index)
@@ -192,7 +193,7 @@ def _warn_of_probabilities(input: Tensor) -> None:
     _probability_checks_left -= 1
     x = input.data
     axis = 0 if x.ndim == 1 else 1
-    if not x.size or x.ndim == 0 or x.shape[axis] < 2 or x.min() < 0 or abs(x.sum(axis=axis) - 1).max() > 1e-4:
+    if not x.size or x.ndim == 0 or x.shape[axis] < 2 or not x.min() >= 0 or not abs(x.sum(axis=axis) - 1).max() <= 1e-4:
         return
     _probability_checks_left = 0
     classes = x.shape[axis]
@@ -241,7 +242,7 @@ class NLL(Function):
     """loss = -w_t x_t for log-probabilities x (N, C, *) and classes t (N, *).   dx = -w_t at t, 0 elsewhere"""
 
     def forward(self, x, target, weight, *, ignore_index, reduction):
-        rows, labels = _as_rows(x), _labels(x, target)
+        labels, rows = _labels(x, target), _as_rows(x)
         counts = labels != ignore_index
         invalid = np.flatnonzero(counts & ((labels < 0) | (labels >= rows.shape[1])))
         if invalid.size:
