@@ -23,8 +23,7 @@ _NOT_NEGATIVE = {
     "lr": "learning rate",
     "eps": "epsilon value",
     **{
-        name: f"{name} value"
-        for name in ("momentum", "weight_decay", "alpha", "lr_decay", "initial_accumulator_value")
+        name: f"{name} value" for name in ("momentum", "weight_decay", "alpha", "lr_decay", "initial_accumulator_value")
     },
 }
 
