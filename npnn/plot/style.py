@@ -12,15 +12,15 @@ SubFigure to draw into, so that several can share a sheet:
 
 from __future__ import annotations
 
-import io
 import itertools
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
+
+from npnn.io.atomic import atomic_write
 
 __all__ = ["COLUMN", "PAGE", "figure", "save"]
 
@@ -103,12 +103,5 @@ def image(ax: Axes) -> None:
 
 def save(fig: Figure, path: str | os.PathLike[str]) -> None:
     """Write ``fig`` as a PNG of 200 dpi.  The same figure gives the same bytes; a failure leaves the old file whole."""
-    picture = io.BytesIO()
-    fig.savefig(picture, format="png", dpi=200, metadata={"Software": None})  # or the version of matplotlib is in it
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(picture.getvalue())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic_write(path) as file:  # without this metadata the version of matplotlib would be in the file
+        fig.savefig(file, format="png", dpi=200, metadata={"Software": None})

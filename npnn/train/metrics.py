@@ -73,7 +73,7 @@ def confusion_matrix(outputs: ArrayLike, targets: ArrayLike) -> NDArray[np.int64
     predicted, right = _decide(outputs, targets)
     shape = np.shape(outputs)
     classes = shape[1] if len(shape) > 1 and shape[1] > 1 else 2
-    if right.size and not (0 <= right.min() and right.max() < classes):
+    if right.size and not (right.min() >= 0 and right.max() < classes):
         raise IndexError(f"targets must lie in 0..{classes - 1}, got {right.min()} to {right.max()}")
     pairs = right.ravel().astype(np.int64) * classes + predicted.ravel()
     return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)

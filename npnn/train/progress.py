@@ -1,0 +1,86 @@
+"""What a user sees while the network learns: a bar in a terminal or notebook, plain lines in a log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["Progress"]
+
+BAR_EVERY = 0.1  # seconds
+LINE_EVERY = 1.0  # seconds: a log of a short run stays short
+
+
+class Progress:
+    """Shows loss, accuracy, learning rate and time left; nothing at all if ``show`` is false.
+
+    ``total`` is the number of steps of the whole run, None if nobody knows; ``done`` those that an
+    earlier process did.  ``step``, called after every step, costs one look at the clock.
+    """
+
+    def __init__(self, total: int | None, done: int = 0, show: bool = True):
+        self.total, self.first, self.done, self.show = total, done, done, show
+        self.start = time.perf_counter()
+        self.latest: Mapping[str, Any] = {}
+        self.printed = self.latest
+        self.next_line = self.start
+        self.next_draw = float("inf")  # never, without a bar
+        self.bar: Any = None
+        if show and (sys.stderr.isatty() or "ipykernel" in sys.modules):
+            from tqdm.auto import tqdm  # imported by those who watch
+
+            self.bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True)
+            self.next_draw = self.start
+
+    def step(self, loss: float, lr: float) -> None:
+        self.done += 1
+        if time.perf_counter() >= self.next_draw:
+            self._draw(loss, lr)
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """The history has one more record."""
+        self.latest = record
+        if self.bar is not None:
+            self.bar.set_description(f"epoch {record['epoch']}", refresh=False)
+            self._draw(record["train_loss"], record["lr"])
+        elif time.perf_counter() >= self.next_line:
+            self._print()
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.update(self.done - self.bar.n)
+            self.bar.close()
+        elif self.latest is not self.printed:
+            self._print()
+
+    def _draw(self, loss: float, lr: float) -> None:
+        self.bar.set_postfix_str(f"loss {loss:.4g}, {_accuracies(self.latest)}lr {lr:.3g}", refresh=False)
+        self.bar.update(self.done - self.bar.n)
+        self.next_draw = time.perf_counter() + BAR_EVERY
+
+    def _print(self) -> None:
+        record, now = self.latest, time.perf_counter()
+        self.printed, self.next_line = record, now + LINE_EVERY
+        if not self.show:
+            return
+        seconds = now - self.start
+        left = ""
+        if self.total and self.done > self.first:
+            left = f", {seconds * (self.total - self.done) / (self.done - self.first):.0f} s left"
+        losses = "".join(f"{who} loss {record[who + '_loss']:.4f}, " for who in _parts(record, "loss"))
+        print(
+            f"epoch {record['epoch']}, step {record['step']}: {losses}{_accuracies(record)}"
+            f"lr {record['lr']:.3g}, {seconds:.0f} s{left}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def _parts(record: Mapping[str, Any], figure: str) -> list[str]:
+    return [who for who in ("train", "validation") if record.get(f"{who}_{figure}") is not None]
+
+
+def _accuracies(record: Mapping[str, Any]) -> str:
+    return "".join(f"{who} accuracy {record[who + '_accuracy']:.1%}, " for who in _parts(record, "accuracy"))

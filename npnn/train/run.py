@@ -1,0 +1,69 @@
+"""Where a training run stands: everything the loop itself must remember to go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.train.history import History
+
+__all__ = ["Run"]
+
+_NUMBERS = ("epoch", "step", "batch", "should_stop", "lr", "grad_norm", "seconds")
+
+
+@dataclass
+class Run:
+    """The position of a run, its history, and what its next record will be made from."""
+
+    epoch: int = 0  # finished epochs
+    step: int = 0  # finished optimiser steps
+    batch: int = 0  # finished steps of the epoch in progress
+    epoch_generators: dict[str, Any] = field(default_factory=dict)  # as they were when it began
+    should_stop: bool = False  # a callback may set it: the run then ends after the current step
+    lr: float = float("nan")  # of the last step
+    history: History = field(default_factory=History)
+
+    # Since the last record:
+    sizes: list[int] = field(default_factory=list)  # examples per step
+    outputs: list[NDArray[Any]] = field(default_factory=list)
+    targets: list[NDArray[Any]] = field(default_factory=list)
+    grad_norm: float = 0.0  # the largest
+    seconds: float = 0.0  # spent before ``clock``
+    clock: float = field(default_factory=time.perf_counter)
+
+    def stop_clock(self) -> None:
+        now = time.perf_counter()
+        self.seconds, self.clock = self.seconds + now - self.clock, now
+
+    def begin_record(self) -> None:
+        self.sizes, self.outputs, self.targets, self.grad_norm, self.seconds = [], [], [], 0.0, 0.0
+        self.clock = time.perf_counter()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Numbers, lists and arrays.  The outputs of many steps become one array: only the rows count."""
+        self.stop_clock()
+        return {
+            **{name: getattr(self, name) for name in _NUMBERS},
+            "epoch_generators": self.epoch_generators,
+            "sizes": np.array(self.sizes, np.int64),
+            "outputs": np.concatenate(self.outputs) if self.outputs else None,
+            "targets": np.concatenate(self.targets) if self.targets else None,
+            "records": self.history.to_dict()["records"],
+            "step_losses": np.array(self.history.step_losses),
+        }
+
+    @classmethod
+    def from_state_dict(cls, state: Mapping[str, Any]) -> Run:
+        run = cls(**{name: state[name] for name in _NUMBERS})
+        run.epoch_generators = state["epoch_generators"]
+        run.sizes = [int(n) for n in state["sizes"]]
+        run.outputs = [] if state["outputs"] is None else [state["outputs"]]
+        run.targets = [] if state["targets"] is None else [state["targets"]]
+        run.history = History.from_dict({**state, "interrupted": False})
+        return run

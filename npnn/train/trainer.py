@@ -1,0 +1,295 @@
+"""The training loop: batches in, a trained model and its history out, for npnn and torch models alike."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.errors import TrainingDiverged
+from npnn.io import load_checkpoint
+from npnn.train.backend import backend_of, mode
+from npnn.train.batches import as_batches, pairs, rest_of_epoch, total_steps
+from npnn.train.callbacks import Callback, Checkpoint
+from npnn.train.generators import get_generators, set_generators
+from npnn.train.health import all_finite, copy_weights, first_bad, load_weights
+from npnn.train.history import History
+from npnn.train.interrupt import Interrupt
+from npnn.train.metrics import accuracy
+from npnn.train.progress import Progress
+from npnn.train.resume import restore, snapshot
+from npnn.train.run import Run
+
+__all__ = ["Trainer"]
+
+Metric = Callable[[NDArray[Any], NDArray[Any]], Any]
+
+
+class Trainer:
+    """Trains, evaluates and applies ``model``, an npnn or a torch module.
+
+    loss             called as ``loss(model(x), y)``: the mean over the batch
+    optimizer        of the model's framework, as is ``scheduler``
+    scheduler        stepped once per epoch, or per step with ``schedule_per="step"``; one that needs a
+                     figure (ReduceLROnPlateau) gets the validation or else the train loss of each record
+    metrics          functions of (outputs, targets), both arrays, in a sequence or a dict of names
+    callbacks        see ``npnn.train.callbacks``
+    clip_grad_norm   largest total norm of a step's gradient; the records then show the largest norm
+                     there was before clipping, as ``grad_norm``.  inf measures without clipping.
+    clip_grad_value  largest absolute value of an entry of the gradient
+    progress         a bar in a terminal or notebook, plain lines elsewhere; False for silence
+
+    Batches are pairs (inputs, targets) of arrays or tensors.  A loader is anything that yields them,
+    anew each time it is iterated over: ``[(X, y)]`` is full-batch training.
+
+    ``run`` tells callbacks where training stands (epoch, step, history) and lets them stop it.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Callable[[Any, Any], Any],
+        optimizer: Any,
+        scheduler: Any = None,
+        metrics: Sequence[Metric] | Mapping[str, Metric] = (accuracy,),
+        callbacks: Sequence[Callback] = (),
+        clip_grad_norm: float | None = None,
+        clip_grad_value: float | None = None,
+        schedule_per: str = "epoch",
+        progress: bool = True,
+    ):
+        for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
+            if limit is not None and not limit > 0:
+                raise ValueError(f"{name} must be positive, got {limit}")
+        if schedule_per not in ("epoch", "step"):
+            raise ValueError(f"schedule_per must be 'epoch' or 'step', got {schedule_per!r}")
+        if scheduler is None:
+            schedule_per = "never"
+        elif "metrics" in inspect.signature(scheduler.step).parameters:
+            schedule_per = "record"
+        self.backend = backend_of(model)
+        self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
+        self.metrics = dict(metrics) if isinstance(metrics, Mapping) else {m.__name__: m for m in metrics}
+        # Checkpoints come last, as they save what the other callbacks remember.
+        self.callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
+        self._step_hooks = [c.on_step_end for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
+        self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
+        self._clips = clip_grad_norm is not None or clip_grad_value is not None
+        self.schedule_per, self.progress = schedule_per, progress
+        self.run = Run()
+        self.loader: Any = None  # the one that fit was given
+        self._good_weights: dict[str, NDArray[Any]] = {}  # those of the last record
+
+    @property
+    def history(self) -> History:
+        """The history of the latest fit, also after an error."""
+        return self.run.history
+
+    # ---- training
+
+    def fit(
+        self,
+        train_loader: Iterable[Any],
+        epochs: int | None = None,
+        validation: Any = None,
+        *,
+        max_steps: int | None = None,
+        evaluate_every: int | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
+    ) -> History:
+        """Train for ``epochs`` passes over the loader or ``max_steps`` optimiser steps, whichever ends first.
+
+        The history gets a record after every epoch, or after every ``evaluate_every`` steps, with the
+        figures of ``validation``, a loader or a pair of arrays (X, y), if there is one.
+
+        ``resume_from``, the path of a checkpoint, goes on with the run that was saved there;
+        ``epochs`` and ``max_steps`` count from its beginning.  Weights, optimiser, schedule,
+        generators and history end up bit for bit as if it had never stopped, even if it did so in
+        the middle of an epoch: the batches that it had used are drawn again and passed over.
+
+        Ctrl-C ends the run after the current step: the checkpoint is saved and the history so far
+        returned, with ``interrupted`` set.  A second Ctrl-C raises KeyboardInterrupt at once.
+
+        Errors: TrainingDiverged if the loss, a clipped gradient or the weights become nan or
+        infinite; ValueError for an empty loader or a batch that is no pair; ShapeError for inputs
+        and targets of different length.
+        """
+        if epochs is None and max_steps is None:
+            raise ValueError("say how long to train: epochs=... or max_steps=...")
+        for name, n in (("epochs", epochs), ("max_steps", max_steps), ("evaluate_every", evaluate_every)):
+            if n is not None and n < 1:
+                raise ValueError(f"{name} must be at least 1, got {n}")
+        last_epoch, last_step = epochs or math.inf, max_steps or math.inf
+        self.run, self.loader = Run(), train_loader
+        if resume_from is not None:
+            restore(self, load_checkpoint(resume_from))
+        run = self.run
+        self._good_weights = copy_weights(self.model, self.backend)
+
+        def is_over() -> bool:
+            return run.should_stop or run.step >= last_step or run.epoch >= last_epoch
+
+        progress = Progress(total_steps(train_loader, last_epoch, last_step), run.step, self.progress)
+        quiet = np.errstate(over="ignore", invalid="ignore")  # we look at the loss ourselves
+        with mode(self.model, True), contextlib.closing(progress), quiet, Interrupt() as interrupt:
+            for callback in self.callbacks:
+                callback.on_train_begin(self)
+            while not (is_over() or interrupt.requested):
+                for x, y in pairs(rest_of_epoch(train_loader, run), self.backend):
+                    progress.step(self._step(x, y), run.lr)
+                    if evaluate_every and run.step % evaluate_every == 0:
+                        self._record(validation, progress)
+                    if is_over() or interrupt.requested:
+                        break
+                else:
+                    self._end_epoch()
+                    if not evaluate_every:
+                        self._record(validation, progress)
+            run.history.interrupted = not is_over()
+            if run.sizes and is_over():  # a last, shorter stretch
+                self._record(validation, progress)
+            for callback in self.callbacks:
+                callback.on_train_end(self)
+        return run.history
+
+    def _step(self, x: Any, y: Any) -> float:
+        """One optimiser step.  The loss is looked at first, so a bad one changes no weight."""
+        run = self.run
+        output = self.model(x)
+        loss = self.loss(output, y)
+        value = loss.item()
+        if not math.isfinite(value):
+            raise self._diverged(f"the loss became {value}", x)
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self._clips:
+            self._clip(x)
+        self.optimizer.step()
+        run.lr = self.optimizer.param_groups[0]["lr"]
+        if self.schedule_per == "step":
+            self.scheduler.step()
+        run.step += 1
+        run.batch += 1
+        run.sizes.append(len(y))
+        run.history.step_losses.append(value)
+        if self.metrics:
+            run.outputs.append(self.backend.array(output))
+            run.targets.append(self.backend.array(y))
+        for hook in self._step_hooks:
+            hook(self)
+        return value
+
+    def _clip(self, x: Any) -> None:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        if self.clip_grad_norm is not None:
+            try:
+                norm = self.backend.clip_grad_norm(parameters, self.clip_grad_norm)
+            except RuntimeError:
+                raise self._diverged("the gradient became nan or infinite", x) from None
+            self.run.grad_norm = max(self.run.grad_norm, norm)
+        if self.clip_grad_value is not None:
+            self.backend.clip_grad_value(parameters, self.clip_grad_value)
+
+    def _end_epoch(self) -> None:
+        if not self.run.batch:
+            raise ValueError(
+                "the train loader yields no batches: it is empty, "
+                "or an iterator that is used up (fit iterates over it once per epoch)"
+            )
+        self.run.epoch += 1
+        self.run.batch = 0
+        if self.schedule_per == "epoch":
+            self.scheduler.step()
+
+    def _record(self, validation: Any, progress: Progress) -> None:
+        """Add to the history what the steps since the last record amount to."""
+        run = self.run
+        run.stop_clock()
+        weights = copy_weights(self.model, self.backend)
+        if not all_finite(weights.values()):
+            raise self._diverged("weights became nan or infinite", None)
+        self._good_weights = weights
+        record: dict[str, Any] = {"epoch": run.epoch + (run.batch > 0), "step": run.step}
+        losses = run.history.step_losses[-len(run.sizes) :]
+        for name, value in self._figures(losses, run.sizes, run.outputs, run.targets).items():
+            record["train_" + name] = value
+        if validation is not None:
+            for name, value in self.evaluate(validation).items():
+                record["validation_" + name] = value
+        if self.clip_grad_norm is not None:
+            record["grad_norm"] = run.grad_norm
+        record |= {"lr": run.lr, "seconds": run.seconds}
+        run.history.append(record)
+        if self.schedule_per == "record":
+            self.scheduler.step(record.get("validation_loss", record["train_loss"]))
+        run.begin_record()
+        progress.record(run.history.records[-1])
+        for callback in self.callbacks:
+            callback.on_record(self, run.history.records[-1])
+
+    def _diverged(self, what: str, x: Any) -> TrainingDiverged:
+        """The error to raise.  Finds the culprit, and puts good weights back if the present ones are not."""
+        generators, weights = get_generators(), copy_weights(self.model, self.backend)
+        layer, culprit = first_bad(self.model, self.backend, x)
+        sound = all_finite(weights.values())
+        load_weights(self.model, self.backend, weights if sound else self._good_weights)
+        set_generators(generators)
+        epoch, step, lr = self.run.epoch + 1, self.run.step + 1, self.optimizer.param_groups[0]["lr"]
+        return TrainingDiverged(
+            f"{what} in epoch {epoch}, step {step}, at learning rate {lr:g}; the first to go bad was {culprit}. "
+            f"The model has its weights of {'the step' if sound else 'the record'} before. "
+            "A smaller learning rate or clip_grad_norm may help.",
+            epoch, step, lr, layer,
+        )  # fmt: skip
+
+    # ---- evaluation
+
+    def evaluate(self, data: Any, batch_size: int = 256) -> dict[str, Any]:
+        """The loss and the metrics on ``data``, a loader or a pair of arrays (X, y) taken ``batch_size`` at a time.
+
+        The loss is the mean over all examples.  Nothing is recorded for backward, and layers like
+        dropout are in evaluation mode.  Errors: ValueError if there are no examples.
+        """
+        losses, sizes, outputs, targets = [], [], [], []
+        with mode(self.model, False), self.backend.no_grad():
+            for x, y in pairs(as_batches(data, batch_size), self.backend):
+                output = self.model(x)
+                losses.append(self.loss(output, y).item())
+                sizes.append(len(y))
+                outputs.append(self.backend.array(output))
+                targets.append(self.backend.array(y))
+        if not sizes:
+            raise ValueError("there is nothing to evaluate: the data have no batches")
+        return self._figures(losses, sizes, outputs, targets)
+
+    def _figures(
+        self, losses: Sequence[float], sizes: list[int], outputs: list[NDArray[Any]], targets: list[NDArray[Any]]
+    ) -> dict[str, Any]:
+        figures: dict[str, Any] = {"loss": float(np.average(losses, weights=sizes))}
+        if self.metrics:
+            rows, right = np.concatenate(outputs), np.concatenate(targets)
+            figures |= {name: metric(rows, right) for name, metric in self.metrics.items()}
+        return figures
+
+    def predict(self, data: Any, batch_size: int = 256) -> NDArray[Any]:
+        """The model's outputs for an array of inputs, or for a loader's (whose targets, if any, are ignored)."""
+        outputs = []
+        with mode(self.model, False), self.backend.no_grad():
+            for batch in as_batches(data, batch_size):
+                x = batch[0] if isinstance(batch, (tuple, list)) else batch
+                outputs.append(self.backend.array(self.model(self.backend.tensor(x))))
+        if not outputs:
+            raise ValueError("there is nothing to predict: the data have no batches")
+        return np.concatenate(outputs)
+
+    # ---- saving
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimiser, schedule, callbacks, generators, position and history, for ``save_checkpoint``."""
+        return snapshot(self)
