@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import compiled_on_demand, jit, kernel
 
-__all__ = ["column_sums", "gemm", "matmul"]
+__all__ = ["affine", "column_sums", "gemm", "matmul"]
 
 prange = range  # numba reads this name as its parallel range
 
@@ -83,35 +83,74 @@ def matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: bool) -> ND
 
 @matmul.fast
 def matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: bool) -> NDArray[Any]:
-    n = b.shape[0] if trans_b else b.shape[1]
-    work = a.size * n // _PER_OPERATION
+    work = a.size * (b.shape[0] if trans_b else b.shape[1]) // _PER_OPERATION
     if work < threads.PARALLEL_THRESHOLD or a.dtype != b.dtype or a.dtype.kind != "f":
         return (a.T if trans_a else a).dot(b.T if trans_b else b)
-    a, trans_a = _rows(a, trans_a)
-    b, trans_b = _rows(b, trans_b)
-    out = np.empty((a.shape[1] if trans_a else a.shape[0], n), a.dtype)
+    return _shared_matmul(a, b, trans_a, trans_b, np.empty(0, a.dtype), work)
+
+
+@kernel
+def affine(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[Any]:
+    """x Wᵀ + b, with b added to every row.   (M, I), (O, I), (O,) -> (M, O)"""
+    y = x.dot(weight.T)
+    y += bias
+    return y
+
+
+@affine.fast
+def affine(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any]) -> NDArray[Any]:
+    work = x.size * weight.shape[0] // _PER_OPERATION
+    if work >= threads.PARALLEL_THRESHOLD:
+        return _shared_matmul(x, weight, False, True, bias, work)
+    y = x.dot(weight.T)
+    if y.size > 512:  # NumPy's loop starts afresh at every row; below, its call is the shorter one
+        _add_to_rows(y, bias)
+    else:
+        y += bias
+    return y
+
+
+@jit
+def _add_to_rows(y, bias):  # type: ignore[no-untyped-def]
+    for i in range(y.shape[0]):
+        for j in range(y.shape[1]):
+            y[i, j] += bias[j]
+
+
+def _shared_matmul(
+    a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: bool, row: NDArray[Any], work: int
+) -> NDArray[Any]:
+    """op(a) op(b), plus ``row`` added to every row unless it is empty, each core making a part of the result."""
+    a, trans_a = _with_contiguous_rows(a, trans_a)
+    b, trans_b = _with_contiguous_rows(b, trans_b)
+    out = np.empty((a.shape[1] if trans_a else a.shape[0], b.shape[0] if trans_b else b.shape[1]), a.dtype)
     with threads.single_threaded_blas():
-        threads.run(_matmul_chunks, threads.split(work), a, b, out, trans_a, trans_b)
+        threads.run(_matmul_chunks, threads.split(work), a, b, row, out, trans_a, trans_b)
     return out
 
 
-def _rows(a: NDArray[Any], transposed: bool) -> tuple[NDArray[Any], bool]:
-    """The same operand with contiguous rows: a column-major matrix is a row-major one, transposed."""
+def _with_contiguous_rows(a: NDArray[Any], transposed: bool) -> tuple[NDArray[Any], bool]:
+    """The same operand: a column-major matrix is a row-major one, transposed; anything else is copied."""
     if a.flags.c_contiguous:
         return a, transposed
     return (a.T, not transposed) if a.flags.f_contiguous else (np.ascontiguousarray(a), transposed)
 
 
 @jit(parallel=True)
-def _matmul_chunks(chunks, a, b, out, trans_a, trans_b):  # type: ignore[no-untyped-def]
+def _matmul_chunks(chunks, a, b, row, out, trans_a, trans_b):  # type: ignore[no-untyped-def]
     m, n = out.shape
+    beta = 1.0 if row.size else 0.0
     for chunk in prange(chunks):
         if m >= n:  # share out the longer side, so that each core's product stays as square as it can
             lo, hi = m * chunk // chunks, m * (chunk + 1) // chunks
-            gemm(a[:, lo:hi] if trans_a else a[lo:hi], b, out[lo:hi], trans_a, trans_b, 0.0)
+            if row.size:
+                out[lo:hi] = row
+            gemm(a[:, lo:hi] if trans_a else a[lo:hi], b, out[lo:hi], trans_a, trans_b, beta)
         else:
             lo, hi = n * chunk // chunks, n * (chunk + 1) // chunks
-            gemm(a, b[lo:hi] if trans_b else b[:, lo:hi], out[:, lo:hi], trans_a, trans_b, 0.0)
+            if row.size:
+                out[:, lo:hi] = row[lo:hi]
+            gemm(a, b[lo:hi] if trans_b else b[:, lo:hi], out[:, lo:hi], trans_a, trans_b, beta)
 
 
 def column_sums(a: NDArray[Any]) -> NDArray[Any]:

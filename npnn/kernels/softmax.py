@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.exponential import exp_of_negatives
 
 __all__ = ["cross_entropy", "log_softmax"]
 
 prange = range  # numba reads this name as its parallel range
+
+_BLOCK = 4096  # elements
 
 
 def log_softmax(z: NDArray[Any]) -> NDArray[Any]:
@@ -76,42 +79,53 @@ def cross_entropy(z, target, weight, ignore_index, smoothing):  # type: ignore[n
 @jit(parallel=True)
 def _cross_entropy(chunks, z, target, weight, ignore_index, smoothing, losses, dz, sums):  # type: ignore[no-untyped-def]
     M, C = z.shape
+    number = z.dtype.type
+    step = max(1, _BLOCK // max(1, C))  # so many rows at a time: a pass finds in cache what the last one left
     for chunk in prange(chunks):
+        lo, hi = M * chunk // chunks, M * (chunk + 1) // chunks
+        bits = np.empty(min(step, hi - lo) * C, np.int32)
+        share = np.full(C if smoothing > 0 else 0, number(smoothing / max(1, C)))  # what each class gets of every label
+        if weight.size:
+            share *= weight[: share.size]
+        keep, all_shares = number(1 - smoothing), share.sum()
         total, total_weight, first_invalid = 0.0, 0.0, M
-        for i in range(M * chunk // chunks, M * (chunk + 1) // chunks):
-            y = target[i]
-            if y < 0 or y >= C or y == ignore_index:
-                if y != ignore_index:
-                    first_invalid = min(first_invalid, i)
-                losses[i] = 0
-                dz[i] = 0
-                continue
-            top = z[i, 0]
-            for c in range(1, C):
-                top = max(top, z[i, c])
-            normaliser = 0.0
-            for c in range(C):
-                e = math.exp(z[i, c] - top)
-                dz[i, c] = e
-                normaliser += e
-            log_normaliser = math.log(normaliser)
-            w_y = weight[y] if weight.size else 1.0
-            q_y = (1 - smoothing) * w_y
-            loss = q_y * (top - z[i, y] + log_normaliser)
-            mass = q_y
-            if smoothing > 0:
+        for start in range(lo, hi, step):
+            stop = min(start + step, hi)
+            for i in range(start, stop):
+                y = target[i]
+                if y < 0 or y >= C or y == ignore_index:
+                    if y != ignore_index:
+                        first_invalid = min(first_invalid, i)
+                    dz[i] = 0
+                    continue
+                top = z[i, 0]
+                for c in range(1, C):
+                    top = max(top, z[i, c])
                 for c in range(C):
-                    q_c = smoothing / C * (weight[c] if weight.size else 1.0)
-                    loss += q_c * (top - z[i, c] + log_normaliser)
-                    mass += q_c
-            scale = mass / normaliser
-            for c in range(C):
-                dz[i, c] *= scale
-            if smoothing > 0:
+                    dz[i, c] = z[i, c] - top
+                loss = keep * (weight[y] if weight.size else number(1)) * -dz[i, y]
+                for c in range(share.size):
+                    loss -= share[c] * dz[i, c]
+                losses[i] = loss
+            exp_of_negatives(dz[start:stop].reshape((stop - start) * C), bits)
+            for i in range(start, stop):
+                y = target[i]
+                if y < 0 or y >= C or y == ignore_index:
+                    losses[i] = 0
+                    dz[i] = 0
+                    continue
+                normaliser = 0.0
                 for c in range(C):
-                    dz[i, c] -= smoothing / C * (weight[c] if weight.size else 1.0)
-            dz[i, y] -= q_y
-            losses[i] = loss
-            total += loss
-            total_weight += w_y
+                    normaliser += dz[i, c]
+                w = weight[y] if weight.size else number(1)
+                mass = keep * w + all_shares
+                losses[i] += mass * math.log(number(normaliser))
+                scale = mass / number(normaliser)
+                for c in range(C):
+                    dz[i, c] *= scale
+                for c in range(share.size):
+                    dz[i, c] -= share[c]
+                dz[i, y] -= keep * w
+                total += losses[i]
+                total_weight += w
         sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = total, total_weight, first_invalid

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
-from npnn.kernels.blas import column_sums, matmul
+from npnn.kernels.blas import affine, column_sums, matmul
 from npnn.nn import init
 from npnn.nn.module import Module, Parameter
 from npnn.tensor import Function, Tensor
@@ -35,9 +35,7 @@ class LinearFunction(Function):
             self.weight = weight
         if self.needs_grad[1]:
             self.x = x
-        y = matmul(x, weight, False, True)  # (M, I) (I, O) -> (M, O)
-        if bias is not None:
-            y += bias
+        y = matmul(x, weight, False, True) if bias is None else affine(x, weight, bias)  # (M, I) (I, O) -> (M, O)
         return y if len(self.shape) == 2 else y.reshape(*self.shape[:-1], weight.shape[0])
 
     def backward(self, dy: NDArray[Any]) -> tuple[Any, ...]:

@@ -36,9 +36,9 @@ def _from_rows(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 def _labels(x: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
     """Class indices for x (N, C, *) as int64 (M,).  Errors: see cross_entropy."""
-    if target.dtype.kind not in "iu" or target.shape != x.shape[:1] + x.shape[2:] or x.ndim < 2:
-        if x.ndim == 1 and target.ndim == 0 and target.dtype.kind in "iu":
-            return target.reshape(1).astype(np.int64)
+    if x.ndim == 1 and target.ndim == 0:
+        x, target = x[None], target[None]
+    if x.ndim < 2 or target.shape != x.shape[:1] + x.shape[2:] or target.dtype.kind not in "iu" or x.dtype.kind != "f":
         _refuse(x, target)
     if target.dtype != np.int64:
         target = target.astype(np.int64)
@@ -49,6 +49,8 @@ def _refuse(x: NDArray[Any], target: NDArray[Any]) -> None:
     """Say what is wrong with a target that cannot hold the classes of x."""
     if x.ndim == 0:
         raise ShapeError("expected scores of shape (C,), (N, C) or (N, C, d1, ...), got a single number")
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"scores must be floating-point numbers, got {x.dtype}")
     wanted = () if x.ndim == 1 else x.shape[:1] + x.shape[2:]
     if target.shape == wanted:
         raise RuntimeError(
@@ -123,7 +125,7 @@ class SoftCrossEntropy(Function):
     def forward(self, x, target, weight, *, reduction, label_smoothing):
         log_p = kernels.log_softmax(_as_rows(x))
         keep = 1 - label_smoothing
-        q = keep * _as_rows(target) + label_smoothing / x.shape[x.ndim > 1]
+        q = keep * _as_rows(target.astype(x.dtype, copy=False)) + label_smoothing / x.shape[x.ndim > 1]
         w = _class_weight(weight, x)
         if w.size:
             q *= w
@@ -193,7 +195,13 @@ def _warn_of_probabilities(input: Tensor) -> None:
     _probability_checks_left -= 1
     x = input.data
     axis = 0 if x.ndim == 1 else 1
-    if not x.size or x.ndim == 0 or x.shape[axis] < 2 or not x.min() >= 0 or not abs(x.sum(axis=axis) - 1).max() <= 1e-4:
+    if (
+        not x.size
+        or x.ndim == 0
+        or x.shape[axis] < 2
+        or not x.min() >= 0
+        or not abs(x.sum(axis=axis) - 1).max() <= 1e-4
+    ):
         return
     _probability_checks_left = 0
     classes = x.shape[axis]

@@ -12,7 +12,7 @@ from npnn.errors import ShapeError
 from npnn.nn.module import Module
 from npnn.tensor import Function
 
-__all__ = ["ElementwiseLoss", "Loss", "checked_reduction"]
+__all__ = ["ElementwiseLoss", "Loss", "checked_reduction", "spread"]
 
 
 def checked_reduction(reduction: str, *more: str) -> str:
@@ -45,11 +45,11 @@ class ElementwiseLoss(Function):
     def forward(
         self, x: Any, t: Any, weight: Any = None, *, reduction: str, mean_weight: bool = False, **options: Any
     ) -> Any:
-        if x.shape != t.shape:
+        if x.shape != t.shape or x.dtype.kind != "f":
             _refuse(x, t)
         losses = self.element(x, t.astype(x.dtype, copy=False), **options)
         if weight is not None:
-            weight = _spread(weight, x)
+            weight = spread(weight, x)
             losses = losses * weight
         self.weight, self.factor = weight, 1.0
         if reduction == "none":
@@ -72,16 +72,17 @@ class ElementwiseLoss(Function):
         return (dx * dy if needs_dx else None), (dt * dy if needs_dt else None), *[None] * len(others)
 
 
-def _spread(weight: NDArray[Any], x: NDArray[Any]) -> NDArray[Any]:
+def spread(weight: NDArray[Any], x: NDArray[Any], name: str = "weight") -> NDArray[Any]:
+    """The weights in x's dtype, one for each element of x.  Errors: ShapeError if they do not broadcast to it."""
     try:
         return np.broadcast_to(weight.astype(x.dtype, copy=False), x.shape)
     except ValueError:
-        raise ShapeError(
-            f"expected weights that broadcast to the input's shape {x.shape}, got {weight.shape}"
-        ) from None
+        raise ShapeError(f"expected a {name} that broadcasts to the input's {x.shape}, got {weight.shape}") from None
 
 
 def _refuse(x: NDArray[Any], t: NDArray[Any]) -> None:
+    if x.dtype.kind != "f":
+        raise RuntimeError(f"a loss needs a floating-point input, got {x.dtype}")
     hint = ""
     if x.size == t.size:
         hint = "; they hold as many elements, so reshape one of them (broadcasting would compare every pair)"

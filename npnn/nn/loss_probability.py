@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from npnn.errors import ShapeError
-from npnn.nn.loss_base import ElementwiseLoss, Loss, checked_reduction
+from npnn.nn.loss_base import ElementwiseLoss, Loss, checked_reduction, spread
 from npnn.tensor import Tensor
 
 __all__ = [
@@ -23,7 +22,7 @@ class BinaryCrossEntropyWithLogits(ElementwiseLoss):
     """
 
     def element(self, x, t, pos_weight):
-        extra = None if pos_weight is None else pos_weight.astype(x.dtype, copy=False) - 1
+        extra = None if pos_weight is None else spread(pos_weight, x, "pos_weight") - 1
         decay = np.exp(-np.abs(x))  # between 0 and 1, so nothing overflows
         s = np.log1p(decay) + np.maximum(-x, 0)
         factor = 1 if extra is None else 1 + extra * t
@@ -94,10 +93,8 @@ def binary_cross_entropy_with_logits(
     Errors: ShapeError if the shapes differ.   Source: Bishop, Pattern Recognition and Machine Learning, equation 4.90.
     """
     checked_reduction(reduction)
-    positive = None if pos_weight is None else pos_weight.data
-    if positive is not None and np.broadcast_shapes(positive.shape, input.shape) != input.shape:
-        raise ShapeError(f"expected a pos_weight that broadcasts to {input.shape}, got {positive.shape}")
-    return BinaryCrossEntropyWithLogits.apply(input, target, weight, reduction=reduction, pos_weight=positive)
+    p = None if pos_weight is None else pos_weight.data
+    return BinaryCrossEntropyWithLogits.apply(input, target, weight, reduction=reduction, pos_weight=p)
 
 
 def binary_cross_entropy(

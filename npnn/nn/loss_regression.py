@@ -61,7 +61,7 @@ class SmoothAbsoluteError(HuberError):
 
 
 def mse_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", weight: Tensor | None = None) -> Tensor:
-    """(x - t)², averaged, or averaged with weights.   x, t and weight of one shape; t is cast to x's dtype
+    """(x - t)², averaged.   x and t of one shape; t is cast to x's dtype; a weighted mean is Σ w (x - t)² / Σ w
 
     Errors: ShapeError if the shapes differ: (N,) against (N, 1) would compare every pair.
     """
@@ -93,12 +93,12 @@ def huber_loss(
 ) -> Tensor:
     """d²/2 within δ of 0 and δ (|d| - δ/2) beyond, averaged, with d = x - t: outliers pull with a bounded force.
 
-    Shapes and errors as in mse_loss.   Source: Huber, Robust estimation of a location parameter, 1964.
+    A mean is divided by the number of elements, with weights as well (torch's rule for this loss).  Shapes and errors as in mse_loss.   Source: Huber, Robust estimation of a location parameter, 1964.
     """
     if delta <= 0:
         raise ValueError(f"delta must be positive, got {delta}")
     checked_reduction(reduction)
-    return HuberError.apply(input, target, weight, reduction=reduction, mean_weight=True, delta=delta)
+    return HuberError.apply(input, target, weight, reduction=reduction, delta=delta)
 
 
 class MSELoss(Loss):
