@@ -43,10 +43,12 @@ class LRScheduler:
                 raise KeyError(f"'initial_lr' is not in param_groups[{i}]: load the optimizer's state before resuming")
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch + 1
-        if last_epoch == -1 or not self.multiplies:
-            self._set(self.last_epoch, self.base_lrs if self.multiplies else None)
-        else:  # the learning rates that the optimiser loaded are already those of this step
+        if last_epoch == -1:
+            self.begin()
+        elif self.multiplies:  # the learning rates that the optimiser loaded are already those of this step
             self._last_lr = [group["lr"] for group in optimizer.param_groups]
+        else:
+            self._set(self.last_epoch)
 
     def factor_at(self, step: int) -> float:
         """By what the base learning rate is multiplied at this step."""
@@ -61,8 +63,12 @@ class LRScheduler:
         """Go to the next step."""
         self._set(self.last_epoch + 1, self.lr_at(self.last_epoch) if self.multiplies else None)
 
+    def begin(self) -> None:
+        """Take step 0 on top of what other schedules have done to the learning rate."""
+        self._set(0, self.base_lrs if self.multiplies else None)
+
     def restart(self) -> None:
-        """Go back to step 0, whatever the learning rate is now."""
+        """Go to step 0, whatever the learning rate is now."""
         self._set(0)
 
     def _set(self, step: int, before: list[float] | None = None) -> None:
