@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from npnn.optim.lr_scheduler.base import LRScheduler
@@ -56,27 +56,28 @@ class SequentialLR(_Combined):
         self.last_epoch = last_epoch + 1
         for group in optimizer.param_groups:  # undo what the schedules did when they were made
             group["lr"] = group["initial_lr"]
-        self._go(self._current().begin)
+        self._current().begin()
 
     def _current(self) -> LRScheduler:
         return self._schedulers[bisect_right(self._milestones, self.last_epoch)]
 
-    def _go(self, move: Callable[[], None]) -> None:
-        move()
-        self._last_lr = self._current().get_last_lr()
-
     def step(self) -> None:
         self.last_epoch += 1
-        scheduler = self._current()
-        self._go(scheduler.restart if self.last_epoch in self._milestones else scheduler.step)
+        if self.last_epoch in self._milestones:
+            self._current().restart()
+        else:
+            self._current().step()
 
     def begin(self) -> None:
         self.last_epoch = 0
-        self._go(self._current().begin)
+        self._current().begin()
 
     def restart(self) -> None:
         self.last_epoch = 0
-        self._go(self._current().restart)
+        self._current().restart()
+
+    def get_last_lr(self) -> list[float]:
+        return self._current().get_last_lr()
 
 
 class ChainedScheduler(_Combined):
@@ -84,23 +85,19 @@ class ChainedScheduler(_Combined):
 
     def __init__(self, schedulers: Sequence[LRScheduler], optimizer: Optimizer | None = None):
         super().__init__(optimizer, schedulers)
-        self._last_lr = self._lrs()
-
-    def _lrs(self) -> list[float]:
-        return [group["lr"] for group in self.optimizer.param_groups]
 
     def step(self) -> None:
         for scheduler in self._schedulers:
             scheduler.step()
-        self._last_lr = self._lrs()
 
     def begin(self) -> None:
         for scheduler in self._schedulers:
             scheduler.begin()
-        self._last_lr = self._lrs()
 
     def restart(self) -> None:
         self._schedulers[0].restart()
         for scheduler in self._schedulers[1:]:
             scheduler.begin()
-        self._last_lr = self._lrs()
+
+    def get_last_lr(self) -> list[float]:
+        return self._schedulers[-1].get_last_lr()
