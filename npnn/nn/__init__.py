@@ -3,9 +3,13 @@
 from npnn.nn import functional, init, utils
 from npnn.nn.activation import ELU, SELU, Hardswish, LeakyReLU, PReLU, ReLU, ReLU6
 from npnn.nn.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
+from npnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from npnn.nn.container import ModuleDict, ModuleList, Sequential
 from npnn.nn.conv import Conv1d, Conv2d
+from npnn.nn.dropout import Dropout, Dropout1d, Dropout2d
 from npnn.nn.flatten import Flatten, Unflatten
+from npnn.nn.groupnorm import GroupNorm, InstanceNorm1d, InstanceNorm2d
+from npnn.nn.layernorm import LayerNorm, RMSNorm
 from npnn.nn.linear import Identity, Linear
 from npnn.nn.loss import CrossEntropyLoss, NLLLoss
 from npnn.nn.loss_probability import BCELoss, BCEWithLogitsLoss, KLDivLoss
@@ -29,15 +33,24 @@ __all__ = [
     "AvgPool2d",
     "BCELoss",
     "BCEWithLogitsLoss",
+    "BatchNorm1d",
+    "BatchNorm2d",
     "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
+    "Dropout",
+    "Dropout1d",
+    "Dropout2d",
     "Flatten",
+    "GroupNorm",
     "Hardswish",
     "HuberLoss",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSoftmax",
@@ -51,6 +64,7 @@ __all__ = [
     "NLLLoss",
     "PReLU",
     "Parameter",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "Sequential",

@@ -2,6 +2,10 @@
 
 from npnn.nn.activation import elu, hardswish, leaky_relu, prelu, relu, relu6, selu
 from npnn.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
+from npnn.nn.batchnorm import batch_norm
+from npnn.nn.dropout import dropout, dropout1d, dropout2d
+from npnn.nn.groupnorm import group_norm, instance_norm
+from npnn.nn.layernorm import layer_norm, rms_norm
 from npnn.nn.linear import linear
 from npnn.nn.loss import cross_entropy, nll_loss
 from npnn.nn.loss_probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
@@ -17,16 +21,23 @@ __all__ = [
     "adaptive_max_pool2d",
     "avg_pool1d",
     "avg_pool2d",
+    "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
     "cross_entropy",
+    "dropout",
+    "dropout1d",
+    "dropout2d",
     "elu",
     "gelu",
     "glu",
+    "group_norm",
     "hardswish",
     "huber_loss",
+    "instance_norm",
     "kl_div",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "log_softmax",
@@ -38,6 +49,7 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rms_norm",
     "selu",
     "sigmoid",
     "silu",
