@@ -24,7 +24,7 @@ class Progress:
         self.total, self.first, self.done, self.show = total, done, done, show
         self.start = time.perf_counter()
         self.latest: Mapping[str, Any] = {}
-        self.printed = self.latest
+        self.printed: Mapping[str, Any] = self.latest
         self.next_line = self.start
         self.next_draw = float("inf")  # never, without a bar
         self.bar: Any = None
