@@ -1,0 +1,298 @@
+"""safetensors files: what goes in comes out, any other reader reads them, and damage is noticed."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import npnn
+from npnn import io
+from npnn.errors import CheckpointError
+from npnn.io.weights import read
+from tests.parity import requires_torch, torch
+
+DTYPES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+DTYPES += ["float16", "float32", "float64", "bool"]
+
+
+def arrays():
+    """One of each kind, in an order that is not the file's."""
+    rng = np.random.default_rng(0)
+    channels_last = rng.standard_normal((2, 5, 5, 3)).astype(np.float32).transpose(0, 3, 1, 2)
+    return {
+        "flags": np.array([True, False, True]),
+        "conv.weight": channels_last,
+        "fortran": np.asfortranarray(rng.standard_normal((3, 4))),
+        "gaps": rng.standard_normal((6, 8))[::2, ::-1],
+        "half": np.array([1.5, np.nan, -np.inf], np.float16),
+        "empty": np.zeros((0, 3), np.int64),
+        "nothing": np.zeros(0, np.float32),
+        "number": np.array(7, np.int16),
+        "big-endian": np.arange(5, dtype=">f4"),
+        "ümläut \"quoted\" \\ 'name'\n": np.arange(3, dtype=np.uint8),
+    }
+
+
+def assert_equal(actual, expected):
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype.newbyteorder("=")
+    np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "weights.safetensors"
+
+
+def test_every_kind_of_array_comes_back(path):
+    io.save_file(arrays(), path)
+    loaded = io.load_file(path)
+    assert list(loaded) == list(arrays())
+    for name, array in arrays().items():
+        assert_equal(loaded[name], array)
+        assert loaded[name].flags.writeable
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_dtype_comes_back(path, dtype):
+    array = np.arange(12).reshape(3, 4).astype(dtype)
+    io.save_file({"x": array}, path)
+    assert_equal(io.load_file(path)["x"], array)
+
+
+def test_the_safetensors_package_reads_our_files(path):
+    io.save_file(arrays(), path, {"note": "hello"})
+    theirs = safetensors.numpy.load_file(path)
+    assert theirs.keys() == arrays().keys()
+    for name, array in arrays().items():
+        assert_equal(theirs[name], array)
+    with safetensors.safe_open(path, "np") as file:
+        assert file.metadata()["note"] == "hello"
+
+
+def test_we_read_the_files_of_the_safetensors_package(path):
+    plain = {name: np.ascontiguousarray(a) for name, a in arrays().items() if a.ndim}
+    safetensors.numpy.save_file(plain, path)
+    loaded = io.load_file(path)
+    assert loaded.keys() == plain.keys()
+    for name in plain:
+        assert_equal(loaded[name], plain[name])
+
+
+def test_the_layout_in_the_file(path):
+    """Eight bytes of length, a padded header, then every array at a multiple of its item size."""
+    io.save_file(arrays(), path)
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    assert length % 8 == 0
+    header = json.loads(content[8 : 8 + length])
+    del header["__metadata__"]
+    for name, entry in header.items():
+        begin, end = entry["data_offsets"]
+        assert begin % max(arrays()[name].itemsize, 1) == 0
+        assert end - begin == arrays()[name].nbytes
+    assert max(entry["data_offsets"][1] for entry in header.values()) == len(content) - 8 - length
+
+
+def test_tensors_of_both_frameworks(path):
+    weights = {"ours": npnn.tensor([[1.0, 2.0]], requires_grad=True), "array": np.arange(3)}
+    if torch is not None:
+        weights["torch"] = torch.tensor([1.0, 2.0], requires_grad=True)
+        weights["bfloat16"] = torch.tensor([1.5, -2.0], dtype=torch.bfloat16)
+    io.save_file(weights, path)
+    loaded = io.load_file(path)
+    assert_equal(loaded["ours"], np.array([[1, 2]], np.float32))
+    if torch is not None:
+        assert_equal(loaded["torch"], np.array([1, 2], np.float32))
+        assert_equal(loaded["bfloat16"], np.array([1.5, -2], np.float32))
+
+
+def test_one_array_under_two_names(path):
+    shared = np.arange(4.0)
+    io.save_file({"a": shared, "b": shared}, path)
+    loaded = io.load_file(path)
+    assert_equal(loaded["a"], shared)
+    assert_equal(loaded["b"], shared)
+
+
+def test_no_arrays_at_all(path):
+    io.save_file({}, path)
+    assert io.load_file(path) == {}
+
+
+def test_metadata_come_back(path):
+    notes = {"a": "1", "looks like a checksum": "0" * 64, "ü": "\n"}
+    io.save_file({"x": np.ones(3)}, path, notes)
+    assert read(path)[1] == notes
+
+
+def test_the_same_weights_give_the_same_bytes(tmp_path):
+    io.save_file(arrays(), tmp_path / "a")
+    io.save_file(arrays(), tmp_path / "b")
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_half_precision_on_disk_loads_into_a_float32_model(path):
+    layer = npnn.nn.Linear(3, 2)
+    io.save_file({name: t.data.astype(np.float16) for name, t in layer.state_dict().items()}, path)
+    layer.load_state_dict(io.load_file(path))
+    assert layer.weight.dtype == np.float32
+    assert_equal(layer.weight.data.astype(np.float16), io.load_file(path)["weight"])
+
+
+@pytest.mark.parametrize(
+    ("state_dict", "metadata", "message"),
+    [
+        ({"x": np.array(["text"])}, None, r"x: a safetensors file holds arrays of float64.*this is an array of <U4"),
+        ({"x": np.array([None])}, None, "this is an array of object"),
+        ({"x": 1.5}, None, "x: .* this is float"),
+        ({3: np.ones(2)}, None, "must be a string other than '__metadata__', got 3"),
+        ({"__metadata__": np.ones(2)}, None, "must be a string other than"),
+        ({}, {"epoch": 3}, "metadata are strings .* got 'epoch': 3"),
+        ({}, {"npnn.sha256": "x"}, "do not begin with 'npnn.'"),
+    ],
+)
+def test_what_cannot_be_saved(path, state_dict, metadata, message):
+    with pytest.raises(TypeError, match=message):
+        io.save_file(state_dict, path, metadata)
+    assert not path.exists()
+
+
+# ---- damaged and foreign files
+
+
+def assert_refused(path, match=None):
+    """CheckpointError naming the file, found out within little memory."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(CheckpointError, match=match) as caught:
+            io.load_file(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert caught.value.path == str(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.reason in str(caught.value)
+    assert peak < 5_000_000
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    assert_refused(tmp_path / "none", "no such file")
+    assert_refused(tmp_path, "a folder or a device")
+
+
+def test_the_error_survives_pickling():
+    error = pickle.loads(pickle.dumps(CheckpointError("a", "b")))
+    assert (error.path, error.reason, str(error)) == ("a", "b", "cannot read a: b")
+
+
+def test_truncation_anywhere_is_noticed(path):
+    io.save_file(arrays(), path)
+    content = path.read_bytes()
+    places = {0, 1, 7, 8, 9, len(content) - 1, *range(0, len(content), 13)}
+    for place in places:
+        path.write_bytes(content[:place])
+        assert_refused(path, "empty|truncated")
+
+
+def test_more_bytes_than_expected_are_noticed(path):
+    io.save_file(arrays(), path)
+    path.write_bytes(path.read_bytes() + b"x")
+    assert_refused(path)
+
+
+def test_a_flipped_bit_anywhere_is_noticed(path):
+    io.save_file({"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2)}, path)
+    content = path.read_bytes()
+    for place in range(len(content)):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        assert_refused(path)
+
+
+def test_random_bytes_raise_nothing_else(path):
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        body = rng.bytes(rng.integers(0, 200))
+        path.write_bytes(int(rng.integers(0, 150)).to_bytes(8, "little") + b"{" + body)
+        assert_refused(path)
+
+
+def header_of(entries):
+    text = json.dumps(entries).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
+def array_of(dtype="F32", shape=(4,), data_offsets=(0, 16)):
+    return {"dtype": dtype, "shape": shape, "data_offsets": data_offsets}
+
+
+LIES = {
+    "overlap": {"a": array_of(), "b": array_of(data_offsets=(8, 24))},
+    "gap": {"a": array_of(data_offsets=(8, 24))},
+    "shape": {"a": array_of(shape=(5,))},
+    "negative shape": {"a": array_of(shape=(-4,))},
+    "huge shape": {"a": array_of(shape=(2**62, 2**62))},
+    "backwards": {"a": array_of(data_offsets=(16, 0))},
+    "dtype": {"a": array_of("F99")},
+    "no offsets": {"a": {"dtype": "F32", "shape": [4]}},
+    "no entry": {"a": 3},
+    "metadata": {"__metadata__": {"a": 3}},
+    "list": [],
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_headers_that_lie(path, lie):
+    for size in (0, 16, 24):
+        path.write_bytes(header_of(LIES[lie]) + bytes(size))
+        assert_refused(path)
+
+
+def test_a_header_nested_deeper_than_any_stack(path):
+    path.write_bytes((100_006).to_bytes(8, "little") + b'{"a":' + b"[" * 100_001)
+    assert_refused(path)
+
+
+@pytest.mark.parametrize("length", [2**64 - 1, 2**63, 2**40, 100_000_001, 50_000_000, 5000])
+def test_absurd_header_lengths(path, length):
+    path.write_bytes(length.to_bytes(8, "little") + b"{}" + bytes(1000))
+    assert_refused(path, "truncated, or not a safetensors file|does not begin with a header")
+
+
+def test_a_dtype_that_numpy_does_not_have(path):
+    path.write_bytes(header_of({"a": array_of("BF16", (2,), (0, 4))}) + bytes(4))
+    assert_refused(path, "a is BF16, for which NumPy has no dtype")
+
+
+class Hostile:
+    def __reduce__(self):
+        return (pytest.fail, ("it was unpickled",))
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_pickle_is_named_and_never_opened(path, protocol):
+    path.write_bytes(pickle.dumps({"weights": Hostile(), "more": list(range(100))}, protocol))
+    assert_refused(path, "a pickle.*npnn unpickles nothing")
+
+
+def test_other_formats_are_named(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("data.pkl", "x" * 1000)
+    assert_refused(path, "zip archive, such as torch.save and np.savez write")
+    with open(path, "wb") as file:
+        np.save(file, np.ones(100))
+    assert_refused(path, "a .npy file")
+
+
+@requires_torch
+def test_a_file_of_torch_save_is_named(path):
+    torch.save({"weight": torch.ones(3)}, path)
+    assert_refused(path, "zip archive")
