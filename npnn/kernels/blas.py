@@ -139,18 +139,29 @@ def _with_contiguous_rows(a: NDArray[Any], transposed: bool) -> tuple[NDArray[An
 @jit(parallel=True)
 def _matmul_chunks(chunks, a, b, row, out, trans_a, trans_b):  # type: ignore[no-untyped-def]
     m, n = out.shape
-    beta = 1.0 if row.size else 0.0
     for chunk in prange(chunks):
+        top, bottom, left, right = 0, m, 0, n
         if m >= n:  # share out the longer side, so that each core's product stays as square as it can
-            lo, hi = m * chunk // chunks, m * (chunk + 1) // chunks
-            if row.size:
-                out[lo:hi] = row
-            gemm(a[:, lo:hi] if trans_a else a[lo:hi], b, out[lo:hi], trans_a, trans_b, beta)
+            top, bottom = m * chunk // chunks, m * (chunk + 1) // chunks
         else:
-            lo, hi = n * chunk // chunks, n * (chunk + 1) // chunks
-            if row.size:
-                out[:, lo:hi] = row[lo:hi]
-            gemm(a, b[lo:hi] if trans_b else b[:, lo:hi], out[:, lo:hi], trans_a, trans_b, beta)
+            left, right = n * chunk // chunks, n * (chunk + 1) // chunks
+        for i in range(top if row.size else bottom, bottom):
+            for j in range(left, right):
+                out[i, j] = row[j]
+        mine = out[top:bottom, left:right]
+        gemm(
+            _part(a, top, bottom, trans_a),
+            _part(b, left, right, not trans_b),
+            mine,
+            trans_a,
+            trans_b,
+            1.0 if row.size else 0.0,
+        )
+
+
+@jit
+def _part(a, lo, hi, columns):  # type: ignore[no-untyped-def]
+    return a[0 : a.shape[0], lo:hi] if columns else a[lo:hi, 0 : a.shape[1]]  # of one type: gemm is compiled once
 
 
 def column_sums(a: NDArray[Any]) -> NDArray[Any]:

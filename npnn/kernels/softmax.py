@@ -78,54 +78,63 @@ def cross_entropy(z, target, weight, ignore_index, smoothing):  # type: ignore[n
 
 @jit(parallel=True)
 def _cross_entropy(chunks, z, target, weight, ignore_index, smoothing, losses, dz, sums):  # type: ignore[no-untyped-def]
-    M, C = z.shape
-    number = z.dtype.type
-    step = max(1, _BLOCK // max(1, C))  # so many rows at a time: a pass finds in cache what the last one left
+    M = z.shape[0]
     for chunk in prange(chunks):
         lo, hi = M * chunk // chunks, M * (chunk + 1) // chunks
-        bits = np.empty(min(step, hi - lo) * C, np.int32)
-        share = np.full(C if smoothing > 0 else 0, number(smoothing / max(1, C)))  # what each class gets of every label
-        if weight.size:
-            share *= weight[: share.size]
-        keep, all_shares = number(1 - smoothing), share.sum()
-        total, total_weight, first_invalid = 0.0, 0.0, M
-        for start in range(lo, hi, step):
-            stop = min(start + step, hi)
-            for i in range(start, stop):
-                y = target[i]
-                if y < 0 or y >= C or y == ignore_index:
-                    if y != ignore_index:
-                        first_invalid = min(first_invalid, i)
-                    dz[i] = 0
-                    continue
-                top = z[i, 0]
-                for c in range(1, C):
-                    top = max(top, z[i, c])
+        _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, losses, dz, sums[chunk])
+
+
+@jit
+def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, losses, dz, sums):  # type: ignore[no-untyped-def]
+    M, C = z.shape
+    number = z.dtype.type
+    keep, all_shares = number(1 - smoothing), number(0)
+    share = np.empty(C if smoothing > 0 else 0, z.dtype)  # what each class gets of every label
+    for c in range(share.size):
+        share[c] = smoothing / C * (weight[c] if weight.size else number(1))
+        all_shares += share[c]
+    total, total_weight, first_invalid = 0.0, 0.0, M
+    step = max(1, _BLOCK // max(1, C))  # so many rows at a time: a pass finds in cache what the last one left
+    bits = np.empty(min(step, hi - lo) * C, np.int32)
+    for start in range(lo, hi, step):
+        stop = min(start + step, hi)
+        for i in range(start, stop):
+            y = target[i]
+            if y < 0 or y >= C or y == ignore_index:
+                if y != ignore_index:
+                    first_invalid = min(first_invalid, i)
                 for c in range(C):
-                    dz[i, c] = z[i, c] - top
-                loss = keep * (weight[y] if weight.size else number(1)) * -dz[i, y]
-                for c in range(share.size):
-                    loss -= share[c] * dz[i, c]
-                losses[i] = loss
-            exp_of_negatives(dz[start:stop].reshape((stop - start) * C), bits)
-            for i in range(start, stop):
-                y = target[i]
-                if y < 0 or y >= C or y == ignore_index:
-                    losses[i] = 0
-                    dz[i] = 0
-                    continue
-                normaliser = 0.0
+                    dz[i, c] = 0
+                continue
+            top = z[i, 0]
+            for c in range(1, C):
+                top = max(top, z[i, c])
+            for c in range(C):
+                dz[i, c] = z[i, c] - top
+            loss = keep * (weight[y] if weight.size else number(1)) * -dz[i, y]
+            for c in range(share.size):
+                loss -= share[c] * dz[i, c]
+            losses[i] = loss
+        exp_of_negatives(dz[start:stop].reshape((stop - start) * C), bits)
+        for i in range(start, stop):
+            y = target[i]
+            if y < 0 or y >= C or y == ignore_index:
+                losses[i] = 0
                 for c in range(C):
-                    normaliser += dz[i, c]
-                w = weight[y] if weight.size else number(1)
-                mass = keep * w + all_shares
-                losses[i] += mass * math.log(number(normaliser))
-                scale = mass / number(normaliser)
-                for c in range(C):
-                    dz[i, c] *= scale
-                for c in range(share.size):
-                    dz[i, c] -= share[c]
-                dz[i, y] -= keep * w
-                total += losses[i]
-                total_weight += w
-        sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = total, total_weight, first_invalid
+                    dz[i, c] = 0
+                continue
+            normaliser = 0.0
+            for c in range(C):
+                normaliser += dz[i, c]
+            w = weight[y] if weight.size else number(1)
+            mass = keep * w + all_shares
+            losses[i] += mass * math.log(number(normaliser))
+            scale = mass / number(normaliser)
+            for c in range(C):
+                dz[i, c] *= scale
+            for c in range(share.size):
+                dz[i, c] -= share[c]
+            dz[i, y] -= keep * w
+            total += losses[i]
+            total_weight += w
+    sums[0], sums[1], sums[2] = total, total_weight, first_invalid

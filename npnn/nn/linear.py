@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from npnn.errors import ShapeError
 from npnn.kernels.blas import affine, column_sums, matmul
 from npnn.nn import init
+from npnn.nn.checks import check_same_dtype
 from npnn.nn.module import Module, Parameter
 from npnn.tensor import Function, Tensor
 
@@ -26,8 +27,12 @@ class LinearFunction(Function):
     """
 
     def forward(self, x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any] | None) -> NDArray[Any]:
-        if x.shape[-1:] != weight.shape[1:] or x.dtype != weight.dtype:
-            _refuse(x, weight)
+        if (
+            x.shape[-1:] != weight.shape[1:]
+            or x.dtype != weight.dtype
+            or (bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != weight.dtype))
+        ):
+            _refuse(x, weight, bias)
         self.shape = x.shape
         if x.ndim != 2:
             x = x.reshape(math.prod(x.shape[:-1]), weight.shape[1])  # (*, I) -> (M, I)
@@ -57,14 +62,12 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return LinearFunction.apply(input, weight, bias)
 
 
-def _refuse(x: NDArray[Any], weight: NDArray[Any]) -> None:
-    """Say what is wrong with an input that does not fit the weight."""
-    if x.dtype != weight.dtype:
-        cast = "model.double()" if x.dtype == np.float64 else "x.double()"
-        raise RuntimeError(
-            f"the input is {x.dtype} but the weight is {weight.dtype}: cast one of them, with {cast} or "
-            f"{'x' if x.dtype != np.float32 else 'model'}.float()"
-        )
+def _refuse(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any] | None) -> None:
+    """Say what is wrong with an input or a bias that does not fit the weight."""
+    check_same_dtype(Tensor(x), weight=Tensor(weight), bias=None if bias is None else Tensor(bias))
+    if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
+        shapes = f"{weight.shape} and {None if bias is None else bias.shape}"
+        raise ShapeError(f"expected a weight of shape (O, I) and a bias of shape (O,), got {shapes}")
     hint = ""
     if x.ndim > 2 and math.prod(x.shape[1:]) == weight.shape[1]:
         hint = "; put nn.Flatten() before this layer"

@@ -93,7 +93,8 @@ def huber_loss(
 ) -> Tensor:
     """d²/2 within δ of 0 and δ (|d| - δ/2) beyond, averaged, with d = x - t: outliers pull with a bounded force.
 
-    A mean is divided by the number of elements, with weights as well (torch's rule for this loss).  Shapes and errors as in mse_loss.   Source: Huber, Robust estimation of a location parameter, 1964.
+    A mean is divided by the number of elements, with weights as well, as in torch.
+    Shapes and errors as in mse_loss.   Source: Huber, Robust estimation of a location parameter, 1964.
     """
     if delta <= 0:
         raise ValueError(f"delta must be positive, got {delta}")

@@ -51,8 +51,9 @@ def clip_grad_norm_(
         )
     factor = max_norm / (total + 1e-6)
     if not factor >= 1:  # true for nan as well, which must not pass unseen
-        for g in gradients:
-            g *= factor
+        with np.errstate(invalid="ignore"):  # inf becomes nan, as in torch: the check above is how to notice
+            for g in gradients:
+                g *= factor
     return Tensor(np.asarray(total, dtype))
 
 

@@ -149,7 +149,7 @@ def test_module_list(any_nn):
     modules.insert(2, c)
     assert list(modules) == [a, b, c, d]
     assert type(modules[1:]) is any_nn.ModuleList
-    assert list(modules[1:].state_dict())[0] == "0.weight"
+    assert next(iter(modules[1:].state_dict())) == "0.weight"
     modules += [a]
     assert len(modules) == 5
     del modules[0:2]
@@ -192,7 +192,7 @@ def test_module_dict(any_nn):
     modules.update([("pool", c)])
     assert list(modules.keys()) == ["conv", "pool", "last"]
     assert list(modules.values()) == [a, c, c]
-    assert list(modules.items())[0] == ("conv", a)
+    assert next(iter(modules.items())) == ("conv", a)
     assert "pool" in modules
     assert "stride" not in modules
     assert list(modules.state_dict())[:2] == ["conv.weight", "conv.bias"]

@@ -137,15 +137,25 @@ def test_the_error_names_the_layer():
 
 def test_wrong_dtype():
     with pytest.raises(
-        RuntimeError, match=r"input is float64 but the weight is float32.*model\.double\(\) or x\.float"
+        RuntimeError, match=r"input is float64 but the weight is float32: .*x\.float\(\) or model\.double"
     ):
         nn.Linear(3, 4)(npnn.Tensor(np.zeros((2, 3))))
     with pytest.raises(
-        RuntimeError, match=r"input is float32 but the weight is float64.*x\.double\(\) or model\.float"
+        RuntimeError, match=r"input is float32 but the weight is float64: .*x\.double\(\) or model\.float"
     ):
         nn.Linear(3, 4).double()(npnn.Tensor(np.zeros((2, 3), np.float32)))
     with pytest.raises(RuntimeError, match=r"input is int64 but the weight is float32: .*x\.float\(\)"):
         nn.Linear(3, 4)(npnn.Tensor(np.zeros((2, 3), np.int64)))
+    zeros = npnn.Tensor(np.zeros((3, 3), np.float32))
+    with pytest.raises(RuntimeError, match=r"input is float32 but the bias is float64"):
+        F.linear(zeros, zeros, npnn.Tensor(np.zeros(3)))
+
+
+@pytest.mark.parametrize(("weight", "bias"), [((4, 3), (3,)), ((4, 3), (1,)), ((4, 3), (4, 1)), ((4, 3, 3), None)])
+def test_wrong_parameters(weight, bias):
+    tensors = [npnn.Tensor(np.zeros(shape)) for shape in ((2, 3), weight, bias) if shape is not None]
+    with pytest.raises(ShapeError, match=r"a weight of shape \(O, I\) and a bias of shape \(O,\), got"):
+        F.linear(*tensors)
 
 
 def test_nan_passes_through():

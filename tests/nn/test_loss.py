@@ -241,7 +241,7 @@ def test_bad_arguments():
     x, y = npnn.Tensor(random_input((6, 5))), npnn.Tensor(labels((6, 5)))
     with pytest.raises(ShapeError, match=r"a weight for each of 5 classes, got shape \(4,\)"):
         F.cross_entropy(x, y, npnn.Tensor(np.ones(4)))
-    with pytest.raises(ValueError, match="label_smoothing must be between 0 and 1, got 1.5"):
+    with pytest.raises(ValueError, match="label_smoothing must be between 0 and 1"):
         F.cross_entropy(x, y, label_smoothing=1.5)
     for make in (nn.CrossEntropyLoss, nn.NLLLoss):
         with pytest.raises(ValueError, match="reduction must be none, mean, sum, got 'average'"):

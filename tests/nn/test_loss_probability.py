@@ -111,7 +111,7 @@ def test_integer_targets_are_cast():
 def test_not_a_probability(bad):
     x = PROBABILITY.copy()
     x[0, 0] = bad
-    with pytest.raises(RuntimeError, match="probabilities between 0 and 1.*binary_cross_entropy_with_logits"):
+    with pytest.raises(RuntimeError, match=r"probabilities between 0 and 1.*binary_cross_entropy_with_logits"):
         F.binary_cross_entropy(npnn.Tensor(x), npnn.Tensor(TARGET))
 
 
