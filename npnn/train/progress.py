@@ -56,7 +56,7 @@ class Progress:
             self._print()
 
     def _draw(self, loss: float, lr: float) -> None:
-        self.bar.set_postfix_str(f"loss {loss:.4g}, {_accuracies(self.latest)}lr {lr:.3g}", refresh=False)
+        self.bar.set_postfix_str(f"loss {loss:.4g}, {_both(self.latest, 'accuracy', '.1%')}lr {lr:.3g}", refresh=False)
         self.bar.update(self.done - self.bar.n)
         self.next_draw = time.perf_counter() + BAR_EVERY
 
@@ -69,18 +69,21 @@ class Progress:
         left = ""
         if self.total and self.done > self.first:
             left = f", {seconds * (self.total - self.done) / (self.done - self.first):.0f} s left"
-        losses = "".join(f"{who} loss {record[who + '_loss']:.4f}, " for who in _parts(record, "loss"))
         print(
-            f"epoch {record['epoch']}, step {record['step']}: {losses}{_accuracies(record)}"
-            f"lr {record['lr']:.3g}, {seconds:.0f} s{left}",
+            f"epoch {record['epoch']}, step {record['step']}: {_both(record, 'loss', '.4f')}"
+            f"{_both(record, 'accuracy', '.1%')}lr {record['lr']:.3g}, {seconds:.0f} s{left}",
             file=sys.stderr,
             flush=True,
         )
 
 
-def _parts(record: Mapping[str, Any], figure: str) -> list[str]:
-    return [who for who in ("train", "validation") if record.get(f"{who}_{figure}") is not None]
-
-
-def _accuracies(record: Mapping[str, Any]) -> str:
-    return "".join(f"{who} accuracy {record[who + '_accuracy']:.1%}, " for who in _parts(record, "accuracy"))
+def _both(record: Mapping[str, Any], figure: str, form: str) -> str:
+    """A figure of the train and of the validation set, of those that the record has."""
+    train, validation = record.get(f"train_{figure}"), record.get(f"validation_{figure}")
+    if train is None:
+        return ""
+    return (
+        f"{figure} {train:{form}}, "
+        if validation is None
+        else f"{figure} {train:{form}} (validation {validation:{form}}), "
+    )

@@ -41,7 +41,7 @@ def test_lines_for_a_log_go_to_stderr(capsys):
     out, err = capsys.readouterr()
     assert out == ""
     first, *_, last = err.splitlines()
-    figures = r"train loss 0\.\d{4}, validation loss 0\.\d{4}, train accuracy [\d.]+%, validation accuracy [\d.]+%"
+    figures = r"loss 0\.\d{4} \(validation 0\.\d{4}\), accuracy [\d.]+% \(validation [\d.]+%\)"
     assert re.fullmatch(rf"epoch 1, step 3: {figures}, lr 0\.1, 0 s, 0 s left", first)
     assert re.fullmatch(rf"epoch 3, step 9: {figures}, lr 0\.1, 0 s, 0 s left", last)
 
@@ -94,7 +94,7 @@ def test_a_bar_in_a_terminal(monkeypatch, capsys):
     err = capsys.readouterr().err
     assert "9/9" in err
     assert re.search(r"epoch 3: +100%", err)
-    assert re.search(r"loss 0\.\d+, train accuracy [\d.]+%, validation accuracy [\d.]+%, lr 0\.1", err)
+    assert re.search(r"loss 0\.\d+, accuracy [\d.]+% \(validation [\d.]+%\), lr 0\.1", err)
 
 
 def test_a_bar_is_drawn_ten_times_a_second_at_most(clock, monkeypatch, capsys):
