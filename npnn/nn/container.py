@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, overload
 
 from npnn.nn.module import Module
@@ -145,13 +145,13 @@ class ModuleDict(Module):
         for name, module in modules.items() if isinstance(modules, (Mapping, ModuleDict)) else modules:
             self[name] = module
 
-    def items(self) -> Iterable[tuple[str, Module]]:
+    def items(self) -> ItemsView[str, Module]:
         return {name: m for name, m in vars(self).items() if isinstance(m, Module)}.items()
 
-    def keys(self) -> Iterable[str]:
+    def keys(self) -> KeysView[str]:
         return dict(self.items()).keys()
 
-    def values(self) -> Iterable[Module]:
+    def values(self) -> ValuesView[Module]:
         return dict(self.items()).values()
 
     def __getitem__(self, key: str) -> Module:

@@ -82,7 +82,7 @@ def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix: a linear layer that passes its input on."""
     if tensor.ndim != 2:
         raise ValueError(f"eye_ needs a matrix, got shape {tensor.shape}")
-    return _fill(tensor, np.eye(*tensor.shape))
+    return _fill(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
@@ -93,10 +93,11 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
         raise ValueError(f"dirac_: {tensor.shape[0]} output channels cannot be split into {groups} groups")
     values = np.zeros(tensor.shape)
     per_group = tensor.shape[0] // groups
-    centre = tuple([n // 2 for n in tensor.shape[2:]])
+    centre = [n // 2 for n in tensor.shape[2:]]
     for group in range(groups):
         for channel in range(min(per_group, tensor.shape[1])):
-            values[(group * per_group + channel, channel, *centre)] = 1
+            at = (group * per_group + channel, channel, *centre)
+            values[at] = 1
     return _fill(tensor, values)
 
 

@@ -4,85 +4,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from npnn.errors import ShapeError
 from npnn.kernels import softmax as kernels
 from npnn.nn.loss_base import Loss, checked_reduction
+from npnn.nn.loss_labels import as_rows, class_indices, class_weight, from_rows, out_of_range
 from npnn.tensor import Function, Tensor
 
 __all__ = ["CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss"]
-
-
-# ---- labels
-
-
-def _as_rows(x: NDArray[Any]) -> NDArray[Any]:
-    """(C,), (N, C) or (N, C, d1, ...) -> (M, C) with contiguous rows; no copy of channels-last images."""
-    if x.ndim != 2:
-        x = x[None] if x.ndim == 1 else np.moveaxis(x, 1, -1).reshape(-1, x.shape[1])
-    return x if x.flags.c_contiguous else np.ascontiguousarray(x)
-
-
-def _from_rows(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The way back: (M, C) -> (C,), (N, C) or (N, C, d1, ...), as a view."""
-    if len(shape) <= 2:
-        return rows.reshape(shape)
-    return np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
-
-
-def _labels(x: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:
-    """Class indices for x (N, C, *) as int64 (M,).  Errors: see cross_entropy."""
-    if x.ndim == 1 and target.ndim == 0:
-        x, target = x[None], target[None]
-    if x.ndim < 2 or target.shape != x.shape[:1] + x.shape[2:] or target.dtype.kind not in "iu" or x.dtype.kind != "f":
-        _refuse(x, target)
-    if target.dtype != np.int64:
-        target = target.astype(np.int64)
-    return target if target.ndim == 1 and target.flags.c_contiguous else np.ascontiguousarray(target.reshape(-1))
-
-
-def _refuse(x: NDArray[Any], target: NDArray[Any]) -> None:
-    """Say what is wrong with a target that cannot hold the classes of x."""
-    if x.ndim == 0:
-        raise ShapeError("expected scores of shape (C,), (N, C) or (N, C, d1, ...), got a single number")
-    if x.dtype.kind != "f":
-        raise RuntimeError(f"scores must be floating-point numbers, got {x.dtype}")
-    wanted = () if x.ndim == 1 else x.shape[:1] + x.shape[2:]
-    if target.shape == wanted:
-        raise RuntimeError(
-            f"class indices must be integers, got {target.dtype}: cast them with .long(); "
-            "probabilities must have the shape of the scores"
-        )
-    hint = ""
-    if target.shape == x.shape:
-        hint = "; one-hot rows: pass target.argmax(1), or target.float() to have them read as probabilities"
-    elif target.ndim == x.ndim and math.prod(target.shape) == math.prod(wanted):
-        hint = "; remove the axis of size 1 with target.squeeze()"
-    raise ShapeError(
-        f"expected class indices of shape {wanted} for scores of shape {x.shape}, got {target.shape}{hint}"
-    )
-
-
-def _out_of_range(target: NDArray[Any], position: int, classes: int, ignore_index: int) -> None:
-    where = tuple(int(i) for i in np.unravel_index(position, target.shape)) if target.ndim else ()
-    raise IndexError(
-        f"target {int(target.flat[position])} at position {where[0] if len(where) == 1 else where} is out of range: "
-        f"classes are 0 to {classes - 1} (ignore_index is {ignore_index})"
-    )
-
-
-def _class_weight(weight: NDArray[Any] | None, x: NDArray[Any]) -> NDArray[Any]:
-    """The weight of each class in x's dtype; an empty array says that all weigh the same."""
-    if weight is None:
-        return np.empty(0, x.dtype)
-    classes = x.shape[0] if x.ndim == 1 else x.shape[1]
-    if weight.shape != (classes,):
-        raise ShapeError(f"expected a weight for each of {classes} classes, got shape {weight.shape}")
-    return np.ascontiguousarray(weight, x.dtype)
 
 
 # ---- cross-entropy
@@ -95,13 +25,15 @@ class CrossEntropy(Function):
     loss and this gradient, which backward only scales.
     """
 
+    scale: float | None  # of the gradient; None: one for each row
+
     def forward(self, x, target, weight, *, ignore_index, reduction, label_smoothing):
-        labels, w = _labels(x, target), _class_weight(weight, x)
+        labels, w = class_indices(x, target), class_weight(weight, x)
         losses, gradient, total, total_weight, invalid = kernels.cross_entropy(
-            _as_rows(x), labels, w, ignore_index, label_smoothing
+            as_rows(x), labels, w, ignore_index, label_smoothing
         )
         if invalid >= 0:
-            _out_of_range(target, invalid, x.shape[x.ndim > 1], ignore_index)
+            out_of_range(target, invalid, x.shape[x.ndim > 1], ignore_index)
         self.gradient, self.shape, self.scale = gradient, x.shape, 1.0
         if reduction == "none":
             self.scale = None
@@ -113,7 +45,7 @@ class CrossEntropy(Function):
 
     def backward(self, dy):
         scale = dy.reshape(-1, 1) if self.scale is None else float(dy) * self.scale
-        return _from_rows(self.gradient * scale, self.shape), None, None
+        return from_rows(self.gradient * scale, self.shape), None, None
 
 
 class SoftCrossEntropy(Function):
@@ -122,11 +54,13 @@ class SoftCrossEntropy(Function):
     With q = w t':   dx = (Σ q) softmax(x) - q,   dt = -(1 - ε) w log softmax(x)
     """
 
+    scale: float | None  # of the gradient; None: one for each row
+
     def forward(self, x, target, weight, *, reduction, label_smoothing):
-        log_p = kernels.log_softmax(_as_rows(x))
+        log_p = kernels.log_softmax(as_rows(x))
         keep = 1 - label_smoothing
-        q = keep * _as_rows(target.astype(x.dtype, copy=False)) + label_smoothing / x.shape[x.ndim > 1]
-        w = _class_weight(weight, x)
+        q = keep * as_rows(target.astype(x.dtype, copy=False)) + label_smoothing / x.shape[x.ndim > 1]
+        w = class_weight(weight, x)
         if w.size:
             q *= w
         self.shape, self.log_p, self.q, self.dt_factor = x.shape, log_p, q, -keep * w if w.size else -keep
@@ -144,9 +78,9 @@ class SoftCrossEntropy(Function):
         scale = dy.reshape(-1, 1) if self.scale is None else float(dy) * self.scale
         dx = dt = None
         if self.needs_grad[0]:
-            dx = _from_rows((self.q.sum(axis=1, keepdims=True) * np.exp(self.log_p) - self.q) * scale, self.shape)
+            dx = from_rows((self.q.sum(axis=1, keepdims=True) * np.exp(self.log_p) - self.q) * scale, self.shape)
         if self.needs_grad[1]:
-            dt = _from_rows(self.dt_factor * self.log_p * scale, self.shape)
+            dt = from_rows(self.dt_factor * self.log_p * scale, self.shape)
         return dx, dt, None
 
 
@@ -249,13 +183,15 @@ class CrossEntropyLoss(Loss):
 class NLL(Function):
     """loss = -w_t x_t for log-probabilities x (N, C, *) and classes t (N, *).   dx = -w_t at t, 0 elsewhere"""
 
+    scale: float | None  # of the gradient; None: one for each row
+
     def forward(self, x, target, weight, *, ignore_index, reduction):
-        labels, rows = _labels(x, target), _as_rows(x)
+        labels, rows = class_indices(x, target), as_rows(x)
         counts = labels != ignore_index
         invalid = np.flatnonzero(counts & ((labels < 0) | (labels >= rows.shape[1])))
         if invalid.size:
-            _out_of_range(target, int(invalid[0]), rows.shape[1], ignore_index)
-        w = _class_weight(weight, x)
+            out_of_range(target, int(invalid[0]), rows.shape[1], ignore_index)
+        w = class_weight(weight, x)
         here, labels = np.flatnonzero(counts), labels[counts]
         w = w[labels] if w.size else np.ones(len(labels), x.dtype)
         losses = np.zeros(len(rows), x.dtype)
@@ -275,7 +211,7 @@ class NLL(Function):
         scale = dy.reshape(-1)[here] if self.scale is None else float(dy) * self.scale
         dx = np.zeros(self.rows_shape, dy.dtype)
         dx[here, labels] = -self.weight * scale
-        return _from_rows(dx, self.shape), None, None
+        return from_rows(dx, self.shape), None, None
 
 
 def nll_loss(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,11 +37,8 @@ class ElementwiseLoss(Function):
     ``slopes()``, the pair (∂ℓ/∂x, ∂ℓ/∂t).  The target and the weights w are taken in x's dtype.
     """
 
-    def element(self, x: NDArray[Any], t: NDArray[Any], **options: Any) -> NDArray[Any]:
-        raise NotImplementedError
-
-    def slopes(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        raise NotImplementedError
+    element: Callable[..., NDArray[Any]]
+    slopes: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
 
     def forward(
         self, x: Any, t: Any, weight: Any = None, *, reduction: str, mean_weight: bool = False, **options: Any
