@@ -50,8 +50,8 @@ def save_file(
     """Write a dict of tensors or arrays (npnn's, NumPy's or torch's) to a safetensors file, atomically.
 
     ``metadata`` are strings to keep with them.
-    Errors: TypeError for values that are no arrays of numbers, naming them; OSError if the disk refuses,
-    and then the file that was there before still is.
+    Errors: TypeError for values that are no arrays of numbers, naming them; ValueError for more than
+    100 MB of metadata; OSError if the disk refuses, and then the file that was there before still is.
     """
     notes = dict(metadata or {})
     for key, text in notes.items():
@@ -70,6 +70,8 @@ def save_file(
     notes = {_CHECKSUM: _BLANK.decode(), _FORMAT: "1", **notes}
     header = json.dumps({"__metadata__": notes, **entries}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
+    if len(header) > _LONGEST_HEADER:
+        raise ValueError(f"names and metadata take {len(header)} bytes, the format allows {_LONGEST_HEADER}")
     digest = hashlib.sha256(header)
     for array in order:
         digest.update(_bytes(array))
@@ -115,14 +117,11 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
         with open(path, "rb") as file:
             header = _read_header(path, file)
             with safe_open(os.fspath(path), framework="np") as content:  # checks every name, shape and offset
+                if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                    return read(path)  # a new file took its place between the two looks
                 metadata = content.metadata() or {}
                 _verify(path, header, file, metadata)
-                entries = json.loads(header)
-                entries.pop("__metadata__", None)
-                for name, entry in entries.items():
-                    if entry["dtype"] not in _CODES.values():
-                        raise CheckpointError(path, f"{name} is {entry['dtype']}, for which NumPy has no dtype")
-                arrays = {name: content.get_tensor(name) for name in entries}
+                arrays = {name: content.get_tensor(name) for name in _names(path, header)}
     except SafetensorError as error:
         raise CheckpointError(path, f"damaged or truncated ({error})") from error
     except OSError as error:
@@ -150,6 +149,16 @@ def _read_header(path: Any, file: BinaryIO) -> bytes:
     if len(start) < 8 or size - 8 < length <= _LONGEST_HEADER:
         raise CheckpointError(path, f"truncated, or not a safetensors file: it ends after {size} bytes, in its header")
     raise CheckpointError(path, "not a safetensors file: it does not begin with a header")
+
+
+def _names(path: Any, header: bytes) -> list[str]:
+    """The names of the arrays, in the header's order, if NumPy has a dtype for each."""
+    entries = json.loads(header)
+    entries.pop("__metadata__", None)
+    for name, entry in entries.items():
+        if entry["dtype"] not in _CODES.values():
+            raise CheckpointError(path, f"{name} is {entry['dtype']}, for which NumPy has no dtype")
+    return list(entries)
 
 
 def _verify(path: Any, header: bytes, file: BinaryIO, metadata: Mapping[str, str]) -> None:

@@ -73,7 +73,7 @@ class Optimizer:
             with set_grad_enabled(True):
                 loss = closure()
         for group in self.param_groups:
-            maximize = group["maximize"]
+            maximize = group.get("maximize", False)
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue

@@ -131,7 +131,7 @@ def test_devices_and_pipes_are_refused(tmp_path):
         with pytest.raises(OSError, match="not a regular file"):
             write(path)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
-    with pytest.raises(io.checkpoint.CheckpointError, match="a folder or a device"):
+    with pytest.raises(io.CheckpointError, match="a folder or a device"):
         io.load_file(tmp_path / "pipe")
 
 

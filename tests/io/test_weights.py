@@ -164,6 +164,28 @@ def test_what_cannot_be_saved(path, state_dict, metadata, message):
     assert not path.exists()
 
 
+def test_more_metadata_than_the_format_allows(path, monkeypatch):
+    monkeypatch.setattr(npnn.io.weights, "_LONGEST_HEADER", 1000)
+    with pytest.raises(ValueError, match="the format allows 1000"):
+        io.save_file({}, path, {"log": "x" * 1000})
+    assert not path.exists()
+
+
+def test_a_file_replaced_while_it_is_read(path, monkeypatch):
+    """Header and data must be of one file, however often a running training saves."""
+    io.save_file({"old": np.zeros(3)}, path)
+    safe_open, replacements = safetensors.safe_open, iter(range(3))
+
+    def busy(*args, **kwargs):
+        for i in replacements:
+            io.save_file({"new": np.full(5, i)}, path)
+            break
+        return safe_open(*args, **kwargs)
+
+    monkeypatch.setattr(safetensors, "safe_open", busy)
+    assert_equal(io.load_file(path)["new"], np.full(5, 2))
+
+
 # ---- damaged and foreign files
 
 

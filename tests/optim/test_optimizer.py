@@ -102,6 +102,30 @@ def test_a_cast_model_goes_on_training():
     assert np.isfinite(p.data).all()
 
 
+class SignSGD(optim.Optimizer):
+    """A rule of one's own: the sign of the running sum of gradients."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    def init(self, p, group):
+        return {"total": np.zeros_like(p)}
+
+    def update(self, p, g, state, group):
+        state["total"] += g
+        p -= group["lr"] * np.sign(state["total"])
+
+
+def test_a_rule_of_ones_own():
+    p = parameter()
+    optimizer = SignSGD([p], lr=0.25)
+    for gradient in (1.0, -3.0, 1.0):
+        p.grad = Tensor(np.full((2, 3), gradient, np.float32))
+        optimizer.step()
+    assert (p.data == 1.25).all()
+    assert (optimizer.state_dict()["state"][0]["total"].data == -1).all()
+
+
 # ---- what the constructor accepts
 
 
