@@ -22,7 +22,10 @@ from matplotlib.figure import Figure, FigureBase
 
 from npnn.io.atomic import atomic_write
 
-__all__ = ["COLUMN", "PAGE", "figure", "save"]
+__all__ = [
+    "COLORS", "COLUMN", "MARKERS", "PAGE", "canvas", "color_bar", "describe", "figure", "image", "legend",
+    "line_styles", "lines", "save",
+]  # fmt: skip
 
 COLUMN = 3.4  # inches: one column of a two-column paper
 PAGE = 7.0  # both columns

@@ -269,6 +269,29 @@ def test_feature_maps_refuses_what_does_not_belong_together():
         plot.feature_maps(np.zeros((2, 1, 8, 8)), np.zeros((3, 4, 8, 8)))
 
 
+# ---- speed
+
+
+def test_roofline_bends_where_memory_and_arithmetic_are_equally_slow():
+    points = {
+        "conv": {"npnn": [(1.0, 10.0), (40.0, 300.0)], "torch": [(1.0, 8.0)]},
+        "linear": {"npnn": [(10.0, 100.0)]},
+    }
+    fig = drawn(plot.roofline(points, peak_gflops=400, bandwidth_gb=20))
+    (ax,) = fig.axes
+    intensity, roof = ax.lines[0].get_data()
+    np.testing.assert_allclose(roof, np.minimum(400, 20 * intensity))
+    assert intensity[0] < 1
+    assert intensity[-1] > 40
+    ours, theirs, linear = ax.collections
+    np.testing.assert_array_equal(ours.get_offsets(), points["conv"]["npnn"])
+    assert len(ours.get_facecolors()) == 1
+    assert len(theirs.get_facecolors()) == 0  # hollow
+    assert to_hex(ours.get_edgecolors()[0]) == to_hex(theirs.get_edgecolors()[0]) != to_hex(linear.get_edgecolors()[0])
+    assert ax.get_xscale() == ax.get_yscale() == "log"
+    assert legend_texts(fig) == ["conv, npnn", "conv, torch", "linear, npnn", "400 GFLOP/s, 20 GB/s"]
+
+
 # ---- sheets, files, a missing library
 
 

@@ -1,0 +1,53 @@
+"""Figures of speed: how close each layer comes to what the machine can do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import FigureBase
+
+from npnn.plot.style import PAGE, canvas, describe, legend, line_styles, lines
+
+__all__ = ["roofline"]
+
+
+def roofline(
+    points: Mapping[str, Mapping[str, Iterable[tuple[float, float]]]],
+    peak_gflops: float,
+    bandwidth_gb: float,
+    figure: FigureBase | None = None,
+    width: float = PAGE,
+) -> Any:
+    """Speed against arithmetic intensity, both on log scales, under the machine's two limits.
+
+    points        family of layers -> who ran them -> pairs (flops per byte, GFLOP/s); npnn's are
+                  filled, anyone else's hollow
+    peak_gflops   the flat part of the roof: what the arithmetic units can do
+    bandwidth_gb  the slope of the rest, in GB/s: what the memory can bring
+
+    Source: Williams, Waterman & Patterson, Roofline, 2009.
+    """
+    target = canvas(figure, width, 3.6)
+    ax = target.subplots()
+    looks = line_styles(points)
+    intensities = [peak_gflops / bandwidth_gb]  # where the roof bends
+    for family, peers in points.items():
+        color, marker = looks[family]["color"], looks[family]["marker"]
+        for peer, pairs in peers.items():
+            x, y = np.array(list(pairs), float).T
+            intensities.extend(x)
+            fill = color if peer == "npnn" else "none"
+            ax.scatter(
+                x, y, s=16, marker=marker, facecolors=fill, edgecolors=color, label=f"{family}, {peer}", zorder=3
+            )
+    reach = np.geomspace(min(intensities) / 2, max(intensities) * 2, 200)
+    roof = np.minimum(peak_gflops, bandwidth_gb * reach)
+    ax.plot(reach, roof, color="black", linewidth=1.2, label=f"{peak_gflops:.0f} GFLOP/s, {bandwidth_gb:.0f} GB/s")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    lines(ax)
+    describe(ax, "arithmetic intensity (flops per byte)", "speed (GFLOP/s)")
+    legend(target, ax, columns=4 if width >= 5 else 2)
+    return target
