@@ -13,19 +13,30 @@ Source: Cho et al., Learning phrase representations using RNN encoder-decoder (2
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from npnn.kernels._jit import kernel
-from npnn.kernels.recurrent import past_and_present, steps
+from npnn.kernels import threads
+from npnn.kernels._jit import jit, kernel
+from npnn.kernels.blas import gemm
+from npnn.kernels.recurrent import (
+    COMPILED,
+    ONE,
+    add_rows,
+    gradient_buffers,
+    input_part,
+    is_fast,
+    past_and_present,
+    row_chunks,
+    sigmoid,
+    stable_sigmoid,
+    state_buffer,
+    steps,
+    tanh,
+)  # fmt: skip
 
 __all__ = ["gru_backward", "gru_forward"]
 
-
-def _sigmoid(x: NDArray[Any]) -> NDArray[Any]:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
+prange = range  # numba reads this name as its parallel range
 
 
 @kernel
@@ -34,22 +45,63 @@ def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse):  # type: ignore[no-unty
 
     ``h0`` is (N, H) or None for zeros, the biases are (3 H,).
     """
-    T, N, _ = x.shape
     H = w_hh.shape[1]
-    h = np.empty((T + 1, N, H), x.dtype)
+    h = state_buffer(x, h0, w_hh, reverse)
     past, now = past_and_present(h, reverse)
-    past[-1 if reverse else 0] = 0 if h0 is None else h0
     gates = x @ w_ih.T + b_ih  # (T, N, 3 H)
-    m = np.empty((T, N, H), x.dtype)
-    for t in steps(T, reverse):
+    m = np.empty(now.shape, x.dtype)
+    for t in steps(len(x), reverse):
         z = gates[t]
         from_h = past[t] @ w_hh.T + b_hh
         m[t] = from_h[:, 2 * H :]
-        z[:, : 2 * H] = _sigmoid(z[:, : 2 * H] + from_h[:, : 2 * H])
+        z[:, : 2 * H] = stable_sigmoid(z[:, : 2 * H] + from_h[:, : 2 * H])
         r, u, n = np.split(z, 3, axis=1)
         n[:] = np.tanh(n + r * m[t])
-        now[t] = n + u * (past[t] - n)
+        now[t] = (1 - u) * n + u * past[t]
     return h, gates, m
+
+
+@gru_forward.fast
+def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse):  # type: ignore[no-untyped-def]
+    if not is_fast(x):
+        return gru_forward.reference(x, h0, w_ih, w_hh, b_ih, b_hh, reverse)
+    h = state_buffer(x, h0, w_hh, reverse)
+    gates, m = np.empty((*x.shape[:2], len(w_hh)), x.dtype), np.empty((len(x), *h.shape[1:]), x.dtype)
+    with threads.single_threaded_blas():
+        threads.run(_forward, row_chunks(x, w_hh), x, w_ih, w_hh, b_ih, b_hh, h, gates, m, reverse)
+    return h, gates, m
+
+
+@jit(parallel=True, **COMPILED)
+def _forward(chunks, x, w_ih, w_hh, b_ih, b_hh, h, gates, m, reverse):  # type: ignore[no-untyped-def]
+    T, N, _ = x.shape
+    past, now = (1, 0) if reverse else (0, 1)
+    for chunk in prange(chunks):
+        lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
+        from_h = np.empty((hi - lo, w_hh.shape[0]), x.dtype)
+        for step in range(T):
+            t = T - 1 - step if reverse else step
+            input_part(x[t, lo:hi], w_ih, b_ih, gates[t, lo:hi])
+            gemm(h[t + past, lo:hi], w_hh, from_h, False, True, 0.0)
+            _gates(gates[t, lo:hi], from_h, b_hh, m[t, lo:hi], h[t + past, lo:hi], h[t + now, lo:hi])
+
+
+@jit(**COMPILED)
+def _gates(z, from_h, b_hh, m, h_past, h_now):  # type: ignore[no-untyped-def]
+    """z (N, 3 H), the part of x, becomes the gates in place; m and h_t from them."""
+    H = h_now.shape[1]
+    b_r, b_u, b_n = b_hh[:H], b_hh[H : 2 * H], b_hh[2 * H :]
+    for item in range(len(z)):
+        r, u, n = z[item, :H], z[item, H : 2 * H], z[item, 2 * H :]
+        h_r, h_u, h_n = from_h[item, :H], from_h[item, H : 2 * H], from_h[item, 2 * H :]
+        m_row, before, after = m[item], h_past[item], h_now[item]
+        for j in range(H):
+            r[j] = sigmoid(r[j] + h_r[j] + b_r[j])
+            u[j] = sigmoid(u[j] + h_u[j] + b_u[j])
+        for j in range(H):
+            m_row[j] = h_n[j] + b_n[j]
+            n[j] = tanh(n[j] + r[j] * m_row[j])
+            after[j] = (ONE - u[j]) * n[j] + u[j] * before[j]
 
 
 @kernel
@@ -59,8 +111,9 @@ def gru_backward(dy, dh_n, h, gates, m, w_hh, reverse):  # type: ignore[no-untyp
     They differ in the last third only: r stands between m and n.
     ``dy`` (T, N, H) is the gradient of the outputs, ``dh_n`` (N, H) that of the last state; each may be None.
     """
+    H = h.shape[2]
     past, now = past_and_present(h, reverse)
-    dz_x, dz_h = np.empty((2, *gates.shape), gates.dtype)
+    dz_x, dz_h = np.empty(gates.shape, h.dtype), np.empty(gates.shape, h.dtype)
     dh = np.zeros(now.shape[1:], h.dtype) if dh_n is None else dh_n
     for t in steps(len(now), not reverse):
         r, u, n = np.split(gates[t], 3, axis=1)
@@ -71,6 +124,51 @@ def gru_backward(dy, dh_n, h, gates, m, w_hh, reverse):  # type: ignore[no-untyp
         du[:] = dh * (past[t] - n) * u * (1 - u)
         dr[:] = dn * m[t] * r * (1 - r)
         dz_h[t] = dz_x[t]
-        dz_h[t, :, -dn.shape[1] :] *= r
+        dz_h[t, :, 2 * H :] *= r
         dh = dh * u + dz_h[t] @ w_hh
     return dz_x, dz_h, dh
+
+
+@gru_backward.fast
+def gru_backward(dy, dh_n, h, gates, m, w_hh, reverse):  # type: ignore[no-untyped-def]
+    if not is_fast(gates):
+        return gru_backward.reference(dy, dh_n, h, gates, m, w_hh, reverse)
+    dy, dh = gradient_buffers(h, dy, dh_n)
+    dz_x, dz_h = np.empty(gates.shape, h.dtype), np.empty(gates.shape, h.dtype)
+    with threads.single_threaded_blas():
+        threads.run(_backward, row_chunks(dz_h, w_hh), dy, dh, h, gates, m, w_hh, dz_x, dz_h, reverse)
+    return dz_x, dz_h, dh
+
+
+@jit(parallel=True, **COMPILED)
+def _backward(chunks, dy, dh, h, gates, m, w_hh, dz_x, dz_h, reverse):  # type: ignore[no-untyped-def]
+    T, N, _ = m.shape
+    past = 1 if reverse else 0
+    for chunk in prange(chunks):
+        lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
+        for step in range(T):
+            t = step if reverse else T - 1 - step
+            if len(dy) > 0:
+                add_rows(dh[lo:hi], dy[t, lo:hi])
+            _gates_backward(gates[t, lo:hi], m[t, lo:hi], h[t + past, lo:hi], dh[lo:hi], dz_x[t, lo:hi], dz_h[t, lo:hi])
+            gemm(dz_h[t, lo:hi], w_hh, dh[lo:hi], False, False, 1.0)
+
+
+@jit(**COMPILED)
+def _gates_backward(gates, m, h_past, dh, dz_x, dz_h):  # type: ignore[no-untyped-def]
+    """dz_x and dz_h (N, 3 H) from dh (N, H), which then keeps what goes straight to h_(t-1): dh u."""
+    H = dh.shape[1]
+    for item in range(len(gates)):
+        r, u, n = gates[item, :H], gates[item, H : 2 * H], gates[item, 2 * H :]
+        dr, du, dn = dz_x[item, :H], dz_x[item, H : 2 * H], dz_x[item, 2 * H :]
+        dr_h, du_h, dm = dz_h[item, :H], dz_h[item, H : 2 * H], dz_h[item, 2 * H :]
+        m_row, before, dh_row = m[item], h_past[item], dh[item]
+        for j in range(H):
+            dn[j] = dh_row[j] * (ONE - u[j]) * (ONE - n[j] * n[j])
+            dm[j] = dn[j] * r[j]
+            dr[j] = dm[j] * m_row[j] * (ONE - r[j])
+            dr_h[j] = dr[j]
+        for j in range(H):
+            du[j] = dh_row[j] * (before[j] - n[j]) * u[j] * (ONE - u[j])
+            du_h[j] = du[j]
+            dh_row[j] *= u[j]

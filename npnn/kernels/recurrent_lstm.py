@@ -9,19 +9,30 @@ Sources: Hochreiter & Schmidhuber, Long short-term memory (1997); the forget gat
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
-from npnn.kernels._jit import kernel
-from npnn.kernels.recurrent import past_and_present, steps
+from npnn.kernels import threads
+from npnn.kernels._jit import jit, kernel
+from npnn.kernels.blas import gemm
+from npnn.kernels.recurrent import (
+    COMPILED,
+    ONE,
+    add_rows,
+    gradient_buffers,
+    input_part,
+    is_fast,
+    past_and_present,
+    row_chunks,
+    sigmoid,
+    stable_sigmoid,
+    state_buffer,
+    steps,
+    tanh,
+)  # fmt: skip
 
 __all__ = ["lstm_backward", "lstm_forward"]
 
-
-def _sigmoid(x: NDArray[Any]) -> NDArray[Any]:
-    return 0.5 + 0.5 * np.tanh(0.5 * x)  # never overflows
+prange = range  # numba reads this name as its parallel range
 
 
 @kernel
@@ -30,29 +41,65 @@ def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyp
 
     ``h0`` and ``c0`` are (N, H) or None for zeros, ``bias`` is (4 H,).
     """
-    T, N, _ = x.shape
     H = w_hh.shape[1]
-    h, c = np.empty((2, T + 1, N, H), x.dtype)
+    h, c = state_buffer(x, h0, w_hh, reverse), state_buffer(x, c0, w_hh, reverse)
     h_past, h_now = past_and_present(h, reverse)
     c_past, c_now = past_and_present(c, reverse)
-    h_past[-1 if reverse else 0] = 0 if h0 is None else h0
-    c_past[-1 if reverse else 0] = 0 if c0 is None else c0
     gates = x @ w_ih.T + bias  # (T, N, 4 H)
-    for t in steps(T, reverse):
+    for t in steps(len(x), reverse):
         z = gates[t]
         z += h_past[t] @ w_hh.T
-        z[:, : 2 * H] = _sigmoid(z[:, : 2 * H])
+        z[:, : 2 * H] = stable_sigmoid(z[:, : 2 * H])
         z[:, 2 * H : 3 * H] = np.tanh(z[:, 2 * H : 3 * H])
-        z[:, 3 * H :] = _sigmoid(z[:, 3 * H :])
+        z[:, 3 * H :] = stable_sigmoid(z[:, 3 * H :])
         i, f, g, o = np.split(z, 4, axis=1)
         c_now[t] = f * c_past[t] + i * g
         h_now[t] = o * np.tanh(c_now[t])
     return h, c, gates
 
 
+@lstm_forward.fast
+def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyped-def]
+    if not is_fast(x):
+        return lstm_forward.reference(x, h0, c0, w_ih, w_hh, bias, reverse)
+    h, c = state_buffer(x, h0, w_hh, reverse), state_buffer(x, c0, w_hh, reverse)
+    gates = np.empty((*x.shape[:2], len(w_hh)), x.dtype)
+    with threads.single_threaded_blas():
+        threads.run(_forward, row_chunks(x, w_hh), x, w_ih, w_hh, bias, h, c, gates, reverse, h0 is None)
+    return h, c, gates
+
+
+@jit(parallel=True, **COMPILED)
+def _forward(chunks, x, w_ih, w_hh, bias, h, c, gates, reverse, from_zero):  # type: ignore[no-untyped-def]
+    T, N, _ = x.shape
+    past, now = (1, 0) if reverse else (0, 1)
+    for chunk in prange(chunks):
+        lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
+        for step in range(T):
+            t = T - 1 - step if reverse else step
+            z = gates[t, lo:hi]
+            input_part(x[t, lo:hi], w_ih, bias, z)
+            if step > 0 or not from_zero:
+                gemm(h[t + past, lo:hi], w_hh, z, False, True, 1.0)
+            _gates(z, c[t + past, lo:hi], c[t + now, lo:hi], h[t + now, lo:hi])
+
+
+@jit(**COMPILED)
+def _gates(z, c_past, c_now, h_now):  # type: ignore[no-untyped-def]
+    """z (N, 4 H) becomes the gates in place; c_t and h_t from them."""
+    H = h_now.shape[1]
+    for n in range(len(z)):
+        i, f, g, o = z[n, :H], z[n, H : 2 * H], z[n, 2 * H : 3 * H], z[n, 3 * H :]
+        before, c, h = c_past[n], c_now[n], h_now[n]
+        for j in range(H):
+            i[j], f[j], g[j], o[j] = sigmoid(i[j]), sigmoid(f[j]), tanh(g[j]), sigmoid(o[j])
+            c[j] = f[j] * before[j] + i[j] * g[j]
+            h[j] = o[j] * tanh(c[j])
+
+
 @kernel
-def lstm_backward(dy, dh_n, dc_n, c, gates, w_hh, reverse):  # type: ignore[no-untyped-def]
-    """dz (T, N, 4 H), the gradient before the nonlinearities, dh_0 and dc_0 (N, H).
+def lstm_backward(dy, dh_n, dc_n, c, gates, w_hh, reverse, needs_dh0):  # type: ignore[no-untyped-def]
+    """dz (T, N, 4 H), the gradient before the nonlinearities, dh_0 (N, H) or, if not needed, None, and dc_0 (N, H).
 
     ``dy`` (T, N, H) is the gradient of the outputs, ``dh_n`` and ``dc_n`` (N, H) those of the last
     state; each may be None.
@@ -74,4 +121,48 @@ def lstm_backward(dy, dh_n, dc_n, c, gates, w_hh, reverse):  # type: ignore[no-u
         do[:] = dh * tanh_c * o * (1 - o)
         dc = dc * f
         dh = dz[t] @ w_hh
-    return dz, dh, dc
+    return dz, dh if needs_dh0 else None, dc
+
+
+@lstm_backward.fast
+def lstm_backward(dy, dh_n, dc_n, c, gates, w_hh, reverse, needs_dh0):  # type: ignore[no-untyped-def]
+    if not is_fast(gates):
+        return lstm_backward.reference(dy, dh_n, dc_n, c, gates, w_hh, reverse, needs_dh0)
+    dy, dh, dc = gradient_buffers(c, dy, dh_n, dc_n)
+    dz = np.empty(gates.shape, c.dtype)
+    with threads.single_threaded_blas():
+        threads.run(_backward, row_chunks(dz, w_hh), dy, dh, dc, c, gates, w_hh, dz, reverse, needs_dh0)
+    return dz, dh if needs_dh0 else None, dc
+
+
+@jit(parallel=True, **COMPILED)
+def _backward(chunks, dy, dh, dc, c, gates, w_hh, dz, reverse, needs_dh0):  # type: ignore[no-untyped-def]
+    T, N, _ = dz.shape
+    past, now = (1, 0) if reverse else (0, 1)
+    for chunk in prange(chunks):
+        lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
+        for step in range(T):
+            t = step if reverse else T - 1 - step
+            if len(dy) > 0:
+                add_rows(dh[lo:hi], dy[t, lo:hi])
+            _gates_backward(gates[t, lo:hi], c[t + past, lo:hi], c[t + now, lo:hi], dh[lo:hi], dc[lo:hi], dz[t, lo:hi])
+            if step < T - 1 or needs_dh0:
+                gemm(dz[t, lo:hi], w_hh, dh[lo:hi], False, False, 0.0)
+
+
+@jit(**COMPILED)
+def _gates_backward(gates, c_past, c_now, dh, dc, dz):  # type: ignore[no-untyped-def]
+    """dz (N, 4 H) from dh and dc (N, H); dc moves on to the step before."""
+    H = dh.shape[1]
+    for n in range(len(gates)):
+        i, f, g, o = gates[n, :H], gates[n, H : 2 * H], gates[n, 2 * H : 3 * H], gates[n, 3 * H :]
+        di, df, dg, do = dz[n, :H], dz[n, H : 2 * H], dz[n, 2 * H : 3 * H], dz[n, 3 * H :]
+        before, after, dh_row, dc_row = c_past[n], c_now[n], dh[n], dc[n]
+        for j in range(H):
+            tanh_c = tanh(after[j])
+            dc_j = dc_row[j] + dh_row[j] * o[j] * (ONE - tanh_c * tanh_c)
+            di[j] = dc_j * g[j] * i[j] * (ONE - i[j])
+            df[j] = dc_j * before[j] * f[j] * (ONE - f[j])
+            dg[j] = dc_j * i[j] * (ONE - g[j] * g[j])
+            do[j] = dh_row[j] * tanh_c * o[j] * (ONE - o[j])
+            dc_row[j] = dc_j * f[j]
