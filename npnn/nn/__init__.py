@@ -7,6 +7,7 @@ from npnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from npnn.nn.container import ModuleDict, ModuleList, Sequential
 from npnn.nn.conv import Conv1d, Conv2d
 from npnn.nn.dropout import Dropout, Dropout1d, Dropout2d
+from npnn.nn.embedding import Embedding
 from npnn.nn.flatten import Flatten, Unflatten
 from npnn.nn.groupnorm import GroupNorm, InstanceNorm1d, InstanceNorm2d
 from npnn.nn.layernorm import LayerNorm, RMSNorm
@@ -16,6 +17,8 @@ from npnn.nn.loss_probability import BCELoss, BCEWithLogitsLoss, KLDivLoss
 from npnn.nn.loss_regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from npnn.nn.module import Module, Parameter
 from npnn.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from npnn.nn.recurrent import GRU, LSTM, RNN
+from npnn.nn.rnn_cells import GRUCell, LSTMCell, RNNCell
 from npnn.nn.smooth_activation import GELU, GLU, Mish, Sigmoid, SiLU, Softplus, Tanh
 from npnn.nn.softmax import LogSoftmax, Softmax
 from npnn.nn.summary import summary
@@ -24,6 +27,9 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -41,7 +47,9 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
     "Flatten",
+    "GRUCell",
     "GroupNorm",
     "Hardswish",
     "HuberLoss",
@@ -50,6 +58,7 @@ __all__ = [
     "InstanceNorm2d",
     "KLDivLoss",
     "L1Loss",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -65,6 +74,7 @@ __all__ = [
     "PReLU",
     "Parameter",
     "RMSNorm",
+    "RNNCell",
     "ReLU",
     "ReLU6",
     "Sequential",
