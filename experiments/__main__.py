@@ -1,0 +1,124 @@
+"""The experiments' command line.  Without a command it lists the experiments; COMMAND --help says more."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from experiments.harness import commands
+from experiments.harness.config import UserError, flag, settings
+from experiments.harness.registry import Experiment, experiment, names
+from experiments.harness.results import Folders
+from experiments.harness.run import Interrupted
+from npnn.errors import CheckpointError, DataError, TrainingDiverged
+
+EXIT_CODES = "exit codes: 0 done; 1 failed, or out of tolerance; 2 wrong command line; 130 interrupted by Ctrl-C"
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that answers a mistake in one line, and a misspelling with a suggestion."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(epilog=EXIT_CODES, allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            near = difflib.get_close_matches(str(value), known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known)}"
+            raise argparse.ArgumentError(action, f"no {str(value)!r}: {hint}")
+
+
+def parser() -> Parser:
+    """The whole command line.  The options of an experiment are the fields of its Config."""
+    top = Parser(prog="python -m experiments", description=__doc__)
+    top.set_defaults(perform=commands.list_all)
+    words = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
+    words.add_parser("list", help="list the experiments and their variants").set_defaults(perform=commands.list_all)
+    run = words.add_parser("run", help="run one variant of an experiment: figure, weights, numbers")
+    compare = words.add_parser("compare", help="run a variant in npnn and in torch, from the same weights")
+    for word, perform in ((run, commands.run), (compare, commands.compare)):
+        experiments = word.add_subparsers(metavar="NAME", required=True)
+        for name in names():
+            found = experiment(name)
+            one = experiments.add_parser(name, help=found.question, description=found.question)
+            one.set_defaults(perform=perform, experiment=found)
+            add_settings(one, found)
+            if perform is commands.run:
+                add_run_options(one)
+            add_folders(one, Folders._fields if perform is commands.run else ("figs",))
+    demo = words.add_parser("demo", help="run one variant of each family, with a table at the end")
+    demo.set_defaults(perform=commands.demo)
+    add_folders(demo, Folders._fields)
+    evaluate = words.add_parser("evaluate", help="measure a saved model on its test set again")
+    evaluate.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file that a run wrote")
+    evaluate.set_defaults(perform=commands.evaluate)
+    return top
+
+
+def add_settings(one: Parser, found: Experiment) -> None:
+    default = next(iter(found.VARIANTS))
+    one.add_argument(
+        "--variant", choices=found.VARIANTS, default=default, metavar="V",
+        help=f"{', '.join(found.VARIANTS)} (default: {default})",
+    )  # fmt: skip
+    group = one.add_argument_group("settings", f"to change the variant's; in brackets what {default} has")
+    for setting in settings(found.Config):
+        value = getattr(found.VARIANTS[default], setting.name)
+        help = setting.help + ("" if value is None else f" [{value}]")
+        kwargs: dict[str, Any] = {"dest": f"set_{setting.name}", "default": argparse.SUPPRESS, "help": help}
+        if setting.read is bool:
+            group.add_argument(flag(setting.name), action=argparse.BooleanOptionalAction, **kwargs)
+        else:
+            kwargs |= {"type": setting.read, "choices": setting.choices, "metavar": setting.read.__name__.upper()}
+            group.add_argument(flag(setting.name), **kwargs)
+
+
+def add_run_options(one: Parser) -> None:
+    one.add_argument(
+        "--backend", choices=("npnn", "torch"), default="npnn", metavar="B",
+        help="npnn, or torch, which starts from npnn's initial weights (default: npnn)",
+    )  # fmt: skip
+    one.add_argument(
+        "--seeds", type=int, default=1, metavar="K",
+        help="run with K seeds in turn and print mean and spread; the files are the first one's (default: 1)",
+    )  # fmt: skip
+    one.add_argument("--resume", action="store_true", help="go on where this command was interrupted")
+
+
+def add_folders(one: Parser, which: tuple[str, ...]) -> None:
+    helps = {"figs": "for figures", "models": "for weights and their JSON files", "runs": "for interrupted runs"}
+    for name in which:
+        default = Folders._field_defaults[name]
+        help = f"folder {helps[name]} (default: {default})"
+        one.add_argument(f"--{name}", type=Path, default=default, metavar="DIR", help=help)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; its exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.perform(arguments)
+    except Interrupted as stop:
+        print(stop, file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (UserError, CheckpointError, DataError, TrainingDiverged, ImportError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

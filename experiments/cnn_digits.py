@@ -1,0 +1,65 @@
+"""What does a small convolutional network learn from 1438 handwritten digits of 8 x 8 pixels?
+
+python -m experiments run cnn_digits
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.harness.config import RunConfig, option
+from experiments.harness.registry import Tolerance
+from experiments.harness.results import Result
+from npnn.data import TrainTest, load_digits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    channels: int = option(32, "channels of the first convolution; the second has twice as many")
+    dropout: float = option(0.5, "probability that a unit is dropped while training")
+    epochs: int | None = option(20, "passes over the training set")
+    lr: float = option(1e-3, "learning rate of Adam")
+
+
+def data(config: Config) -> TrainTest:
+    return load_digits()
+
+
+def build(nn: Any, config: Config) -> Any:
+    C = config.channels
+    return nn.Sequential(
+        nn.Conv2d(1, C, 3, padding=1),  # (N, C, 8, 8)
+        nn.ReLU(),
+        nn.Conv2d(C, 2 * C, 3, padding=1),  # (N, 2C, 8, 8)
+        nn.ReLU(),
+        nn.MaxPool2d(2),  # (N, 2C, 4, 4)
+        nn.Flatten(),  # (N, 32C)
+        nn.Dropout(config.dropout),
+        nn.Linear(32 * C, 10),  # (N, 10)
+    )
+
+
+def optimizer(optim: Any, parameters: Any, config: Config) -> Any:
+    return optim.Adam(parameters, lr=config.lr)
+
+
+def draw(result: Result) -> Any:
+    """Loss and accuracy, what was taken for what, the first kernels, and what they make of some digits."""
+    from npnn import plot
+    from npnn.train import confusion_matrix
+
+    images, labels = result.data.test_x, result.data.test_y
+    first = images[[int((labels == digit).argmax()) for digit in range(4)]]  # one 0, one 1, one 2, one 3
+    sheet = plot.figure(plot.PAGE, 9.0)
+    top, middle, bottom = sheet.subfigures(3, 1, height_ratios=[2.6, 3.2, 3.2])
+    left, right = middle.subfigures(1, 2)
+    plot.curves({result.job.backend: result.history}, figure=top)
+    plot.confusion_matrix(confusion_matrix(result.predict(images), labels), result.data.classes, figure=left)
+    plot.kernels(result.model[0].weight, figure=right)
+    plot.feature_maps(first, result.predict(first, result.model[:2]), figure=bottom)
+    return sheet
+
+
+VARIANTS = {"dropout": Config(), "plain": Config(dropout=0.0)}
+TOLERANCE = Tolerance(gap=1e-3, steps=200)

@@ -1,0 +1,1 @@
+"""What the experiments share: their configuration, the runner, the comparison with torch, saved results."""

@@ -1,0 +1,74 @@
+"""Both frameworks from the same weights, on the same batches, in the same order: a gap is rounding or a bug."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.harness.config import replace
+from experiments.harness.job import Job
+from experiments.harness.registry import Tolerance
+from npnn.train import History
+
+__all__ = ["Comparison", "compare"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The histories of the two runs, and how far they may be apart."""
+
+    npnn: History
+    torch: History
+    tolerance: Tolerance
+
+    @property
+    def gaps(self) -> NDArray[Any]:
+        """The absolute difference of the two training losses, step by step; nan if one run ended before."""
+        ours, theirs = (np.asarray(history.step_losses) for history in (self.npnn, self.torch))
+        return np.abs(ours - theirs)
+
+    @property
+    def largest(self) -> tuple[float, int]:
+        """The largest gap among the steps that are judged, and the number of its step."""
+        judged = self.gaps[: self.tolerance.steps]
+        return float(judged.max()), int(judged.argmax()) + 1
+
+    @property
+    def agrees(self) -> bool:
+        return self.largest[0] <= self.tolerance.gap
+
+    def draw(self) -> Any:
+        """Both runs in one figure: loss and accuracy on the left; on the right the gap, and how large it may be."""
+        from npnn import plot
+        from npnn.plot import style
+
+        sheet = plot.figure(plot.PAGE, 3.4)
+        left, right = sheet.subfigures(1, 2)
+        plot.curves({"npnn": self.npnn, "torch": self.torch}, x="step", figure=left, width=plot.COLUMN)
+        ax = right.subplots()
+        largest = np.maximum.accumulate(self.gaps)
+        ax.semilogy(1 + np.arange(len(largest)), np.where(largest > 0, largest, np.nan), color="0.2")
+        ax.hlines(self.tolerance.gap, 1, self.tolerance.steps, color="0.2", linestyle=":", label="tolerance")
+        style.lines(ax)
+        style.describe(ax, "step", "largest gap of the training losses so far")
+        style.legend(right, ax, columns=1)
+        return sheet
+
+
+def compare(job: Job, progress: bool = True) -> Comparison:
+    """Run a job in npnn and in torch, for as many steps as the experiment's tolerance covers unless the job says."""
+    tolerance = job.experiment.TOLERANCE
+    config = job.config
+    if not {"steps", "epochs"} & job.changes.keys():
+        config = replace(config, steps=tolerance.steps)
+    if config.evaluate_every is None:
+        config = replace(config, evaluate_every=10)
+    histories = []
+    for backend in ("npnn", "torch"):
+        start = dataclasses.replace(job, backend=backend).start(progress=progress)
+        histories.append(start.fit(config))
+    return Comparison(*histories, tolerance)

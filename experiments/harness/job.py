@@ -1,0 +1,97 @@
+"""One run as the command line describes it, and what is needed to begin it: model, optimiser, data."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import npnn
+from experiments.harness.config import RunConfig, UserError, flag
+from experiments.harness.registry import Experiment
+from experiments.harness.torch_twin import import_torch, torch_twin
+from npnn.data import DataLoader, TrainTest
+from npnn.train import Callback, History, Trainer
+
+__all__ = ["Job", "Start"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A variant of an experiment, as it is or with some settings changed, on one of the two frameworks."""
+
+    experiment: Experiment
+    variant: str
+    config: RunConfig
+    backend: str = "npnn"
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The settings in which the config differs from the variant's."""
+        usual = dataclasses.asdict(self.experiment.VARIANTS[self.variant])
+        return {k: v for k, v in dataclasses.asdict(self.config).items() if v != usual[k] and v is not None}
+
+    @property
+    def stem(self) -> str:
+        """The name of this run's files.  Whatever differs from the variant is part of it: no run hides another."""
+        parts = [self.experiment.name, self.variant, *(f"{name}{value}" for name, value in self.changes.items())]
+        return "-".join(parts + ["torch"] * (self.backend == "torch"))
+
+    @property
+    def command(self) -> str:
+        """What to type for this run."""
+        words = ["python -m experiments run", self.experiment.name, "--variant", self.variant]
+        for name, value in self.changes.items():
+            words.append(flag(f"no_{name}" if value is False else name))
+            words += [] if isinstance(value, bool) else [str(value)]
+        return " ".join(words + ["--backend torch"] * (self.backend == "torch"))
+
+    def start(self, callbacks: tuple[Callback, ...] = (), progress: bool = True) -> Start:
+        """Everything as it is before the first step.
+
+        The initial weights are npnn's in both frameworks, the batches come from the same generator,
+        and so do the dropout masks: runs of the two with one seed differ by rounding only.
+        Errors: UserError for settings that the data, the model or the optimiser refuse.
+        """
+        config, framework = self.config, npnn
+        npnn.manual_seed(config.seed)
+        try:
+            data = self.experiment.data(config)
+            model = self.experiment.build(npnn.nn, config)
+            if self.backend == "torch":
+                framework = import_torch()
+                model = torch_twin(model, self.experiment.build(framework.nn, config))
+            optimizer = self.experiment.optimizer(framework.optim, model.parameters(), config)
+        except ValueError as error:
+            raise UserError(f"{self.stem}: {error}") from error
+        trainer = Trainer(
+            model,
+            framework.nn.CrossEntropyLoss(),
+            optimizer,
+            callbacks=callbacks,
+            clip_grad_norm=config.clip_grad_norm,
+            progress=progress,
+        )
+        return Start(data, DataLoader(data.train, config.batch_size, shuffle=True), trainer)
+
+
+@dataclass(frozen=True)
+class Start:
+    data: TrainTest
+    loader: DataLoader
+    trainer: Trainer
+
+    def fit(self, config: RunConfig, resume_from: Any = None) -> History:
+        """Train for as long as the config says, with a look at the test set at each record."""
+        return self.trainer.fit(
+            self.loader,
+            config.epochs,
+            (self.data.test_x, self.data.test_y),
+            max_steps=config.steps,
+            evaluate_every=config.evaluate_every,
+            resume_from=resume_from,
+        )
+
+    def test(self) -> dict[str, float]:
+        """Loss and accuracy on the test set."""
+        return self.trainer.evaluate((self.data.test_x, self.data.test_y))

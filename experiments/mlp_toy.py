@@ -1,0 +1,59 @@
+"""How far does a network of 20 hidden units get in 1500 steps of gradient descent on a toy problem?
+
+python -m experiments run mlp_toy --variant moons-lr1
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.harness.config import RunConfig, option
+from experiments.harness.registry import Tolerance
+from experiments.harness.results import Result
+from npnn.data import TOY_SETS, TrainTest, make_toy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    dataset: str = option("moons", "the toy set", choices=TOY_SETS)
+    n_samples: int = option(1000, "points, of which a fifth are for the test")
+    hidden: int = option(20, "hidden units")
+    steps: int | None = option(1500, "optimiser steps, instead of epochs")
+    batch_size: int = option(800, "points per step; 800 is the whole training set")
+    lr: float = option(1e-2, "learning rate of SGD")
+    evaluate_every: int | None = option(10, "steps from one record of the history to the next")
+
+
+def data(config: Config) -> TrainTest:
+    return make_toy(config.dataset, config.n_samples)
+
+
+def build(nn: Any, config: Config) -> Any:
+    inputs = 10 if config.dataset == "hastie" else 2
+    classes = 4 if config.dataset == "multiclass" else 2
+    return nn.Sequential(nn.Linear(inputs, config.hidden), nn.ReLU(), nn.Linear(config.hidden, classes))
+
+
+def optimizer(optim: Any, parameters: Any, config: Config) -> Any:
+    return optim.SGD(parameters, lr=config.lr)
+
+
+def draw(result: Result) -> Any:
+    """Loss and accuracy; for points in the plane also the decision boundary, under the test set."""
+    from npnn import plot
+
+    if result.data.test_x.shape[1] != 2:
+        return plot.curves({result.job.backend: result.history}, x="step")
+    sheet = plot.figure(plot.PAGE, 3.4)
+    left, right = sheet.subfigures(1, 2)
+    plot.curves({result.job.backend: result.history}, x="step", figure=left, width=plot.COLUMN)
+    plot.decision_boundary(result.predict, result.data.test_x, result.data.test_y, "test set", figure=right)
+    return sheet
+
+
+SETTINGS: dict[str, dict[str, Any]] = {"": {}, "-batch32": {"batch_size": 32}, "-lr1": {"lr": 1.0}}
+VARIANTS = {
+    dataset + suffix: Config(dataset=dataset, **changes) for suffix, changes in SETTINGS.items() for dataset in TOY_SETS
+}
+TOLERANCE = Tolerance(gap=1e-4, steps=1500)

@@ -1,0 +1,73 @@
+"""Can a vanilla RNN say the last digit of a palindrome, which is the first one that it read?
+
+python -m experiments run rnn_palindrome --variant T10
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.harness.config import RunConfig, option
+from experiments.harness.registry import Tolerance
+from experiments.harness.results import Result
+from npnn.data import TrainTest, make_palindromes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config(RunConfig):
+    T: int = option(5, "digits of a palindrome; the network reads all but the last")
+    n_samples: int = option(1000, "palindromes, of which a fifth are for the test")
+    hidden: int = option(128, "hidden units")
+    steps: int | None = option(200, "optimiser steps, instead of epochs")
+    batch_size: int = option(128, "palindromes per step")
+    lr: float = option(1e-3, "learning rate of Adam")
+    clip_grad_norm: float | None = option(10.0, "largest norm of the gradient")
+    evaluate_every: int | None = option(1, "steps from one record of the history to the next")
+
+
+def data(config: Config) -> TrainTest:
+    return make_palindromes(config.T, config.n_samples, one_hot=True)
+
+
+def build(nn: Any, config: Config) -> Any:
+    """h_t = tanh(W_hx x_t + W_hh h_(t-1) + b), and the digit is read from the last h.
+
+    An orthogonal W_hh neither shrinks nor stretches what is to be remembered, in either direction.
+    """
+
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.RNN(10, config.hidden, batch_first=True)
+            self.digit = nn.Linear(config.hidden, 10)
+            nn.init.orthogonal_(self.rnn.weight_hh_l0)
+
+        def forward(self, x: Any) -> Any:  # (N, T - 1, 10)
+            h, _ = self.rnn(x)  # (N, T - 1, H)
+            return self.digit(h[:, -1])  # (N, 10)
+
+    return Reader()
+
+
+def optimizer(optim: Any, parameters: Any, config: Config) -> Any:
+    return optim.Adam(parameters, lr=config.lr)
+
+
+def draw(result: Result) -> Any:
+    """Loss and accuracy, and the norm of the gradient that clipping watches over."""
+    from npnn import plot
+
+    sheet = plot.figure(plot.PAGE, 3.4)
+    left, right = sheet.subfigures(1, 2)
+    plot.curves({result.job.backend: result.history}, x="step", figure=left, width=plot.COLUMN)
+    plot.gradient_norms(result.history["grad_norm"], result.config.clip_grad_norm, figure=right)
+    return sheet
+
+
+VARIANTS = {
+    "T5": Config(),  # all 1000 that there are
+    "T10": Config(T=10, n_samples=10_000, steps=300),
+    "T20": Config(T=20, n_samples=10_000, steps=1000),
+}
+TOLERANCE = Tolerance(gap=1e-3, steps=200)

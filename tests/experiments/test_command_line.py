@@ -1,0 +1,204 @@
+"""The command line as a user calls it: in a process of its own, judged by exit code and output."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import npnn
+from experiments.__main__ import main
+from experiments.harness.registry import experiment, names
+from npnn.io import load_file
+from tests.parity import requires_torch
+
+ROOT = Path(__file__).parent.parent.parent
+TINY = ["--steps", "3", "--batch-size", "8"]
+WITHOUT_TERMINAL = {**os.environ, "COLUMNS": "100"}
+
+
+def call(*words, **options):
+    command = [sys.executable, "-m", "experiments", *map(str, words)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=WITHOUT_TERMINAL, **options)
+
+
+def into(folder):
+    return ["--figs", folder / "figs", "--models", folder / "models", "--runs", folder / "runs"]
+
+
+def test_without_a_command_the_experiments_are_listed():
+    done = call()
+    assert done.returncode == 0, done.stderr
+    for name in names():
+        assert name in done.stdout
+        assert experiment(name).question in done.stdout
+    assert "moons" in done.stdout
+
+
+def test_help_names_the_commands_and_the_settings(capsys):
+    for words, expected in {
+        ("--help",): ["run", "compare", "demo", "evaluate", "exit codes"],
+        ("run", "--help"): names(),
+        ("run", "mlp_toy", "--help"): ["--variant", "--backend", "--seeds", "--resume", "--lr", "[0.01]", "--figs"],
+        ("compare", "mlp_toy", "--help"): ["--variant", "--steps", "--figs"],
+        ("demo", "--help"): ["--models"],
+        ("evaluate", "--help"): ["FILE"],
+    }.items():
+        with pytest.raises(SystemExit) as stop:
+            main(list(words))
+        assert stop.value.code == 0
+        text = capsys.readouterr().out
+        assert all(word in text for word in expected), words
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["rnu"], "no 'rnu': did you mean 'run'?"),
+        (["run"], "required: NAME"),
+        (["run", "mlp_tow"], "no 'mlp_tow': did you mean 'mlp_toy'?"),
+        (["run", "resnet50000"], "no 'resnet50000': there are cnn_digits, mlp_toy"),
+        (["run", "mlp_toy", "--variant", "moon"], "no 'moon': did you mean 'moons'?"),
+        (["run", "mlp_toy", "--dataset", "circle"], "did you mean 'circles'?"),
+        (["run", "mlp_toy", "--backend", "jax"], "no 'jax': there are npnn, torch"),
+        (["run", "mlp_toy", "--lr", "fast"], "argument --lr: invalid float value: 'fast'"),
+        (["run", "mlp_toy", "--colour", "red"], "unrecognized arguments: --colour red"),
+        (["evaluate"], "required: FILE"),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line(words, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    text = capsys.readouterr().err
+    assert text.startswith("error: ")
+    assert message in text
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "mlp_toy", "--lr", "-1"], "--lr must be a positive number, got -1.0"),
+        (["run", "mlp_toy", "--steps", "0"], "--steps must be at least 1, got 0"),
+        (["run", "mlp_toy", "--steps", "3", "--epochs", "2"], "give one of them"),
+        (["run", "mlp_toy", "--seeds", "0"], "--seeds must be at least 1, got 0"),
+        (["run", "mlp_toy", "--seeds", "2", "--resume"], "leave --seeds out"),
+        (["run", "mlp_toy", "--n-samples", "0"], "n_samples"),
+        (["run", "cnn_digits", "--dropout", "1.5"], "dropout"),
+        (["run", "mlp_toy", *TINY, "--resume"], "there is nothing to resume"),
+        (["run", "mlp_toy", "--lr", "1e30", "--steps", "50"], "at learning rate 1e+30"),
+        (["evaluate", "missing.safetensors"], "missing.safetensors"),
+    ],
+)
+def test_what_the_user_can_put_right_is_told_in_one_line(words, message, capsys, tmp_path):
+    folders = [str(word) for word in into(tmp_path)] if words[0] == "run" else []
+    assert main([*words, *folders]) == 1
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert message in last
+
+
+def test_a_mistake_is_one_line_without_traceback_in_a_process_of_its_own():
+    done = call("run", "mlp_toy", "--lr", "-1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: --lr must be a positive number, got -1.0\n"
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["run", "mlp_toy", *TINY, *map(str, into(tmp_path / "file"))]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: ")
+
+
+def test_run_then_evaluate(tmp_path, capsys):
+    assert main(["run", "mlp_toy", *TINY, *map(str, into(tmp_path))]) == 0
+    out = capsys.readouterr().out
+    (weights,) = (tmp_path / "models").glob("*.safetensors")
+    assert str(weights) in out
+    assert main(["evaluate", str(weights)]) == 0
+    numbers = json.loads(weights.with_suffix(".json").read_text())
+    assert f"test accuracy {numbers['metrics']['test_accuracy']:.2%}" in capsys.readouterr().out
+
+
+def test_evaluate_sees_weights_that_do_not_belong_to_the_numbers(tmp_path, capsys):
+    assert main(["run", "mlp_toy", "--steps", "200", *map(str, into(tmp_path))]) == 0
+    (weights,) = (tmp_path / "models").glob("*.safetensors")
+    from npnn.io.weights import read
+
+    arrays, notes = read(weights)
+    arrays["2.bias"] = arrays["2.bias"] + np.float32([9, 0])
+    npnn.io.save_file(arrays, weights, notes)
+    assert main(["evaluate", str(weights)]) == 1
+    assert "the accuracy saved with the file is another" in capsys.readouterr().err
+    npnn.io.save_file(arrays, weights)
+    assert main(["evaluate", str(weights)]) == 1
+    assert "does not say which experiment" in capsys.readouterr().err
+
+
+def test_several_seeds_give_mean_and_spread(tmp_path, capsys):
+    assert main(["run", "mlp_toy", *TINY, "--seeds", "3", *map(str, into(tmp_path))]) == 0
+    assert "3 seeds: " in capsys.readouterr().out
+    (numbers,) = (tmp_path / "models").glob("*.json")
+    seeds = json.loads(numbers.read_text())["seeds"]
+    assert len(seeds["test_accuracy"]) == 3
+    assert seeds["mean"] == pytest.approx(np.mean(seeds["test_accuracy"]))
+    assert seeds["standard_deviation"] == pytest.approx(np.std(seeds["test_accuracy"], ddof=1))
+
+
+@pytest.mark.parametrize(("backend", "steps"), [("npnn", 3000), pytest.param("torch", 800, marks=requires_torch)])
+def test_interrupted_and_resumed_equals_unbroken(backend, steps, tmp_path):
+    """Ctrl-C falls where it falls: the result may not depend on it."""
+    words = ["run", "mlp_toy", "--steps", steps, "--batch-size", "16", "--evaluate-every", "7", "--backend", backend]
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    assert call(*words, *into(unbroken)).returncode == 0
+
+    command = [sys.executable, "-m", "experiments", *map(str, [*words, *into(broken)])]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while not (broken / "runs").exists() and process.poll() is None:  # training has not begun
+        time.sleep(0.01)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 130, errors
+    assert "interrupted after step" in errors
+    assert "--resume" in errors
+    assert "Traceback" not in errors
+    assert not (broken / "models").exists(), "an unfinished run must not look finished"
+
+    done = call(*words, *into(broken), "--resume")
+    assert done.returncode == 0, done.stderr
+    (one,) = (unbroken / "models").glob("*.safetensors")
+    other = broken / "models" / one.name
+    for key, array in load_file(one).items():
+        np.testing.assert_array_equal(array.view(np.int32), load_file(other)[key].view(np.int32), err_msg=key)
+    histories = [json.loads(path.with_suffix(".json").read_text())["history"] for path in (one, other)]
+    for history in histories:
+        for record in history["records"]:
+            del record["seconds"]
+    assert histories[0] == histories[1]
+    assert (unbroken / "figs" / one.stem).with_suffix(".png").read_bytes() == (broken / "figs" / one.stem).with_suffix(
+        ".png"
+    ).read_bytes()
+
+
+def test_the_demo_ends_with_a_table(tmp_path, monkeypatch, capsys):
+    from experiments.harness import commands
+
+    monkeypatch.setattr(commands, "DEMO", (("mlp_toy", "moons"),))
+    monkeypatch.setitem(
+        experiment("mlp_toy").VARIANTS, "moons", experiment("mlp_toy").Config(steps=3, n_samples=50, batch_size=8)
+    )
+    assert main(["demo", *map(str, into(tmp_path))]) == 0
+    head, _, row = capsys.readouterr().out.split("\n\n")[1].splitlines()
+    assert head.split("  ")[0] == "experiment"
+    assert "test accuracy" in head
+    assert "mlp_toy-moons" in row
+    assert str(tmp_path / "figs" / "mlp_toy-moons.png") in row

@@ -1,0 +1,96 @@
+"""Each variant of each experiment takes two steps on few data in both frameworks, from the same weights."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import npnn
+from experiments.harness.registry import experiment, names
+from experiments.harness.results import evaluate
+from experiments.harness.run import run
+from tests.experiments.conftest import tiny_job
+from tests.parity import requires_torch
+
+VARIANTS = [(name, variant) for name in names() for variant in experiment(name).VARIANTS]
+
+
+def test_the_three_families_are_there():
+    assert {"mlp_toy", "cnn_digits", "rnn_palindrome"} <= set(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_file_opens_with_question_command_number_and_time(name):
+    text = __import__(f"experiments.{name}", fromlist=["__doc__"]).__doc__
+    assert experiment(name).question.endswith("?")
+    assert f"python -m experiments run {name}" in text
+    assert "%" in text
+    assert " s" in text
+
+
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_two_steps_leave_figure_weights_and_numbers(name, variant, folders):
+    result = run(tiny_job(name, variant), folders)
+    assert result.figure(folders).read_bytes().startswith(b"\x89PNG")
+    numbers = json.loads(result.weights(folders).with_suffix(".json").read_text())
+    assert numbers["experiment"] == name
+    assert numbers["config"]["steps"] == 2
+    assert numbers["seed"] == 0
+    assert numbers["versions"].keys() >= {"python", "npnn", "numpy"}
+    assert len(numbers["history"]["step_losses"]) == 2
+    assert not folders.runs.exists() or not list(folders.runs.iterdir()), "a finished run leaves nothing to resume"
+    measured, saved = evaluate(result.weights(folders))
+    assert measured == saved == numbers["metrics"]
+
+
+@requires_torch
+@pytest.mark.parametrize(("name", "variant"), VARIANTS)
+def test_torch_takes_the_same_two_steps(name, variant):
+    losses, states = [], []
+    for backend in ("npnn", "torch"):
+        job = tiny_job(name, variant, backend)
+        start = job.start(progress=False)
+        losses.append(start.fit(job.config).step_losses)
+        states.append({k: np.asarray(v.detach()) for k, v in start.trainer.model.state_dict().items()})
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+    assert list(states[0]) == list(states[1])
+    for key in states[0]:
+        np.testing.assert_allclose(states[0][key], states[1][key], rtol=1e-3, atol=2e-5, err_msg=key)
+
+
+@requires_torch
+def test_dropout_masks_are_the_same_in_both():
+    import torch
+
+    from experiments.harness.torch_twin import torch_twin
+
+    ours = npnn.nn.Sequential(npnn.nn.Identity(), npnn.nn.Dropout(0.5))
+    theirs = torch_twin(ours, torch.nn.Sequential(torch.nn.Identity(), torch.nn.Dropout(0.5)))
+    x = np.ones((4, 50), np.float32)
+    npnn.manual_seed(3)
+    y = ours(npnn.Tensor(x)).numpy()
+    npnn.manual_seed(3)
+    np.testing.assert_array_equal(theirs(torch.from_numpy(x)).numpy(), y)
+    assert 0 < (y == 0).mean() < 1
+    np.testing.assert_array_equal(theirs.eval()(torch.from_numpy(x)).numpy(), x)
+    npnn.nn.Sequential()  # the twin adds no names to the state_dict
+    assert list(theirs.state_dict()) == list(ours.state_dict()) == []
+
+
+@pytest.mark.parametrize("name", names())
+def test_one_seed_gives_one_result(name):
+    losses = []
+    for seed in (5, 5, 6):
+        job = tiny_job(name, seed=seed)
+        losses.append(list(job.start(progress=False).fit(job.config).step_losses))
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_palindromes_of_training_and_test_are_different():
+    data = experiment("rnn_palindrome").data(experiment("rnn_palindrome").VARIANTS["T5"])
+    train, test = ({row.tobytes() for row in part} for part in (data.train_x, data.test_x))
+    assert len(train) == 800
+    assert len(test) == 200
+    assert not train & test
