@@ -124,6 +124,9 @@ def _shared_matmul(
     a, trans_a = _with_contiguous_rows(a, trans_a)
     b, trans_b = _with_contiguous_rows(b, trans_b)
     out = np.empty((a.shape[1] if trans_a else a.shape[0], b.shape[0] if trans_b else b.shape[1]), a.dtype)
+    if trans_b and not trans_a and len(a) <= _FEW_ROWS:
+        threads.run(_dot_chunks, threads.split(work), a, b, row, out)
+        return out
     with threads.single_threaded_blas():
         threads.run(_matmul_chunks, threads.split(work), a, b, row, out, trans_a, trans_b)
     return out
@@ -162,6 +165,47 @@ def _matmul_chunks(chunks, a, b, row, out, trans_a, trans_b):  # type: ignore[no
 @jit
 def _part(a, lo, hi, columns):  # type: ignore[no-untyped-def]
     return a[0 : a.shape[0], lo:hi] if columns else a[lo:hi, 0 : a.shape[1]]  # of one type: gemm is compiled once
+
+
+#: Up to so many rows of a, a bᵀ is faster without BLAS, which first copies b into an order of its
+#: own: that pays if every element is then used often.
+_FEW_ROWS = 64
+
+
+@jit(parallel=True)
+def _dot_chunks(chunks, a, b, row, out):  # type: ignore[no-untyped-def]
+    m, n = out.shape
+    for chunk in prange(chunks):
+        lo, hi = n * chunk // chunks, n * (chunk + 1) // chunks
+        for j in range(lo, hi, 4):
+            for i in range(0, m, 4):
+                _dot_tile(a, b, out, i, j, m - 1, hi - 1)
+        for i in range(m if row.size else 0):
+            for j in range(lo, hi):
+                out[i, j] += row[j]
+
+
+@jit(fastmath={"contract", "nsz", "reassoc"})  # the sum over k in any order, so that it can be taken many at a time
+def _dot_tile(a, b, out, i0, j0, last_i, last_j):  # type: ignore[no-untyped-def]
+    """out[i0 : i0 + 4, j0 : j0 + 4] of out = a bᵀ: sixteen sums at once use each number loaded four times.
+
+    At the border the last row or column stands in for those that do not exist.
+    """
+    i1, i2, i3 = min(i0 + 1, last_i), min(i0 + 2, last_i), min(i0 + 3, last_i)
+    j1, j2, j3 = min(j0 + 1, last_j), min(j0 + 2, last_j), min(j0 + 3, last_j)
+    a0, a1, a2, a3, b0, b1, b2, b3 = a[i0], a[i1], a[i2], a[i3], b[j0], b[j1], b[j2], b[j3]
+    zero = out.dtype.type(0)
+    y00 = y01 = y02 = y03 = y10 = y11 = y12 = y13 = y20 = y21 = y22 = y23 = y30 = y31 = y32 = y33 = zero
+    for k in range(a.shape[1]):
+        p0, p1, p2, p3, q0, q1, q2, q3 = a0[k], a1[k], a2[k], a3[k], b0[k], b1[k], b2[k], b3[k]
+        y00, y01, y02, y03 = y00 + p0 * q0, y01 + p0 * q1, y02 + p0 * q2, y03 + p0 * q3
+        y10, y11, y12, y13 = y10 + p1 * q0, y11 + p1 * q1, y12 + p1 * q2, y13 + p1 * q3
+        y20, y21, y22, y23 = y20 + p2 * q0, y21 + p2 * q1, y22 + p2 * q2, y23 + p2 * q3
+        y30, y31, y32, y33 = y30 + p3 * q0, y31 + p3 * q1, y32 + p3 * q2, y33 + p3 * q3
+    out[i0, j0], out[i0, j1], out[i0, j2], out[i0, j3] = y00, y01, y02, y03
+    out[i1, j0], out[i1, j1], out[i1, j2], out[i1, j3] = y10, y11, y12, y13
+    out[i2, j0], out[i2, j1], out[i2, j2], out[i2, j3] = y20, y21, y22, y23
+    out[i3, j0], out[i3, j1], out[i3, j2], out[i3, j3] = y30, y31, y32, y33
 
 
 def column_sums(a: NDArray[Any]) -> NDArray[Any]:

@@ -65,15 +65,17 @@ def cross_entropy(
 
 @cross_entropy.fast
 def cross_entropy(z, target, weight, ignore_index, smoothing):  # type: ignore[no-untyped-def]
-    M, C = z.shape
+    M = len(z)
     chunks = threads.split(8 * z.size)  # an exponential is worth about eight elementary operations
-    losses, dz, sums = np.empty(M, z.dtype), np.empty((M, C), z.dtype), np.empty((chunks, 3))
-    threads.run(_cross_entropy, chunks, z, target, weight, ignore_index, smoothing, losses, dz, sums)
+    losses, dz = np.empty(M, z.dtype), np.empty_like(z)
     if chunks == 1:
-        total, total_weight, first_invalid = sums[0].tolist()
+        sums = _cross_entropy_rows(0, M, z, target, weight, ignore_index, smoothing, losses, dz)
     else:
-        total, total_weight, first_invalid = sums[:, 0].sum(), sums[:, 1].sum(), sums[:, 2].min()
-    return losses, dz, total, total_weight, -1 if first_invalid >= M else int(first_invalid)
+        parts = np.empty((chunks, 3))
+        threads.run(_cross_entropy, chunks, z, target, weight, ignore_index, smoothing, losses, dz, parts)
+        sums = (parts[:, 0].sum(), parts[:, 1].sum(), parts[:, 2].min())
+    total, total_weight, first_invalid = sums
+    return losses, dz, float(total), float(total_weight), int(first_invalid) if first_invalid < M else -1
 
 
 @jit(parallel=True)
@@ -81,11 +83,13 @@ def _cross_entropy(chunks, z, target, weight, ignore_index, smoothing, losses, d
     M = z.shape[0]
     for chunk in prange(chunks):
         lo, hi = M * chunk // chunks, M * (chunk + 1) // chunks
-        _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, losses, dz, sums[chunk])
+        sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = _cross_entropy_rows(
+            lo, hi, z, target, weight, ignore_index, smoothing, losses, dz
+        )
 
 
 @jit
-def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, losses, dz, sums):  # type: ignore[no-untyped-def]
+def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, losses, dz):  # type: ignore[no-untyped-def]
     M, C = z.shape
     number = z.dtype.type
     keep, all_shares = number(1 - smoothing), number(0)
@@ -137,4 +141,4 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
             dz[i, y] -= keep * w
             total += losses[i]
             total_weight += w
-    sums[0], sums[1], sums[2] = total, total_weight, first_invalid
+    return total, total_weight, first_invalid

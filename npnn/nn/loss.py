@@ -111,7 +111,7 @@ def cross_entropy(
         raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
     if _probability_checks_left:
         _warn_of_probabilities(input)
-    if target.dtype.kind == "f" and target.shape == input.shape:
+    if target.data.dtype.kind == "f" and target.data.shape == input.data.shape:
         return SoftCrossEntropy.apply(input, target, weight, reduction=reduction, label_smoothing=label_smoothing)
     return CrossEntropy.apply(
         input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing

@@ -11,7 +11,19 @@ from tests.parity import random_input
 
 needs_numba = pytest.mark.skipif(not _jit.enabled(), reason="numba is missing or switched off: there is no twin")
 
-SIZES = [(1, 1, 1), (2, 3, 5), (17, 1, 64), (1, 64, 3), (3, 17, 1), (33, 65, 34), (0, 3, 4), (3, 0, 4), (3, 4, 0)]
+SIZES = [
+    (1, 1, 1),
+    (2, 3, 5),
+    (17, 1, 64),
+    (1, 64, 3),
+    (3, 17, 1),
+    (33, 65, 34),
+    (65, 7, 9),
+    (7, 100, 10),
+    (0, 3, 4),
+    (3, 0, 4),
+    (3, 4, 0),
+]
 TOLERANCE = {"float32": {"rtol": 1e-5, "atol": 1e-5}, "float64": {"rtol": 1e-12, "atol": 1e-12}}
 
 
