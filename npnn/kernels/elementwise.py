@@ -1,7 +1,4 @@
-"""ReLU in one pass over memory: the activation that every image network uses, on its largest arrays.
-
-The other activations are plain NumPy, as their time goes into exp and tanh rather than memory.
-"""
+"""Activations made of straight lines, in one pass over memory, which is all that they cost."""
 
 from __future__ import annotations
 
@@ -13,11 +10,27 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 
-__all__ = ["relu", "relu_backward", "sigmoid"]
+__all__ = ["leaky_relu", "relu", "relu_backward", "sweep"]
 
 prange = range  # numba reads this name as its parallel range
 
 _TINY = 256  # up to here NumPy is done before a compiled loop has been called
+
+
+def sweep(loop: Any, *arrays: NDArray[Any], numbers: tuple[float, ...] = ()) -> NDArray[Any]:
+    """Run ``loop(chunks, *arrays, out, *numbers)`` over all elements, in the memory order of the first array.
+
+    The loop is given flat views; an array in another order, or with gaps, is copied first.
+    """
+    out = np.empty_like(arrays[0])
+    flat = []
+    for array in arrays:
+        if array.strides != out.strides:
+            array, given = np.empty_like(out), array
+            np.copyto(array, given)
+        flat.append(array.ravel("K"))
+    threads.run(loop, threads.split(out.size), *flat, out.ravel("K"), *numbers)
+    return out
 
 
 @kernel
@@ -28,14 +41,7 @@ def relu(x: NDArray[Any]) -> NDArray[Any]:
 
 @relu.fast
 def relu(x: NDArray[Any]) -> NDArray[Any]:
-    if x.size <= _TINY or x.dtype.kind != "f":
-        return relu.reference(x)
-    y = np.empty_like(x)
-    if y.strides != x.strides:  # x has gaps: no flat view of it
-        np.copyto(y, x)
-        x = y
-    threads.run(_relu, threads.split(x.size), x.ravel("K"), y.ravel("K"))
-    return y
+    return relu.reference(x) if x.size <= _TINY or x.dtype.kind != "f" else sweep(_relu, x)
 
 
 @jit(parallel=True)
@@ -56,27 +62,36 @@ def relu_backward(dy: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
 
 @relu_backward.fast
 def relu_backward(dy: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
-    if y.size <= _TINY:
-        return relu_backward.reference(dy, y)
-    dx = np.empty_like(y)
-    if dy.strides != y.strides:
-        np.copyto(dx, dy)
-        dy = dx
-    threads.run(_relu_backward, threads.split(y.size), dy.ravel("K"), y.ravel("K"), dx.ravel("K"))
-    return dx
+    return relu_backward.reference(dy, y) if y.size <= _TINY else sweep(_relu_backward, y, dy)
 
 
 @jit(parallel=True)
-def _relu_backward(chunks, dy, y, dx):  # type: ignore[no-untyped-def]
+def _relu_backward(chunks, y, dy, dx):  # type: ignore[no-untyped-def]
     zero = y.dtype.type(0)
     for chunk in prange(chunks):
         part = slice(y.size * chunk // chunks, y.size * (chunk + 1) // chunks)
-        a, b, c = dy[part], y[part], dx[part]
+        a, b, c = y[part], dy[part], dx[part]
         for i in range(a.size):
-            c[i] = zero if b[i] <= zero else a[i]
+            c[i] = zero if a[i] <= zero else b[i]
 
 
-def sigmoid(x: NDArray[Any]) -> NDArray[Any]:
-    """1 / (1 + e⁻ˣ), exact to the last digits at both ends: e is never taken of a positive number."""
-    e = np.exp(-np.abs(x))
-    return np.maximum(e, x >= 0) / (1 + e)  # e / (1 + e) on the left, 1 / (1 + e) on the right
+@kernel
+def leaky_relu(a: NDArray[Any], x: NDArray[Any], slope: float) -> NDArray[Any]:
+    """a where x > 0, slope · a elsewhere: the forward pass with a = x, the backward one with a = dy."""
+    return np.where(x > 0, a, slope * a)
+
+
+@leaky_relu.fast
+def leaky_relu(a: NDArray[Any], x: NDArray[Any], slope: float) -> NDArray[Any]:
+    return leaky_relu.reference(a, x, slope) if a.size <= _TINY else sweep(_leaky_relu, x, a, numbers=(slope,))
+
+
+@jit(parallel=True)
+def _leaky_relu(chunks, x, a, y, slope):  # type: ignore[no-untyped-def]
+    factor = x.dtype.type(slope)
+    zero = x.dtype.type(0)
+    for chunk in prange(chunks):
+        part = slice(x.size * chunk // chunks, x.size * (chunk + 1) // chunks)
+        condition, b, c = x[part], a[part], y[part]
+        for i in range(b.size):
+            c[i] = b[i] if condition[i] > zero else factor * b[i]

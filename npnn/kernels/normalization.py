@@ -45,9 +45,13 @@ def _narrow(v: NDArray[Any], C: int) -> NDArray[Any]:
     return v.reshape(B, P * (wide // C), C)
 
 
-def _repeat(v: NDArray[Any], wide: NDArray[Any]) -> NDArray[Any]:
-    """One value per channel as one per channel of the widened array.   (B, C) -> (B, k·C)"""
-    return np.tile(v, wide.shape[2] // v.shape[1])
+def _repeat(wide: NDArray[Any], *vectors: NDArray[Any]) -> NDArray[Any]:
+    """One value per channel as one per channel of the widened array.   V of (B, C) -> (V, B, k·C)"""
+    B, C = vectors[0].shape
+    out = np.empty((len(vectors), B, wide.shape[2] // C, C), wide.dtype)
+    for repeated, v in zip(out, vectors, strict=True):
+        repeated[...] = v[:, None]
+    return out.reshape(len(vectors), B, wide.shape[2])
 
 
 @kernel
@@ -112,20 +116,20 @@ def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], 
 @scale_and_shift.fast
 def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
     y, wide = np.empty(x.shape, x.dtype), _widen(x)
-    centre, scale, shift = (_repeat(v, wide) for v in (centre, scale, shift))
-    threads.run(_scale_and_shift, threads.split(x.size), wide, centre, scale, shift, y.reshape(wide.shape))
+    vectors = _repeat(wide, centre, scale, shift)
+    threads.run(_scale_and_shift, threads.split(x.size), wide, vectors, y.reshape(wide.shape))
     return y
 
 
 @jit(parallel=True)
-def _scale_and_shift(chunks, x, centre, scale, shift, y):  # type: ignore[no-untyped-def]
+def _scale_and_shift(chunks, x, vectors, y):  # type: ignore[no-untyped-def]
     B, M, C = x.shape
     for chunk in prange(chunks):
         for row in range(B * M * chunk // chunks, B * M * (chunk + 1) // chunks):
             b, m = divmod(row, M)
-            x_row, y_row, e, f, g = x[b, m], y[b, m], centre[b], scale[b], shift[b]
+            x_row, y_row, centre, scale, shift = x[b, m], y[b, m], vectors[0, b], vectors[1, b], vectors[2, b]
             for c in range(C):
-                y_row[c] = (x_row[c] - e[c]) * f[c] + g[c]
+                y_row[c] = (x_row[c] - centre[c]) * scale[c] + shift[c]
 
 
 @kernel
@@ -138,7 +142,7 @@ def channel_products(dy: NDArray[Any], x: NDArray[Any], centre: NDArray[Any]) ->
 def channel_products(dy: NDArray[Any], x: NDArray[Any], centre: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     (B, _, C), dy, x = x.shape, _widen(dy), _widen(x)
     sums, products = np.empty((2, B, -(-x.shape[1] // BLOCK), x.shape[2]), x.dtype)
-    threads.run(_block_products, threads.split(x.size), dy, x, _repeat(centre, x), sums, products)
+    threads.run(_block_products, threads.split(x.size), dy, x, _repeat(x, centre)[0], sums, products)
     return tuple(_narrow(v, C).sum(axis=1, dtype=np.float64) for v in (sums, products))
 
 
@@ -171,18 +175,18 @@ def scale_two_and_shift(
     dy: NDArray[Any], x: NDArray[Any], centre: NDArray[Any], f: NDArray[Any], g: NDArray[Any], h: NDArray[Any]
 ) -> NDArray[Any]:
     dx, dy, x = np.empty(x.shape, x.dtype), _widen(dy), _widen(x)
-    centre, f, g, h = (_repeat(v, x) for v in (centre, f, g, h))
-    threads.run(_scale_two_and_shift, threads.split(x.size), dy, x, centre, f, g, h, dx.reshape(x.shape))
+    vectors = _repeat(x, centre, f, g, h)
+    threads.run(_scale_two_and_shift, threads.split(x.size), dy, x, vectors, dx.reshape(x.shape))
     return dx
 
 
 @jit(parallel=True)
-def _scale_two_and_shift(chunks, dy, x, centre, f, g, h, dx):  # type: ignore[no-untyped-def]
+def _scale_two_and_shift(chunks, dy, x, vectors, dx):  # type: ignore[no-untyped-def]
     B, M, C = x.shape
     for chunk in prange(chunks):
         for row in range(B * M * chunk // chunks, B * M * (chunk + 1) // chunks):
             b, m = divmod(row, M)
             dy_row, x_row, dx_row = dy[b, m], x[b, m], dx[b, m]
-            e, f_b, g_b, h_b = centre[b], f[b], g[b], h[b]
+            centre, f, g, h = vectors[0, b], vectors[1, b], vectors[2, b], vectors[3, b]
             for c in range(C):
-                dx_row[c] = f_b[c] * dy_row[c] + (g_b[c] * (x_row[c] - e[c]) + h_b[c])
+                dx_row[c] = f[c] * dy_row[c] + (g[c] * (x_row[c] - centre[c]) + h[c])

@@ -103,9 +103,11 @@ def _group_mean(v: NDArray[Any], groups: int) -> NDArray[Any]:
 
 
 def _update(running: tuple[Any, Any, float], mean: NDArray[Any], var: NDArray[Any], M: int) -> None:
+    """Move the running averages towards the mean over the samples.   (S, C), (S, C)"""
     running_mean, running_var, momentum = running
-    running_mean += momentum * (mean.mean(axis=0) - running_mean)
-    running_var += momentum * (var.mean(axis=0) * (M / (M - 1)) - running_var)
+    S = len(mean)
+    running_mean += momentum * (mean.sum(axis=0) / S - running_mean)
+    running_var += momentum * (var.sum(axis=0) * (M / (M - 1) / S) - running_var)
 
 
 class FrozenNormalization(Function):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
-from npnn.kernels.elementwise import sigmoid as array_sigmoid
+from npnn.kernels import smooth as kernels
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.ops.elementwise import sigmoid, tanh
@@ -25,26 +25,28 @@ class SoftplusFunction(Function):
     """y = log(1 + e^(βx)) / β, and x itself where βx > threshold.   dx = sigmoid(βx) dy, dy there"""
 
     def forward(self, x: NDArray[Any], beta: float, threshold: float) -> NDArray[Any]:
+        self.x, self.beta, self.threshold = x, beta, threshold
         z = beta * x
-        linear = z > threshold
-        if self.needs_grad[0]:
-            self.slope = np.maximum(array_sigmoid(z), linear)
-        return np.where(linear, x, _log_one_plus_exp(z) / beta)
+        y = np.asarray(_log_one_plus_exp(z) / beta)
+        np.copyto(y, x, where=z > threshold)
+        return y
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return dy * self.slope
+        z = self.beta * self.x
+        slope = np.asarray(kernels.sigmoid(z))
+        np.copyto(slope, 1, where=z > self.threshold)
+        return dy * slope
 
 
 class SiLUFunction(Function):
-    """y = x σ, σ = sigmoid(x).   dx = dy (σ + y (1 - σ))"""
+    """y = x σ, σ = sigmoid(x).   dx = dy σ (1 + x (1 - σ))"""
 
     def forward(self, x: NDArray[Any]) -> NDArray[Any]:
-        self.gate = array_sigmoid(x)
-        self.y = x * self.gate
-        return self.y
+        self.x = x
+        return kernels.silu(x)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return dy * (self.gate + self.y * (1 - self.gate))
+        return kernels.silu_backward(dy, self.x)
 
 
 class MishFunction(Function):
@@ -56,21 +58,18 @@ class MishFunction(Function):
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         x, t = self.x, self.t
-        return dy * (t + x * (1 - t * t) * array_sigmoid(x))
+        return dy * (t + x * (1 - t * t) * kernels.sigmoid(x))
 
 
 class GELUFunction(Function):
     """y = x Φ(x), Φ the standard normal distribution.   dx = dy (Φ + x φ), φ its density"""
 
     def forward(self, x: NDArray[Any]) -> NDArray[Any]:
-        from scipy.special import erf  # late: it takes 0.2 s to import
-
-        self.x, self.cdf = x, 0.5 * (1 + erf(x * math.sqrt(0.5)))
-        return x * self.cdf
+        self.x = x
+        return kernels.gelu(x)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        x = np.clip(self.x, -100, 100)  # beyond, φ is 0 and x² could overflow
-        return dy * (self.cdf + x * np.exp(-0.5 * x * x) * (1 / math.sqrt(2 * math.pi)))
+        return kernels.gelu_backward(dy, self.x)
 
 
 class TanhGELUFunction(Function):
@@ -95,7 +94,7 @@ class GLUFunction(Function):
     def forward(self, x: NDArray[Any], dim: int) -> NDArray[Any]:
         self.dim = dim
         self.a, b = np.split(x, 2, axis=dim)
-        self.gate = array_sigmoid(b)
+        self.gate = kernels.sigmoid(b)
         return self.a * self.gate
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
