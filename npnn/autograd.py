@@ -91,7 +91,7 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
             raise RuntimeError(
                 f"{type(node).__name__}.backward returned {len(results)} gradients for {len(node.inputs)} inputs"
             )
-        taken = None  # memory that others may be using
+        taken: set[int] | None = None  # the memory that others may be using
         for source, needed, dx in zip(node.inputs, node.needs_grad, results):  # noqa: B905  checked above
             if type(source) is tuple:
                 if needed and dx is not None:
@@ -106,11 +106,11 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
                 if needed and dx is not None:
                     dx = _fit(dx, source.data.shape, source.data.dtype, node)
                     if taken is None:
-                        taken = [_owner(g) for g in grads if g is not None]
+                        taken = {_owner(g) for g in grads if g is not None}
                     owner = _owner(dx)
-                    if not dx.flags.writeable or any(owner is other for other in taken):
+                    if owner in taken or not dx.flags.writeable:
                         dx = dx.copy()
-                    taken.append(owner)
+                    taken.add(owner)
                     source._accumulate(dx)
         if not retain_graph:
             node._release()
@@ -124,9 +124,9 @@ def _keep(node: Any, grads: list[Any]) -> None:
             output._accumulate(grads[output._node[1]].copy())
 
 
-def _owner(array: NDArray[Any]) -> Any:
-    """The array that holds the memory: gradients that share one must not both be kept."""
-    return array if array.base is None else array.base
+def _owner(array: NDArray[Any]) -> int:
+    """Which array holds the memory: gradients that share one must not both be kept."""
+    return id(array if array.base is None else array.base)
 
 
 def _fit(gradient: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], node: Any) -> NDArray[Any]:

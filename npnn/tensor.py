@@ -294,7 +294,8 @@ class Tensor:
                     f"backward() without a gradient needs a single number, this tensor has shape {self.shape}: "
                     "reduce it (.sum(), .mean()) or pass gradient="
                 )
-            dy = np.ones_like(self.data)
+            dy = np.empty_like(self.data)
+            dy.fill(1)
         else:
             dy = np.array(gradient.data if isinstance(gradient, Tensor) else gradient, self.data.dtype)
             if dy.shape != self.shape:
