@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from itertools import groupby
+from textwrap import indent
 from typing import Any, overload
 
 from npnn.nn.module import Module
@@ -132,6 +134,16 @@ class ModuleList(_Row):
 
     def _of(self, items: list[tuple[str, Module]]) -> ModuleList:
         return type(self)([module for _, module in items])
+
+    def __repr__(self) -> str:
+        """As every module, but with equal neighbours on one line: (0-2): 3 x Linear(...)."""
+        lines, first = [], 0
+        for text, group in groupby(map(repr, self)):
+            n = len(list(group))
+            label = f"({first}): " if n == 1 else f"({first}-{first + n - 1}): {n} x "
+            lines.append(indent(label + text, "  "))
+            first += n
+        return "\n".join([f"{self._get_name()}(", *lines, ")"]) if lines else f"{self._get_name()}()"
 
 
 class ModuleDict(Module):

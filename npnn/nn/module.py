@@ -231,7 +231,7 @@ class Module:
 
     def __repr__(self) -> str:
         lines = []
-        for name, child in self.named_children():
+        for name, child in ((n, m) for n, m in vars(self).items() if isinstance(m, Module)):
             first, *rest = repr(child).split("\n")
             lines.append("\n".join([f"  ({name}): {first}", *("  " + line for line in rest)]))
         if not lines:

@@ -101,6 +101,10 @@ def l2_penalty(parameters: Tensors) -> Tensor:
 
     Its gradient is w, so for plain SGD λ does what ``weight_decay=λ`` does in the optimiser.  For
     optimisers that rescale gradients (Adam) the penalty is rescaled with them: see AdamW.
+    Errors: ValueError without parameters.
     Source: Goodfellow, Bengio & Courville, Deep Learning, 2016, section 7.1.1.
     """
-    return L2Penalty.apply(*([parameters] if isinstance(parameters, Tensor) else parameters))
+    weights = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if not weights:
+        raise ValueError("l2_penalty of no parameters")
+    return L2Penalty.apply(*weights)

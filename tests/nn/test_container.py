@@ -139,6 +139,26 @@ def test_repr_is_torchs():
     assert repr(build(nn)) == repr(build(torch.nn))
 
 
+@requires_torch
+def test_repr_of_a_module_that_appears_twice():
+    def build(nn):
+        shared = nn.Linear(2, 2)
+        return nn.Sequential(shared, nn.Identity(), shared)
+
+    assert repr(build(nn)) == repr(build(torch.nn))
+
+
+@requires_torch
+def test_repr_of_a_list():
+    def build(nn):
+        block = [nn.Sequential(nn.Linear(2, 2)), nn.Sequential(nn.Linear(2, 2))]
+        return nn.ModuleList([nn.Linear(1, 2), *block, nn.Linear(2, 2), nn.Linear(2, 2), nn.Identity()])
+
+    assert repr(build(nn)) == repr(build(torch.nn))
+    assert repr(nn.ModuleList()) == repr(torch.nn.ModuleList())
+    assert repr(nn.ModuleDict({"a": nn.Identity()})) == repr(torch.nn.ModuleDict({"a": torch.nn.Identity()}))
+
+
 # ---- ModuleList
 
 

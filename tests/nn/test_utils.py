@@ -133,6 +133,8 @@ def test_l2_penalty():
     gradcheck(lambda a, b: utils.l2_penalty([a, b]), *arrays)
     gradcheck(utils.l2_penalty, arrays[0])
     assert utils.l2_penalty(nn.Linear(3, 4).parameters()).dtype == np.float32
+    with pytest.raises(ValueError, match="no parameters"):
+        utils.l2_penalty([])
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
