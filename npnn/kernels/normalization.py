@@ -101,8 +101,9 @@ def _block_moments(chunks, x, mean, deviation):  # type: ignore[no-untyped-def]
                     d = row[c] - first[c]
                     s[c] += d
                     q[c] += d * d
+            share = 1 / np.float64(hi - lo)
             for c in range(C):
-                part = s[c] / np.float64(hi - lo)
+                part = s[c] * share
                 mean[b, k, c] = first[c] + part
                 deviation[b, k, c] = q[c] - part * s[c]
 

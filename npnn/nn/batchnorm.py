@@ -68,6 +68,10 @@ class NormBase(Module):
     ``weight`` starts at 1, ``bias`` at 0; ``running_mean`` at 0, ``running_var`` at 1.
     """
 
+    running_mean: Any
+    running_var: Any
+    num_batches_tracked: Any
+
     def __init__(
         self,
         num_features: int,

@@ -61,16 +61,17 @@ def instance_norm(
     check_floating("instance_norm", input)
     shape = input.shape
     check_channel_vectors(input, running_mean=running_mean, running_var=running_var, weight=weight, bias=bias)
-    tracked = running_mean is not None and running_var is not None
     if not use_input_stats:
-        if not tracked:
+        if running_mean is None or running_var is None:
             raise RuntimeError("instance_norm: running_mean and running_var are needed without use_input_stats")
         return FrozenNormalization.apply(
             input, weight, bias, mean=running_mean.data, var=running_var.data, eps=float(eps)
         )
     if math.prod(shape[2:]) == 1:
         raise ShapeError(f"expected more than 1 spatial element when training, got input size {shape}")
-    running = (running_mean.data, running_var.data, float(momentum)) if tracked else None
+    running = None
+    if running_mean is not None and running_var is not None:
+        running = running_mean.data, running_var.data, float(momentum)
     return Normalization.apply(input, weight, bias, samples=shape[0], groups=shape[1], running=running, eps=float(eps))
 
 
@@ -134,7 +135,7 @@ class _InstanceNorm(NormBase):
         y = instance_norm(
             input if batched else input.unsqueeze(0),  # type: ignore[attr-defined]
             self.running_mean, self.running_var, self.weight, self.bias,
-            self.training or not self.track_running_stats, self.momentum, self.eps,
+            self.training or not self.track_running_stats, self.momentum or 0.0, self.eps,
         )  # fmt: skip
         return y if batched else y.squeeze(0)  # type: ignore[attr-defined]
 

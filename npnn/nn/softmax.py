@@ -20,7 +20,8 @@ class SoftmaxFunction(Function):
     """y = e^(x - max x) / Σ e^(x - max x).   dx = y (dy - Σ dy y)"""
 
     def forward(self, x: NDArray[Any], dim: int) -> NDArray[Any]:
-        self.dim, self.y = dim, np.exp(_shifted(x, dim))
+        self.dim, self.y = dim, _shifted(x, dim)
+        np.exp(self.y, out=self.y)
         self.y /= self.y.sum(axis=dim, keepdims=True)
         return self.y
 
@@ -44,7 +45,7 @@ class LogSoftmaxFunction(Function):
 def _shifted(x: NDArray[Any], dim: int) -> NDArray[Any]:
     """x less its largest element along the axis, so that no exponential overflows."""
     with np.errstate(invalid="ignore"):  # infinities give nan, quietly
-        return x - x.max(axis=dim, keepdims=True, initial=-np.inf)
+        return np.asarray(x - x.max(axis=dim, keepdims=True, initial=-np.inf))
 
 
 def _prepare(name: str, input: Tensor, dim: int | None, dtype: Any) -> tuple[Tensor, int]:
