@@ -4,18 +4,26 @@ A compiled kernel splits its work into ``get_num_threads()`` chunks and runs the
 Matrix products are split in the same way, with the BLAS library held to one thread while they run:
 two pools on the same cores spend their time waiting for each other.
 
-The number of threads is ``NPNN_NUM_THREADS`` or, without it, the number of cores this process may
-use.  Nothing global changes: numba's own setting stays as it is, and the BLAS library gets its
-number of threads back after each call.
+The number of threads is ``NPNN_NUM_THREADS``; without it ``OMP_NUM_THREADS``, which most numerical
+programs obey; without that one in a worker process, which shares the cores with its siblings, and
+elsewhere the number of cores this process may use.  It is also the number of chunks, so a result
+depends on it by rounding, and on nothing else of the machine's.
+
+Nothing global changes: numba's and OpenMP's own settings stay as they are, and the BLAS library
+gets its number of threads back after each call.  A forked child computes on one thread, whatever
+is set: the threads of its parent's pool do not exist in it, and OpenMP cannot start new ones.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
 import os
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 __all__ = ["get_num_threads", "run", "set_num_threads", "single_threaded_blas", "split"]
@@ -24,8 +32,17 @@ __all__ = ["get_num_threads", "run", "set_num_threads", "single_threaded_blas", 
 #: pool costs 5 to 20 microseconds, as much as one core needs for this many.
 PARALLEL_THRESHOLD = 1 << 16
 
-_lock = threading.RLock()  # one parallel region at a time: numba's workqueue layer allows no second one
-_serial_only = False  # in a forked child the pool's threads do not exist
+_MOST_THREADS = 1024  # some kernels need working memory for each thread
+
+_pool_lock = threading.RLock()  # one parallel region at a time: numba's workqueue layer allows no second one
+_blas_lock = threading.RLock()
+_in_forked_child = False
+
+
+def _checked(n: Any, name: str) -> int:
+    if isinstance(n, bool) or not hasattr(n, "__index__") or not 1 <= n <= _MOST_THREADS:
+        raise ValueError(f"{name} must be a whole number from 1 to {_MOST_THREADS}, got {n!r}")
+    return int(n)
 
 
 def _cores() -> int:
@@ -35,36 +52,43 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-def _initial_threads() -> int:
-    text = os.environ.get("NPNN_NUM_THREADS", "")
-    if not text:
-        return _cores()
-    if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"NPNN_NUM_THREADS must be a positive whole number, got {text!r}")
-    return int(text)
+def _is_worker() -> bool:
+    """True in a process that multiprocessing (or joblib) started."""
+    multiprocessing = sys.modules.get("multiprocessing.process")  # surely imported there
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
 
 
-_num_threads = _initial_threads()
+def _from_environment() -> int | None:
+    ours = os.environ.get("NPNN_NUM_THREADS")
+    if ours:
+        return _checked(int(ours) if ours.isdecimal() else ours, "NPNN_NUM_THREADS")
+    common = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()  # a list has one number for each nesting
+    return min(int(common), _cores()) if common.isdecimal() and int(common) > 0 else None
+
+
+_num_threads = _from_environment()  # None: not decided yet; a worker knows that it is one only after its imports
 
 
 def get_num_threads() -> int:
     """The number of threads that npnn's kernels use."""
-    return 1 if _serial_only else _num_threads
+    global _num_threads
+    if _num_threads is None:
+        _num_threads = 1 if _is_worker() else _cores()
+    return 1 if _in_forked_child else _num_threads
 
 
 def set_num_threads(n: int) -> None:
-    """Use ``n`` threads from now on.  Errors: ValueError unless n is a whole number of at least 1."""
+    """Use ``n`` threads from now on; more than there are cores make smaller pieces, not a larger pool.
+
+    Errors: ValueError unless n is a whole number from 1 to 1024.
+    """
     global _num_threads
-    if not isinstance(n, int) or n < 1:
-        raise ValueError(f"the number of threads must be a whole number of at least 1, got {n!r}")
-    _num_threads = n
+    _num_threads = _checked(n, "the number of threads")
 
 
 def split(work: int) -> int:
     """How many chunks to cut ``work`` elementary operations into: 1 if it is too little to share."""
-    if work < PARALLEL_THRESHOLD or _serial_only:
-        return 1
-    return _num_threads
+    return 1 if work < PARALLEL_THRESHOLD else get_num_threads()
 
 
 def run(loop: Any, chunks: int, *args: Any) -> Any:
@@ -72,39 +96,79 @@ def run(loop: Any, chunks: int, *args: Any) -> Any:
 
     ``loop`` runs ``for chunk in prange(chunks)`` and finds its own share of the work from ``chunk``.
     """
-    if chunks == 1:
-        return loop.serial(1, *args)
-    with _lock:
+    if chunks == 1 or _in_forked_child:
+        return loop.serial(chunks, *args)
+    with _pool_lock:
+        _start_pool()
         return loop.parallel(chunks, *args)
 
 
 @functools.cache
-def _blas_libraries() -> tuple[Any, ...]:
-    import scipy.linalg.cython_blas  # noqa: F401  the BLAS that numba calls is SciPy's
-    from threadpoolctl import ThreadpoolController
+def _start_pool() -> None:
+    """Start numba's threads.  Where they are OpenMP's, keep OpenMP's default, which PyTorch takes for its own."""
+    import numba
 
-    found = ThreadpoolController().lib_controllers
-    return tuple(lib for lib in found if lib.user_api == "blas")
+    with contextlib.suppress(ImportError, AttributeError):  # no OpenMP here
+        from numba.np.ufunc import omppool
+
+        openmp = ctypes.CDLL(omppool.__file__)  # names are looked up in what it is linked to as well
+        before = openmp.omp_get_max_threads()
+        numba.get_num_threads()
+        openmp.omp_set_num_threads(before)
 
 
-@contextlib.contextmanager
-def single_threaded_blas() -> Iterator[None]:
-    """Hold every BLAS library of the process to one thread inside the block, then give it back."""
-    libraries = _blas_libraries()
-    with _lock:
-        before = [lib.get_num_threads() for lib in libraries]
-        try:
-            for lib in libraries:
-                lib.set_num_threads(1)
-            yield
-        finally:
-            for lib, n in zip(libraries, before, strict=True):
-                lib.set_num_threads(n)
+class _OneBlasThread:
+    """Context in which a BLAS library computes with one thread; the last one to leave gives the others back."""
+
+    def __init__(self, get_threads: Callable[[], int], set_threads: Callable[[int], Any]):
+        self.get_threads, self.set_threads = get_threads, set_threads
+        self.inside, self.before = 0, 1
+
+    def __enter__(self) -> None:
+        with _blas_lock:
+            self.inside += 1
+            if self.inside == 1:
+                self.before = self.get_threads()
+                if self.before != 1:
+                    self.set_threads(1)
+
+    def __exit__(self, *error: object) -> None:
+        with _blas_lock:
+            self.inside -= 1
+            if self.inside == 0 and self.before != 1:
+                self.set_threads(self.before)
+
+
+def _blas_thread_functions() -> tuple[Callable[[], int], Callable[[int], Any]] | None:
+    """How to get and set the number of threads of the BLAS that compiled code calls, which is SciPy's.
+
+    None for a library without such functions (Apple's): then nothing holds it.
+    """
+    from scipy.linalg import cython_blas
+
+    openblas = [f"{prefix}openblas_{{}}_num_threads{suffix}" for prefix in ("scipy_", "") for suffix in ("", "64_")]
+    names = [(name.format("get"), name.format("set")) for name in openblas]
+    names.append(("MKL_Get_Max_Threads", "MKL_Set_Num_Threads"))
+    # A look-up in the interface goes on in what it is linked to; not so on Windows, where the library must be found
+    interface = Path(cython_blas.__file__)
+    for path in [interface, *interface.parents[2].glob("scipy.libs/*openblas*")]:
+        library = ctypes.CDLL(str(path))
+        for get_threads, set_threads in names:
+            if hasattr(library, get_threads):
+                return library[get_threads], library[set_threads]
+    return None
+
+
+@functools.cache
+def single_threaded_blas() -> contextlib.AbstractContextManager[None]:
+    """Hold the BLAS that compiled kernels call to one thread inside the block, then give it back."""
+    functions = _blas_thread_functions()
+    return contextlib.nullcontext() if functions is None else _OneBlasThread(*functions)
 
 
 def _after_fork_in_child() -> None:
-    global _serial_only, _lock
-    _serial_only, _lock = True, threading.RLock()
+    global _in_forked_child, _pool_lock, _blas_lock
+    _in_forked_child, _pool_lock, _blas_lock = True, threading.RLock(), threading.RLock()  # free, whoever held them
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from npnn.kernels import _jit, threads
+from npnn.kernels import _jit
 from npnn.kernels.blas import affine, column_sums, matmul
 from tests.parity import random_input
 
@@ -90,12 +90,3 @@ def test_integers_and_mixed_dtypes_are_left_to_numpy(num_threads):
     a, b = random_input((40, 30), "int64"), random_input((30, 20), "float32")
     np.testing.assert_array_equal(matmul(a, a, False, True), a @ a.T)
     np.testing.assert_allclose(matmul(a, b, False, False), a @ b)
-
-
-@needs_numba
-def test_the_library_gets_its_threads_back(num_threads):
-    matmul(random_input((4, 4)), random_input((4, 4)), False, False)
-    libraries = threads._blas_libraries()
-    before = [lib.get_num_threads() for lib in libraries]
-    matmul(random_input((40, 40)), random_input((40, 40)), False, False)
-    assert [lib.get_num_threads() for lib in libraries] == before
