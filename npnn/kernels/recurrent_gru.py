@@ -17,20 +17,22 @@ import numpy as np
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
-from npnn.kernels.blas import gemm
 from npnn.kernels.recurrent import (
     COMPILED,
     ONE,
+    add_input_gradients,
     add_rows,
     gradient_buffers,
     input_part,
     is_fast,
+    multiply,
     past_and_present,
     row_chunks,
     sigmoid,
     stable_sigmoid,
     state_buffer,
     steps,
+    sum_buffers,
     tanh,
 )  # fmt: skip
 
@@ -48,15 +50,14 @@ def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse):  # type: ignore[no-unty
     H = w_hh.shape[1]
     h = state_buffer(x, h0, w_hh, reverse)
     past, now = past_and_present(h, reverse)
-    gates = x @ w_ih.T + b_ih  # (T, N, 3 H)
-    m = np.empty(now.shape, x.dtype)
+    gates, m = np.empty((*x.shape[:2], 3 * H), x.dtype), np.empty(now.shape, x.dtype)
     for t in steps(len(x), reverse):
-        z = gates[t]
-        from_h = past[t] @ w_hh.T + b_hh
-        m[t] = from_h[:, 2 * H :]
-        z[:, : 2 * H] = stable_sigmoid(z[:, : 2 * H] + from_h[:, : 2 * H])
-        r, u, n = np.split(z, 3, axis=1)
-        n[:] = np.tanh(n + r * m[t])
+        x_r, x_u, x_n = np.split(x[t] @ w_ih.T + b_ih, 3, axis=1)
+        h_r, h_u, m[t] = np.split(past[t] @ w_hh.T + b_hh, 3, axis=1)
+        r, u, n = np.split(gates[t], 3, axis=1)
+        r[:] = stable_sigmoid(x_r + h_r)
+        u[:] = stable_sigmoid(x_u + h_u)
+        n[:] = np.tanh(x_n + r * m[t])
         now[t] = (1 - u) * n + u * past[t]
     return h, gates, m
 
@@ -67,22 +68,24 @@ def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse):  # type: ignore[no-unty
         return gru_forward.reference(x, h0, w_ih, w_hh, b_ih, b_hh, reverse)
     h = state_buffer(x, h0, w_hh, reverse)
     gates, m = np.empty((*x.shape[:2], len(w_hh)), x.dtype), np.empty((len(x), *h.shape[1:]), x.dtype)
+    weights = np.ascontiguousarray(w_ih.T), np.ascontiguousarray(w_hh.T), b_ih, b_hh
     with threads.single_threaded_blas():
-        threads.run(_forward, row_chunks(x, w_hh), x, w_ih, w_hh, b_ih, b_hh, h, gates, m, reverse)
+        threads.run(_forward, row_chunks(x, w_hh), x, weights, h, gates, m, reverse)
     return h, gates, m
 
 
 @jit(parallel=True, **COMPILED)
-def _forward(chunks, x, w_ih, w_hh, b_ih, b_hh, h, gates, m, reverse):  # type: ignore[no-untyped-def]
+def _forward(chunks, x, weights, h, gates, m, reverse):  # type: ignore[no-untyped-def]
+    w_ih, w_hh, b_ih, b_hh = weights
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
         lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
-        from_h = np.empty((hi - lo, w_hh.shape[0]), x.dtype)
+        from_h = np.empty((hi - lo, w_hh.shape[1]), x.dtype)
         for step in range(T):
             t = T - 1 - step if reverse else step
             input_part(x[t, lo:hi], w_ih, b_ih, gates[t, lo:hi])
-            gemm(h[t + past, lo:hi], w_hh, from_h, False, True, 0.0)
+            multiply(h[t + past, lo:hi], w_hh, from_h, False)
             _gates(gates[t, lo:hi], from_h, b_hh, m[t, lo:hi], h[t + past, lo:hi], h[t + now, lo:hi])
 
 
@@ -105,53 +108,69 @@ def _gates(z, from_h, b_hh, m, h_past, h_now):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def gru_backward(dy, dh_n, h, gates, m, w_hh, reverse):  # type: ignore[no-untyped-def]
-    """The gradients of x_t W_ihᵀ + b_ih and of h_(t-1) W_hhᵀ + b_hh, (T, N, 3 H) each, and dh_0 (N, H).
+def gru_backward(dy, dh_n, x, h, gates, m, w_ih, w_hh, reverse):  # type: ignore[no-untyped-def]
+    """dx (T, N, I), dh_0 (N, H), dW_ih, dW_hh, db_ih, db_hh.
 
-    They differ in the last third only: r stands between m and n.
     ``dy`` (T, N, H) is the gradient of the outputs, ``dh_n`` (N, H) that of the last state; each may be None.
+    ``w_ih`` is None if dx is not wanted.
     """
-    H = h.shape[2]
     past, now = past_and_present(h, reverse)
-    dz_x, dz_h = np.empty(gates.shape, h.dtype), np.empty(gates.shape, h.dtype)
+    dx = None if w_ih is None else np.empty_like(x)
+    dw_ih, dw_hh, db_ih = (total[0] for total in sum_buffers(1, x, w_hh))
+    db_hh = np.zeros_like(db_ih)
     dh = np.zeros(now.shape[1:], h.dtype) if dh_n is None else dh_n
-    for t in steps(len(now), not reverse):
+    for t in steps(len(x), not reverse):
         r, u, n = np.split(gates[t], 3, axis=1)
-        dr, du, dn = np.split(dz_x[t], 3, axis=1)
         if dy is not None:
             dh = dh + dy[t]
-        dn[:] = dh * (1 - u) * (1 - n * n)
-        du[:] = dh * (past[t] - n) * u * (1 - u)
-        dr[:] = dn * m[t] * r * (1 - r)
-        dz_h[t] = dz_x[t]
-        dz_h[t, :, 2 * H :] *= r
-        dh = dh * u + dz_h[t] @ w_hh
-    return dz_x, dz_h, dh
+        dn = dh * (1 - u) * (1 - n * n)
+        du = dh * (past[t] - n) * u * (1 - u)
+        dr = dn * m[t] * r * (1 - r)
+        dz_x = np.concatenate([dr, du, dn], axis=1)  # (N, 3 H): of x_t W_ihᵀ + b_ih
+        dz_h = np.concatenate([dr, du, dn * r], axis=1)  # of h_(t-1) W_hhᵀ + b_hh: r stands between m and n
+        dw_ih += dz_x.T @ x[t]
+        db_ih += dz_x.sum(axis=0)
+        dw_hh += dz_h.T @ past[t]
+        db_hh += dz_h.sum(axis=0)
+        if dx is not None:
+            dx[t] = dz_x @ w_ih
+        dh = dh * u + dz_h @ w_hh
+    return dx, dh, dw_ih, dw_hh, db_ih, db_hh
 
 
 @gru_backward.fast
-def gru_backward(dy, dh_n, h, gates, m, w_hh, reverse):  # type: ignore[no-untyped-def]
-    if not is_fast(gates):
-        return gru_backward.reference(dy, dh_n, h, gates, m, w_hh, reverse)
+def gru_backward(dy, dh_n, x, h, gates, m, w_ih, w_hh, reverse):  # type: ignore[no-untyped-def]
+    if not is_fast(x):
+        return gru_backward.reference(dy, dh_n, x, h, gates, m, w_ih, w_hh, reverse)
     dy, dh = gradient_buffers(h, dy, dh_n)
-    dz_x, dz_h = np.empty(gates.shape, h.dtype), np.empty(gates.shape, h.dtype)
+    dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
+    chunks = row_chunks(x, w_hh)
+    sums = *sum_buffers(chunks, x, w_hh), np.zeros((chunks, len(w_hh)), x.dtype)
+    weights = w_hh if w_ih is None else w_ih, w_hh
     with threads.single_threaded_blas():
-        threads.run(_backward, row_chunks(dz_h, w_hh), dy, dh, h, gates, m, w_hh, dz_x, dz_h, reverse)
-    return dz_x, dz_h, dh
+        threads.run(_backward, chunks, (dy, dh), (x, h, gates, m), weights, dx, sums, reverse)
+    return None if w_ih is None else dx, dh, *[total.sum(axis=0) for total in sums]
 
 
 @jit(parallel=True, **COMPILED)
-def _backward(chunks, dy, dh, h, gates, m, w_hh, dz_x, dz_h, reverse):  # type: ignore[no-untyped-def]
-    T, N, _ = m.shape
+def _backward(chunks, grads, saved, weights, dx, sums, reverse):  # type: ignore[no-untyped-def]
+    (dy, dh), (x, h, gates, m), (w_ih, w_hh), (dw_ih, dw_hh, db_ih, db_hh) = grads, saved, weights, sums
+    T, N, _ = x.shape
     past = 1 if reverse else 0
     for chunk in prange(chunks):
         lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
+        dz_x, dz_h = np.empty((hi - lo, w_hh.shape[0]), x.dtype), np.empty((hi - lo, w_hh.shape[0]), x.dtype)
         for step in range(T):
             t = step if reverse else T - 1 - step
+            h_past = h[t + past, lo:hi]
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
-            _gates_backward(gates[t, lo:hi], m[t, lo:hi], h[t + past, lo:hi], dh[lo:hi], dz_x[t, lo:hi], dz_h[t, lo:hi])
-            gemm(dz_h[t, lo:hi], w_hh, dh[lo:hi], False, False, 1.0)
+            _gates_backward(gates[t, lo:hi], m[t, lo:hi], h_past, dh[lo:hi], dz_x, dz_h)
+            add_input_gradients(dz_x, x[t, lo:hi], dw_ih[chunk], db_ih[chunk])
+            if len(dx) > 0:
+                multiply(dz_x, w_ih, dx[t, lo:hi], False)
+            add_input_gradients(dz_h, h_past, dw_hh[chunk], db_hh[chunk])
+            multiply(dz_h, w_hh, dh[lo:hi], True)
 
 
 @jit(**COMPILED)

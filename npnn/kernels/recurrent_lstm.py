@@ -13,20 +13,23 @@ import numpy as np
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
-from npnn.kernels.blas import gemm
 from npnn.kernels.recurrent import (
     COMPILED,
     ONE,
+    add_input_gradients,
+    add_outer,
     add_rows,
     gradient_buffers,
     input_part,
     is_fast,
+    multiply,
     past_and_present,
     row_chunks,
     sigmoid,
     stable_sigmoid,
     state_buffer,
     steps,
+    sum_buffers,
     tanh,
 )  # fmt: skip
 
@@ -45,14 +48,14 @@ def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyp
     h, c = state_buffer(x, h0, w_hh, reverse), state_buffer(x, c0, w_hh, reverse)
     h_past, h_now = past_and_present(h, reverse)
     c_past, c_now = past_and_present(c, reverse)
-    gates = x @ w_ih.T + bias  # (T, N, 4 H)
+    gates = np.empty((*x.shape[:2], 4 * H), x.dtype)
     for t in steps(len(x), reverse):
-        z = gates[t]
-        z += h_past[t] @ w_hh.T
-        z[:, : 2 * H] = stable_sigmoid(z[:, : 2 * H])
-        z[:, 2 * H : 3 * H] = np.tanh(z[:, 2 * H : 3 * H])
-        z[:, 3 * H :] = stable_sigmoid(z[:, 3 * H :])
-        i, f, g, o = np.split(z, 4, axis=1)
+        z = x[t] @ w_ih.T + bias + h_past[t] @ w_hh.T  # (N, 4 H)
+        i, f, g, o = np.split(gates[t], 4, axis=1)
+        i[:] = stable_sigmoid(z[:, :H])
+        f[:] = stable_sigmoid(z[:, H : 2 * H])
+        g[:] = np.tanh(z[:, 2 * H : 3 * H])
+        o[:] = stable_sigmoid(z[:, 3 * H :])
         c_now[t] = f * c_past[t] + i * g
         h_now[t] = o * np.tanh(c_now[t])
     return h, c, gates
@@ -64,13 +67,15 @@ def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyp
         return lstm_forward.reference(x, h0, c0, w_ih, w_hh, bias, reverse)
     h, c = state_buffer(x, h0, w_hh, reverse), state_buffer(x, c0, w_hh, reverse)
     gates = np.empty((*x.shape[:2], len(w_hh)), x.dtype)
+    weights = np.ascontiguousarray(w_ih.T), np.ascontiguousarray(w_hh.T), bias
     with threads.single_threaded_blas():
-        threads.run(_forward, row_chunks(x, w_hh), x, w_ih, w_hh, bias, h, c, gates, reverse, h0 is None)
+        threads.run(_forward, row_chunks(x, w_hh), x, weights, h, c, gates, reverse, h0 is None)
     return h, c, gates
 
 
 @jit(parallel=True, **COMPILED)
-def _forward(chunks, x, w_ih, w_hh, bias, h, c, gates, reverse, from_zero):  # type: ignore[no-untyped-def]
+def _forward(chunks, x, weights, h, c, gates, reverse, from_zero):  # type: ignore[no-untyped-def]
+    w_ih, w_hh, bias = weights
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -80,7 +85,7 @@ def _forward(chunks, x, w_ih, w_hh, bias, h, c, gates, reverse, from_zero):  # t
             z = gates[t, lo:hi]
             input_part(x[t, lo:hi], w_ih, bias, z)
             if step > 0 or not from_zero:
-                gemm(h[t + past, lo:hi], w_hh, z, False, True, 1.0)
+                multiply(h[t + past, lo:hi], w_hh, z, True)
             _gates(z, c[t + past, lo:hi], c[t + now, lo:hi], h[t + now, lo:hi])
 
 
@@ -98,56 +103,73 @@ def _gates(z, c_past, c_now, h_now):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def lstm_backward(dy, dh_n, dc_n, c, gates, w_hh, reverse, needs_dh0):  # type: ignore[no-untyped-def]
-    """dz (T, N, 4 H), the gradient before the nonlinearities, dh_0 (N, H) or, if not needed, None, and dc_0 (N, H).
+def lstm_backward(dy, dh_n, dc_n, x, h, c, gates, w_ih, w_hh, reverse, from_zero):  # type: ignore[no-untyped-def]
+    """dx (T, N, I), dh_0 and dc_0 (N, H), dW_ih, dW_hh, db.
 
     ``dy`` (T, N, H) is the gradient of the outputs, ``dh_n`` and ``dc_n`` (N, H) those of the last
-    state; each may be None.
+    state; each may be None.  ``w_ih`` is None if dx is not wanted; ``from_zero`` says that h_0 is
+    zero, and dh_0 not wanted.
     """
+    h_past, _ = past_and_present(h, reverse)
     c_past, c_now = past_and_present(c, reverse)
-    dz = np.empty(gates.shape, gates.dtype)
+    dx = None if w_ih is None else np.empty_like(x)
+    dw_ih, dw_hh, db = (total[0] for total in sum_buffers(1, x, w_hh))
     dh = np.zeros(c.shape[1:], c.dtype) if dh_n is None else dh_n
     dc = np.zeros(c.shape[1:], c.dtype) if dc_n is None else dc_n
-    for t in steps(len(gates), not reverse):
+    for t in steps(len(x), not reverse):
         i, f, g, o = np.split(gates[t], 4, axis=1)
-        di, df, dg, do = np.split(dz[t], 4, axis=1)
         if dy is not None:
             dh = dh + dy[t]
         tanh_c = np.tanh(c_now[t])
         dc = dc + dh * o * (1 - tanh_c * tanh_c)
-        di[:] = dc * g * i * (1 - i)
-        df[:] = dc * c_past[t] * f * (1 - f)
-        dg[:] = dc * i * (1 - g * g)
-        do[:] = dh * tanh_c * o * (1 - o)
+        di = dc * g * i * (1 - i)
+        df = dc * c_past[t] * f * (1 - f)
+        dg = dc * i * (1 - g * g)
+        do = dh * tanh_c * o * (1 - o)
+        dz = np.concatenate([di, df, dg, do], axis=1)  # before the nonlinearities, (N, 4 H)
+        dw_ih += dz.T @ x[t]
+        dw_hh += dz.T @ h_past[t]
+        db += dz.sum(axis=0)
+        if dx is not None:
+            dx[t] = dz @ w_ih
+        dh = dz @ w_hh
         dc = dc * f
-        dh = dz[t] @ w_hh
-    return dz, dh if needs_dh0 else None, dc
+    return dx, None if from_zero else dh, dc, dw_ih, dw_hh, db
 
 
 @lstm_backward.fast
-def lstm_backward(dy, dh_n, dc_n, c, gates, w_hh, reverse, needs_dh0):  # type: ignore[no-untyped-def]
-    if not is_fast(gates):
-        return lstm_backward.reference(dy, dh_n, dc_n, c, gates, w_hh, reverse, needs_dh0)
-    dy, dh, dc = gradient_buffers(c, dy, dh_n, dc_n)
-    dz = np.empty(gates.shape, c.dtype)
+def lstm_backward(dy, dh_n, dc_n, x, h, c, gates, w_ih, w_hh, reverse, from_zero):  # type: ignore[no-untyped-def]
+    if not is_fast(x):
+        return lstm_backward.reference(dy, dh_n, dc_n, x, h, c, gates, w_ih, w_hh, reverse, from_zero)
+    dy, dh, dc = gradient_buffers(h, dy, dh_n, dc_n)
+    dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
+    chunks = row_chunks(x, w_hh)
+    sums = sum_buffers(chunks, x, w_hh)
+    weights = w_hh if w_ih is None else w_ih, w_hh
     with threads.single_threaded_blas():
-        threads.run(_backward, row_chunks(dz, w_hh), dy, dh, dc, c, gates, w_hh, dz, reverse, needs_dh0)
-    return dz, dh if needs_dh0 else None, dc
+        threads.run(_backward, chunks, (dy, dh, dc), (x, h, c, gates), weights, dx, sums, reverse, from_zero)
+    return None if w_ih is None else dx, None if from_zero else dh, dc, *[total.sum(axis=0) for total in sums]
 
 
 @jit(parallel=True, **COMPILED)
-def _backward(chunks, dy, dh, dc, c, gates, w_hh, dz, reverse, needs_dh0):  # type: ignore[no-untyped-def]
-    T, N, _ = dz.shape
+def _backward(chunks, grads, saved, weights, dx, sums, reverse, from_zero):  # type: ignore[no-untyped-def]
+    (dy, dh, dc), (x, h, c, gates), (w_ih, w_hh), (dw_ih, dw_hh, db) = grads, saved, weights, sums
+    T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
         lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
+        dz = np.empty((hi - lo, w_hh.shape[0]), x.dtype)
         for step in range(T):
             t = step if reverse else T - 1 - step
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
-            _gates_backward(gates[t, lo:hi], c[t + past, lo:hi], c[t + now, lo:hi], dh[lo:hi], dc[lo:hi], dz[t, lo:hi])
-            if step < T - 1 or needs_dh0:
-                gemm(dz[t, lo:hi], w_hh, dh[lo:hi], False, False, 0.0)
+            _gates_backward(gates[t, lo:hi], c[t + past, lo:hi], c[t + now, lo:hi], dh[lo:hi], dc[lo:hi], dz)
+            add_input_gradients(dz, x[t, lo:hi], dw_ih[chunk], db[chunk])
+            if len(dx) > 0:
+                multiply(dz, w_ih, dx[t, lo:hi], False)
+            if step < T - 1 or not from_zero:
+                add_outer(dz, h[t + past, lo:hi], dw_hh[chunk])
+                multiply(dz, w_hh, dh[lo:hi], False)
 
 
 @jit(**COMPILED)

@@ -9,17 +9,20 @@ import numpy as np
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
-from npnn.kernels.blas import gemm
 from npnn.kernels.recurrent import (
     COMPILED,
+    add_input_gradients,
+    add_outer,
     add_rows,
     gradient_buffers,
     input_part,
     is_fast,
+    multiply,
     past_and_present,
     row_chunks,
     state_buffer,
     steps,
+    sum_buffers,
     tanh,
 )  # fmt: skip
 
@@ -36,10 +39,9 @@ def rnn_forward(x, h0, w_ih, w_hh, bias, relu, reverse):  # type: ignore[no-unty
     """
     h = state_buffer(x, h0, w_hh, reverse)
     past, now = past_and_present(h, reverse)
-    z = x @ w_ih.T + bias  # (T, N, H)
     for t in steps(len(x), reverse):
-        z[t] += past[t] @ w_hh.T
-        now[t] = np.maximum(z[t], 0) if relu else np.tanh(z[t])
+        z = x[t] @ w_ih.T + bias + past[t] @ w_hh.T  # (N, H)
+        now[t] = np.maximum(z, 0) if relu else np.tanh(z)
     return h
 
 
@@ -48,13 +50,15 @@ def rnn_forward(x, h0, w_ih, w_hh, bias, relu, reverse):  # type: ignore[no-unty
     if not is_fast(x):
         return rnn_forward.reference(x, h0, w_ih, w_hh, bias, relu, reverse)
     h = state_buffer(x, h0, w_hh, reverse)
+    weights = np.ascontiguousarray(w_ih.T), np.ascontiguousarray(w_hh.T), bias
     with threads.single_threaded_blas():
-        threads.run(_forward, row_chunks(x, w_hh), x, w_ih, w_hh, bias, h, relu, reverse, h0 is None)
+        threads.run(_forward, row_chunks(x, w_hh), x, weights, h, relu, reverse, h0 is None)
     return h
 
 
 @jit(parallel=True, **COMPILED)
-def _forward(chunks, x, w_ih, w_hh, bias, h, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
+def _forward(chunks, x, weights, h, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
+    w_ih, w_hh, bias = weights
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -64,7 +68,7 @@ def _forward(chunks, x, w_ih, w_hh, bias, h, relu, reverse, from_zero):  # type:
             z = h[t + now, lo:hi]  # becomes h_t in place
             input_part(x[t, lo:hi], w_ih, bias, z)
             if step > 0 or not from_zero:
-                gemm(h[t + past, lo:hi], w_hh, z, False, True, 1.0)
+                multiply(h[t + past, lo:hi], w_hh, z, True)
             _activate(z, relu)
 
 
@@ -83,46 +87,62 @@ def _activate(z, relu):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rnn_backward(dy, dh_n, h, w_hh, relu, reverse, needs_dh0):  # type: ignore[no-untyped-def]
-    """dz (T, N, H), the gradient before the nonlinearity, and dh_0 (N, H) or, if not needed, None.
+def rnn_backward(dy, dh_n, x, h, w_ih, w_hh, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
+    """dx (T, N, I), dh_0 (N, H), dW_ih, dW_hh, db.
 
     ``dy`` (T, N, H) is the gradient of the outputs, ``dh_n`` (N, H) that of the last state; each may be None.
+    ``w_ih`` is None if dx is not wanted; ``from_zero`` says that h_0 is zero, and dh_0 not wanted.
     """
-    _, now = past_and_present(h, reverse)
-    dz = np.empty(now.shape, h.dtype)
+    past, now = past_and_present(h, reverse)
+    dx = None if w_ih is None else np.empty_like(x)
+    dw_ih, dw_hh, db = (total[0] for total in sum_buffers(1, x, w_hh))
     dh = np.zeros(now.shape[1:], h.dtype) if dh_n is None else dh_n
-    for t in steps(len(now), not reverse):
+    for t in steps(len(x), not reverse):
         if dy is not None:
             dh = dh + dy[t]
-        dz[t] = dh * ((now[t] > 0) if relu else (1 - now[t] * now[t]))
-        dh = dz[t] @ w_hh
-    return dz, dh if needs_dh0 else None
+        dz = dh * ((now[t] > 0) if relu else (1 - now[t] * now[t]))  # before the nonlinearity, (N, H)
+        dw_ih += dz.T @ x[t]
+        dw_hh += dz.T @ past[t]
+        db += dz.sum(axis=0)
+        if dx is not None:
+            dx[t] = dz @ w_ih
+        dh = dz @ w_hh
+    return dx, None if from_zero else dh, dw_ih, dw_hh, db
 
 
 @rnn_backward.fast
-def rnn_backward(dy, dh_n, h, w_hh, relu, reverse, needs_dh0):  # type: ignore[no-untyped-def]
-    if not is_fast(h):
-        return rnn_backward.reference(dy, dh_n, h, w_hh, relu, reverse, needs_dh0)
+def rnn_backward(dy, dh_n, x, h, w_ih, w_hh, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
+    if not is_fast(x):
+        return rnn_backward.reference(dy, dh_n, x, h, w_ih, w_hh, relu, reverse, from_zero)
     dy, dh = gradient_buffers(h, dy, dh_n)
-    dz = np.empty((len(h) - 1, *dh.shape), h.dtype)
+    dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
+    chunks = row_chunks(x, w_hh)
+    sums = sum_buffers(chunks, x, w_hh)
+    weights = w_hh if w_ih is None else w_ih, w_hh
     with threads.single_threaded_blas():
-        threads.run(_backward, row_chunks(dz, w_hh), dy, dh, h, w_hh, dz, relu, reverse, needs_dh0)
-    return dz, dh if needs_dh0 else None
+        threads.run(_backward, chunks, (dy, dh), (x, h), weights, dx, sums, relu, reverse, from_zero)
+    return None if w_ih is None else dx, None if from_zero else dh, *[total.sum(axis=0) for total in sums]
 
 
 @jit(parallel=True, **COMPILED)
-def _backward(chunks, dy, dh, h, w_hh, dz, relu, reverse, needs_dh0):  # type: ignore[no-untyped-def]
-    T, N, _ = dz.shape
-    now = 0 if reverse else 1
+def _backward(chunks, grads, saved, weights, dx, sums, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
+    (dy, dh), (x, h), (w_ih, w_hh), (dw_ih, dw_hh, db) = grads, saved, weights, sums
+    T, N, _ = x.shape
+    past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
         lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
+        dz = np.empty((hi - lo, w_hh.shape[0]), x.dtype)
         for step in range(T):
             t = step if reverse else T - 1 - step
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
-            _activate_backward(h[t + now, lo:hi], dh[lo:hi], dz[t, lo:hi], relu)
-            if step < T - 1 or needs_dh0:
-                gemm(dz[t, lo:hi], w_hh, dh[lo:hi], False, False, 0.0)
+            _activate_backward(h[t + now, lo:hi], dh[lo:hi], dz, relu)
+            add_input_gradients(dz, x[t, lo:hi], dw_ih[chunk], db[chunk])
+            if len(dx) > 0:
+                multiply(dz, w_ih, dx[t, lo:hi], False)
+            if step < T - 1 or not from_zero:
+                add_outer(dz, h[t + past, lo:hi], dw_hh[chunk])
+                multiply(dz, w_hh, dh[lo:hi], False)
 
 
 @jit(**COMPILED)

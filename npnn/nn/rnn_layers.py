@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.kernels.recurrent import layer_gradients, past_and_present
+from npnn.kernels.recurrent import past_and_present
 from npnn.kernels.recurrent_gru import gru_backward, gru_forward
 from npnn.kernels.recurrent_lstm import lstm_backward, lstm_forward
 from npnn.kernels.recurrent_rnn import rnn_backward, rnn_forward
@@ -44,19 +44,21 @@ class RNNLayer(Function):
         reverse: bool,
         relu: bool = False,
     ) -> tuple[Array, ...]:
-        x = np.ascontiguousarray(x)
+        x, w_ih, w_hh = np.ascontiguousarray(x), np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
         bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
         h = rnn_forward(x, h0, w_ih, w_hh, bias, relu, reverse)
         if True in self.needs_grad:
-            self.x, self.w_ih, self.w_hh, self.reverse, self.from_zero = x, w_ih, w_hh, reverse, h0 is None
+            self.x, self.w_hh, self.reverse, self.from_zero = x, w_hh, reverse, h0 is None
+            self.w_ih = w_ih if self.needs_grad[0] else None
             self.h, self.relu = h, relu
         _, now = past_and_present(h, reverse)
         return now, now[0 if reverse else -1]
 
     def backward(self, dy: Array | None, dh_n: Array | None) -> tuple[Array | None, ...]:
-        dz, dh0 = rnn_backward(dy, dh_n, self.h, self.w_hh, self.relu, self.reverse, self.needs_grad[1])
-        dx, *dw = _gradients(self, dz, dz)
-        return dx, dh0, *dw
+        *grads, db = rnn_backward(
+            dy, dh_n, self.x, self.h, self.w_ih, self.w_hh, self.relu, self.reverse, self.from_zero
+        )
+        return *grads, db, db
 
 
 class LSTMLayer(Function):
@@ -80,20 +82,22 @@ class LSTMLayer(Function):
         b_hh: Array | None,
         reverse: bool,
     ) -> tuple[Array, ...]:
-        x = np.ascontiguousarray(x)
+        x, w_ih, w_hh = np.ascontiguousarray(x), np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
         bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
         h, c, gates = lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse)
         if True in self.needs_grad:
-            self.x, self.w_ih, self.w_hh, self.reverse, self.from_zero = x, w_ih, w_hh, reverse, h0 is None
+            self.x, self.w_hh, self.reverse, self.from_zero = x, w_hh, reverse, h0 is None
+            self.w_ih = w_ih if self.needs_grad[0] else None
             self.h, self.c, self.gates = h, c, gates
         (_, h_now), (_, c_now) = past_and_present(h, reverse), past_and_present(c, reverse)
         last = 0 if reverse else -1
         return h_now, h_now[last], c_now[last]
 
     def backward(self, dy: Array | None, dh_n: Array | None, dc_n: Array | None) -> tuple[Array | None, ...]:
-        dz, dh0, dc0 = lstm_backward(dy, dh_n, dc_n, self.c, self.gates, self.w_hh, self.reverse, self.needs_grad[1])
-        dx, *dw = _gradients(self, dz, dz)
-        return dx, dh0, dc0, *dw
+        *grads, db = lstm_backward(
+            dy, dh_n, dc_n, self.x, self.h, self.c, self.gates, self.w_ih, self.w_hh, self.reverse, self.from_zero
+        )
+        return *grads, db, db
 
 
 class GRULayer(Function):
@@ -115,28 +119,17 @@ class GRULayer(Function):
         b_hh: Array | None,
         reverse: bool,
     ) -> tuple[Array, ...]:
-        x = np.ascontiguousarray(x)
+        x, w_ih, w_hh = np.ascontiguousarray(x), np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
         zeros = np.zeros(len(w_hh), x.dtype)
         h, gates, m = gru_forward(
             x, h0, w_ih, w_hh, zeros if b_ih is None else b_ih, zeros if b_hh is None else b_hh, reverse
         )
         if True in self.needs_grad:
-            self.x, self.w_ih, self.w_hh, self.reverse, self.from_zero = x, w_ih, w_hh, reverse, h0 is None
+            self.x, self.w_hh, self.reverse, self.from_zero = x, w_hh, reverse, h0 is None
+            self.w_ih = w_ih if self.needs_grad[0] else None
             self.h, self.gates, self.m = h, gates, m
         _, now = past_and_present(h, reverse)
         return now, now[0 if reverse else -1]
 
     def backward(self, dy: Array | None, dh_n: Array | None) -> tuple[Array | None, ...]:
-        dz_x, dz_h, dh0 = gru_backward(dy, dh_n, self.h, self.gates, self.m, self.w_hh, self.reverse)
-        dx, *dw = _gradients(self, dz_x, dz_h)
-        return dx, dh0, *dw
-
-
-def _gradients(op: Any, dz_x: Array, dz_h: Array) -> tuple[Array | None, ...]:
-    """dx and the gradients of the four weights, those that are wanted."""
-    past, _ = past_and_present(op.h, op.reverse)
-    carried = slice(None)
-    if op.from_zero:  # at the first step there is nothing to carry on
-        carried = slice(None, -1) if op.reverse else slice(1, None)
-    wanted = op.needs_grad[0], *op.needs_grad[-4:]  # the initial states stand between them
-    return layer_gradients(dz_x, dz_h, op.x, past, op.w_ih, carried, wanted)
+        return gru_backward(dy, dh_n, self.x, self.h, self.gates, self.m, self.w_ih, self.w_hh, self.reverse)
