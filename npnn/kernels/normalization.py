@@ -1,16 +1,17 @@
-"""What batch, group and instance normalisation do to an image, and what layer normalisation does to a row.
+"""Batch, group and instance normalisation of images, forward and backward.
 
-The first three share four passes over arrays of shape (B, M, C): samples, positions, channels, with
-channels side by side in memory.  Batch normalisation has a single sample, whose positions are
-those of the whole batch; group normalisation has one per image.  A pass reads or writes each
-element once, so that it costs what the memory costs.
+Arrays are (B, M, C): samples, positions, channels, the channels of a position side by side in memory.
+Batch normalisation has one sample, whose positions are those of the whole batch, and a group for each
+channel; group and instance normalisation have a sample for each image.
 
-Sums over positions are taken in blocks of ``BLOCK``, within a block in the precision of the data,
-across blocks in float64.  The blocks do not depend on the number of threads, nor does the result.
+Each element of an image is read once to form the sums, and once more to be normalised.  Sums over
+positions are taken in blocks of ``BLOCK``: within a block in the precision of the data, across blocks
+in float64.  The blocks do not depend on the number of threads, so neither does the result.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -19,51 +20,39 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 
-__all__ = ["channel_moments", "channel_products", "scale_and_shift", "scale_two_and_shift"]
+__all__ = ["normalise", "normalise_backward", "scale_and_shift"]
 
 prange = range  # numba reads this name as its parallel range
 
 BLOCK = 128
 WIDTH = 512
 
-
-def _widen(x: NDArray[Any]) -> NDArray[Any]:
-    """Neighbouring positions as further channels: the loops over channels are short in early layers.
-
-    (B, M, C) -> (B, M/k, k·C), where k is the power of two that brings k·C closest to WIDTH.
-    """
-    B, M, C = x.shape
-    k = 1
-    while k * C < WIDTH and M % (2 * k) == 0:
-        k *= 2
-    return np.ascontiguousarray(x).reshape(B, M // k, k * C)
+Arrays = tuple[NDArray[Any], ...]
 
 
-def _narrow(v: NDArray[Any], C: int) -> NDArray[Any]:
-    """Sums over blocks of the widened array, one for each of its k positions.   (B, P, k·C) -> (B, P·k, C)"""
-    B, P, wide = v.shape
-    return v.reshape(B, P * (wide // C), C)
-
-
-def _repeat(wide: NDArray[Any], *vectors: NDArray[Any]) -> NDArray[Any]:
-    """One value per channel as one per channel of the widened array.   V of (B, C) -> (V, B, k·C)"""
-    B, C = vectors[0].shape
-    out = np.empty((len(vectors), B, wide.shape[2] // C, C), wide.dtype)
-    for repeated, v in zip(out, vectors, strict=True):
-        repeated[...] = v[:, None]
-    return out.reshape(len(vectors), B, wide.shape[2])
+def _group_mean(v: NDArray[Any], groups: int) -> NDArray[Any]:
+    """The mean over positions and channels of each group, given to each of its channels.   (B, M, C) -> (B, 1, C)"""
+    B, M, C = v.shape
+    mean = v.reshape(B, M, groups, C // groups).mean(axis=(1, 3))  # (B, G)
+    return np.repeat(mean, C // groups, axis=1)[:, None]
 
 
 @kernel
-def channel_moments(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Mean and variance (divided by M) over the positions, in float64.   (B, M, C) -> (B, C), (B, C)"""
-    mean = x.mean(axis=1, dtype=np.float64)
-    return mean, np.square(x - mean[:, None]).mean(axis=1)
+def normalise(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], groups: int, eps: float) -> Arrays:
+    """y = γ (x - μ) / √(σ² + ε) + β, with μ and σ² over each group of channels of each sample.
+
+    (B, M, C), (C,), (C,) -> y (B, M, C); μ and σ² (B, C) in float64.  There must be at least one position.
+    """
+    wide = x.astype(np.float64)
+    mean = _group_mean(wide, groups)
+    var = _group_mean(np.square(wide - mean), groups)
+    y = (wide - mean) / np.sqrt(var + eps) * weight + bias
+    return y.astype(x.dtype), mean[:, 0], var[:, 0]
 
 
-@channel_moments.fast
-def channel_moments(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """One pass over x.  E[x²] - E[x]² would lose all digits where the mean is large beside the spread.
+@normalise.fast
+def normalise(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], groups: int, eps: float) -> Arrays:
+    """The variance as E[x²] - E[x]² would lose its digits where the mean is large beside the spread.
 
     So each block is shifted by its own first row, with s = Σ(x - x₀) and q = Σ(x - x₀)² over its n
     rows; its squared deviation is q - s²/n, where q is at most n + 1 times as large, whatever the
@@ -71,22 +60,20 @@ def channel_moments(x: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
 
     Source: Chan, Golub & LeVeque, Algorithms for computing the sample variance, 1983.
     """
-    (B, M, C), wide = x.shape, _widen(x)
-    blocks = -(-wide.shape[1] // BLOCK)
-    mean, deviation = np.empty((2, B, blocks, wide.shape[2]))
-    threads.run(_block_moments, threads.split(x.size), wide, mean, deviation)
-    k = wide.shape[2] // C
-    n = np.full((blocks, k), BLOCK)
-    n[-1] = wide.shape[1] - BLOCK * (blocks - 1)
-    mean, deviation, n = _narrow(mean, C), _narrow(deviation, C), n.reshape(-1, 1)
-    total = (n * mean).sum(axis=1) / M
-    deviation += n * np.square(mean - total[:, None])
-    return total, deviation.sum(axis=1) / M
+    (B, _, C), wide, chunks = x.shape, _widen(x), threads.split(x.size)
+    parts = np.empty((2, B, -(-wide.shape[1] // BLOCK), wide.shape[2]))  # means, squared deviations
+    threads.run(_block_moments, chunks, wide, parts[0], parts[1])
+    mean, var = np.empty((2, B, C))
+    vectors = np.empty((3, B, wide.shape[2] // C, C), x.dtype)
+    _join_moments(_narrow(parts, C), wide.shape[1], weight, bias, groups, eps, mean, var, vectors)
+    y = np.empty(x.shape, x.dtype)
+    threads.run(_scale_and_shift, chunks, wide, vectors.reshape(3, B, wide.shape[2]), y.reshape(wide.shape))
+    return y, mean, var
 
 
 @jit(parallel=True)
-def _block_moments(chunks, x, mean, deviation):  # type: ignore[no-untyped-def]
-    B, blocks, C = mean.shape
+def _block_moments(chunks, x, means, deviations):  # type: ignore[no-untyped-def]
+    B, blocks, C = means.shape
     M = x.shape[1]
     for chunk in prange(chunks):
         s, q = np.empty(C, x.dtype), np.empty(C, x.dtype)
@@ -103,48 +90,86 @@ def _block_moments(chunks, x, mean, deviation):  # type: ignore[no-untyped-def]
                     q[c] += d * d
             share = 1 / np.float64(hi - lo)
             for c in range(C):
-                part = s[c] * share
-                mean[b, k, c] = first[c] + part
-                deviation[b, k, c] = q[c] - part * s[c]
+                means[b, k, c] = first[c] + s[c] * share
+                deviations[b, k, c] = q[c] - s[c] * (s[c] * share)
 
 
-@kernel
-def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
-    """y = (x - centre) · scale + shift.   (B, M, C), three of (B, C) -> (B, M, C)"""
-    return (x - centre[:, None]) * scale[:, None] + shift[:, None]
+@jit
+def _join_moments(parts, M, weight, bias, groups, eps, mean, var, vectors):  # type: ignore[no-untyped-def]
+    """The parts' means and deviations as those of the groups, and with them what each channel is shifted and scaled by.
 
-
-@scale_and_shift.fast
-def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
-    y, wide = np.empty(x.shape, x.dtype), _widen(x)
-    vectors = _repeat(wide, centre, scale, shift)
-    threads.run(_scale_and_shift, threads.split(x.size), wide, vectors, y.reshape(wide.shape))
-    return y
-
-
-@jit(parallel=True)
-def _scale_and_shift(chunks, x, vectors, y):  # type: ignore[no-untyped-def]
-    B, M, C = x.shape
-    for chunk in prange(chunks):
-        for row in range(B * M * chunk // chunks, B * M * (chunk + 1) // chunks):
-            b, m = divmod(row, M)
-            x_row, y_row, centre, scale, shift = x[b, m], y[b, m], vectors[0, b], vectors[1, b], vectors[2, b]
+    parts (2, B, P, C) of M rows in all -> mean and var (B, C), vectors (3, B, k, C): centre, scale, shift
+    """
+    _, B, P, C = parts.shape
+    k, size = vectors.shape[2], C // groups
+    for b in range(B):
+        mu, v = mean[b], var[b]
+        mu[:], v[:] = 0, 0
+        for p in range(P):
+            share = min(BLOCK, M - p // k * BLOCK) / (M * k)
             for c in range(C):
-                y_row[c] = (x_row[c] - centre[c]) * scale[c] + shift[c]
+                mu[c] += share * parts[0, b, p, c]
+        for p in range(P):
+            n = min(BLOCK, M - p // k * BLOCK)
+            for c in range(C):
+                d = parts[0, b, p, c] - mu[c]
+                v[c] += (parts[1, b, p, c] + n * d * d) / (M * k)
+        for g in range(groups if size > 1 else 0):
+            centre = mu[g * size : (g + 1) * size].mean()
+            spread = 0.0
+            for c in range(g * size, (g + 1) * size):
+                spread += (v[c] + (mu[c] - centre) * (mu[c] - centre)) / size
+            mu[g * size : (g + 1) * size] = centre
+            v[g * size : (g + 1) * size] = spread
+        for c in range(C):
+            scale = weight[c] / math.sqrt(v[c] + eps)
+            vectors[0, b, :, c] = mu[c]
+            vectors[1, b, :, c] = scale
+            # float32 does not hold all of the mean: the rest goes into the shift
+            vectors[2, b, :, c] = bias[c] - (mu[c] - vectors[0, b, 0, c]) * scale
 
 
 @kernel
-def channel_products(dy: NDArray[Any], x: NDArray[Any], centre: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Σ dy and Σ dy (x - centre) over the positions, in float64.   two of (B, M, C), (B, C) -> two of (B, C)"""
-    return dy.sum(axis=1, dtype=np.float64), (dy * (x - centre[:, None])).sum(axis=1, dtype=np.float64)
+def normalise_backward(
+    dy: NDArray[Any],
+    x: NDArray[Any],
+    weight: NDArray[Any],
+    mean: NDArray[Any],
+    var: NDArray[Any],
+    groups: int,
+    eps: float,
+) -> Arrays:
+    """dx, dγ and dβ.   dy, x (B, M, C), (C,), (B, C), (B, C) -> (B, M, C), (C,), (C,)
+
+    With r = 1 / √(σ² + ε), x̂ = (x - μ) r and ⟨ ⟩ the mean over a sample's group:
+
+        dβ = Σ dy        dγ = Σ dy x̂        dx = r (γ dy - ⟨γ dy⟩ - x̂ ⟨γ dy x̂⟩)
+
+    The last line holds because moving x also moves μ and σ.
+    """
+    r = 1 / np.sqrt(var + eps)[:, None]
+    normal = (x - mean[:, None]) * r
+    g = weight * dy.astype(np.float64)
+    dx = r * (g - _group_mean(g, groups) - normal * _group_mean(g * normal, groups))
+    dw, db = (dy * normal).sum(axis=(0, 1)), dy.sum(axis=(0, 1), dtype=np.float64)
+    return dx.astype(x.dtype), dw.astype(x.dtype), db.astype(x.dtype)
 
 
-@channel_products.fast
-def channel_products(dy: NDArray[Any], x: NDArray[Any], centre: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    (B, _, C), dy, x = x.shape, _widen(dy), _widen(x)
-    sums, products = np.empty((2, B, -(-x.shape[1] // BLOCK), x.shape[2]), x.dtype)
-    threads.run(_block_products, threads.split(x.size), dy, x, _repeat(x, centre)[0], sums, products)
-    return tuple(_narrow(v, C).sum(axis=1, dtype=np.float64) for v in (sums, products))
+@normalise_backward.fast
+def normalise_backward(dy, x, weight, mean, var, groups, eps):  # type: ignore[no-untyped-def]
+    (B, M, C), dtype, chunks = x.shape, x.dtype, threads.split(x.size)
+    dy, x = _widen(dy), _widen(x)
+    centre = np.empty((B, x.shape[2] // C, C), dtype)
+    centre[...] = mean[:, None]
+    centre = centre.reshape(B, x.shape[2])
+    parts = np.empty((2, B, -(-x.shape[1] // BLOCK), x.shape[2]), dtype)  # Σ dy, Σ dy (x - centre)
+    threads.run(_block_products, chunks, dy, x, centre, parts[0], parts[1])
+    dw, db = np.zeros((2, C))
+    vectors = np.empty((4, B, x.shape[2] // C, C), dtype)
+    _join_products(_narrow(parts, C), M, weight, mean, var, groups, eps, dw, db, vectors)
+    dx = np.empty((B, M, C), dtype)
+    threads.run(_combine, chunks, dy, x, vectors.reshape(4, B, x.shape[2]), dx.reshape(x.shape))
+    return dx, dw.astype(dtype), db.astype(dtype)
 
 
 @jit(parallel=True)
@@ -163,31 +188,88 @@ def _block_products(chunks, dy, x, centre, sums, products):  # type: ignore[no-u
                     p[c] += dy_row[c] * (x_row[c] - e[c])
 
 
-@kernel
-def scale_two_and_shift(
-    dy: NDArray[Any], x: NDArray[Any], centre: NDArray[Any], f: NDArray[Any], g: NDArray[Any], h: NDArray[Any]
-) -> NDArray[Any]:
-    """f · dy + g · (x - centre) + h.   two of (B, M, C), four of (B, C) -> (B, M, C)"""
-    return f[:, None] * dy + (g[:, None] * (x - centre[:, None]) + h[:, None])
-
-
-@scale_two_and_shift.fast
-def scale_two_and_shift(
-    dy: NDArray[Any], x: NDArray[Any], centre: NDArray[Any], f: NDArray[Any], g: NDArray[Any], h: NDArray[Any]
-) -> NDArray[Any]:
-    dx, dy, x = np.empty(x.shape, x.dtype), _widen(dy), _widen(x)
-    vectors = _repeat(x, centre, f, g, h)
-    threads.run(_scale_two_and_shift, threads.split(x.size), dy, x, vectors, dx.reshape(x.shape))
-    return dx
+@jit
+def _join_products(parts, M, weight, mean, var, groups, eps, dw, db, vectors):  # type: ignore[no-untyped-def]
+    """dw and db, and the vectors e, f, g, h (4, B, k, C) such that dx = f dy + g (x - e) + h."""
+    _, B, P, C = parts.shape
+    size = C // groups
+    total, product, r = np.empty(C), np.empty(C), np.empty(C)
+    for b in range(B):
+        total[:], product[:] = 0, 0
+        for p in range(P):
+            for c in range(C):
+                total[c] += parts[0, b, p, c]
+                product[c] += parts[1, b, p, c]
+        for c in range(C):
+            vectors[0, b, :, c] = mean[b, c]
+            product[c] -= (mean[b, c] - vectors[0, b, 0, c]) * total[c]  # what float32 does not hold of the mean
+            r[c] = 1 / math.sqrt(var[b, c] + eps)
+            dw[c] += product[c] * r[c]
+            db[c] += total[c]
+        for group in range(groups):
+            first, second = 0.0, 0.0
+            for c in range(group * size, (group + 1) * size):
+                first += weight[c] * total[c] / (M * size)
+                second += weight[c] * product[c] / (M * size)
+            for c in range(group * size, (group + 1) * size):
+                slope = -second * r[c] * r[c] * r[c]
+                vectors[1, b, :, c] = weight[c] * r[c]
+                vectors[2, b, :, c] = slope
+                vectors[3, b, :, c] = -first * r[c] - slope * (mean[b, c] - vectors[0, b, 0, c])
 
 
 @jit(parallel=True)
-def _scale_two_and_shift(chunks, dy, x, vectors, dx):  # type: ignore[no-untyped-def]
+def _combine(chunks, dy, x, vectors, dx):  # type: ignore[no-untyped-def]
     B, M, C = x.shape
     for chunk in prange(chunks):
         for row in range(B * M * chunk // chunks, B * M * (chunk + 1) // chunks):
             b, m = divmod(row, M)
             dy_row, x_row, dx_row = dy[b, m], x[b, m], dx[b, m]
-            centre, f, g, h = vectors[0, b], vectors[1, b], vectors[2, b], vectors[3, b]
+            e, f, g, h = vectors[0, b], vectors[1, b], vectors[2, b], vectors[3, b]
             for c in range(C):
-                dx_row[c] = f[c] * dy_row[c] + (g[c] * (x_row[c] - centre[c]) + h[c])
+                dx_row[c] = f[c] * dy_row[c] + (g[c] * (x_row[c] - e[c]) + h[c])
+
+
+@kernel
+def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
+    """y = (x - centre) · scale + shift.   (1, M, C), three of (C,) -> (1, M, C)"""
+    return (x - centre) * scale + shift
+
+
+@scale_and_shift.fast
+def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
+    y, wide = np.empty(x.shape, x.dtype), _widen(x)
+    vectors = np.empty((3, 1, wide.shape[2] // x.shape[2], x.shape[2]), x.dtype)
+    vectors[0], vectors[1], vectors[2] = centre, scale, shift
+    vectors = vectors.reshape(3, 1, wide.shape[2])
+    threads.run(_scale_and_shift, threads.split(x.size), wide, vectors, y.reshape(wide.shape))
+    return y
+
+
+@jit(parallel=True)
+def _scale_and_shift(chunks, x, vectors, y):  # type: ignore[no-untyped-def]
+    B, M, C = x.shape
+    for chunk in prange(chunks):
+        for row in range(B * M * chunk // chunks, B * M * (chunk + 1) // chunks):
+            b, m = divmod(row, M)
+            x_row, y_row, centre, scale, shift = x[b, m], y[b, m], vectors[0, b], vectors[1, b], vectors[2, b]
+            for c in range(C):
+                y_row[c] = (x_row[c] - centre[c]) * scale[c] + shift[c]
+
+
+def _widen(x: NDArray[Any]) -> NDArray[Any]:
+    """Neighbouring positions as further channels: the loops over channels are short in early layers.
+
+    (B, M, C) -> (B, M/k, k·C), where k is the power of two that brings k·C closest to WIDTH.
+    """
+    B, M, C = x.shape
+    k = 1
+    while k * C < WIDTH and M % (2 * k) == 0:
+        k *= 2
+    return np.ascontiguousarray(x).reshape(B, M // k, k * C)
+
+
+def _narrow(parts: NDArray[Any], C: int) -> NDArray[Any]:
+    """Results for blocks of the widened array, one for each of the k positions.   (2, B, P, k·C) -> (2, B, P·k, C)"""
+    _, B, P, wide = parts.shape
+    return parts.reshape(2, B, P * (wide // C), C)

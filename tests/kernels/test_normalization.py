@@ -22,72 +22,75 @@ def close(twin, reference, dtype):
 
 
 def arguments(shape, dtype):
-    """Two images and four vectors per sample and channel."""
+    """Two images and two vectors over the channels."""
     x, dy = (random_input(shape, dtype, seed=i) for i in range(2))
-    return x, dy, [random_input((shape[0], shape[2]), dtype, seed=i) for i in range(2, 6)]
+    return x, dy, *(random_input(shape[2:], dtype, seed=i) for i in range(2, 4))
 
 
 @needs_jit
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_channel_kernels(num_threads, shape, dtype):
-    x, dy, (e, f, g, h) = arguments(shape, dtype)
-    for image in (x, np.asfortranarray(x)):
-        k = normalization.channel_moments
-        close(k.twin(image), k.reference(image), dtype)
-        k = normalization.scale_and_shift
-        close([k.twin(image, e, f, g)], [k.reference(image, e, f, g)], dtype)
-        k = normalization.channel_products
-        close(k.twin(dy, image, e), k.reference(dy, image, e), dtype)
-        k = normalization.scale_two_and_shift
-        close([k.twin(dy, image, e, f, g, h)], [k.reference(dy, image, e, f, g, h)], dtype)
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("shape", [(1, 0, 3), (0, 4, 3)])
-def test_nothing_to_sum(form, shape):
-    x, dy, (e, f, g, h) = arguments(shape, "float32")
-    assert getattr(normalization.scale_and_shift, form)(x, e, f, g).shape == shape
-    assert getattr(normalization.scale_two_and_shift, form)(dy, x, e, f, g, h).shape == shape
-    for sums in getattr(normalization.channel_products, form)(dy, x, e):
-        np.testing.assert_array_equal(sums, np.zeros((shape[0], 3)))
+def test_normalise(num_threads, shape, dtype):
+    x, dy, weight, bias = arguments(shape, dtype)
+    for groups in {1, shape[2]} | ({2} if shape[2] % 2 == 0 else set()):
+        for image in (x, np.asfortranarray(x)):
+            k = normalization.normalise
+            y, mean, var = k.twin(image, weight, bias, groups, 1e-2)
+            close((y, mean, var), k.reference(image, weight, bias, groups, 1e-2), dtype)
+            k = normalization.normalise_backward
+            saved = weight, mean, var, groups, 1e-2
+            close(k.twin(dy, image, *saved), k.reference(dy, image, *saved), dtype)
 
 
 @needs_jit
-def test_the_number_of_threads_does_not_change_a_bit(num_threads):
-    x, dy, (e, *_) = arguments((1, 700, 24), "float32")
-    expected = [v.copy() for k in (lambda: normalization.channel_moments.twin(x),
-                                   lambda: normalization.channel_products.twin(dy, x, e)) for v in k()]  # fmt: skip
-    for threads in (1, 2, 3):
-        chunked = [*_with_chunks(normalization.channel_moments, threads, x),
-                   *_with_chunks(normalization.channel_products, threads, dy, x, e)]  # fmt: skip
-        for a, b in zip(expected, chunked, strict=True):
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 15, 17), (1, 256, 3), (1, 0, 3)])
+def test_scale_and_shift(num_threads, shape, dtype):
+    x, _, weight, bias = arguments(shape, dtype)
+    k = normalization.scale_and_shift
+    close([k.twin(x, bias, weight, bias)], [k.reference(x, bias, weight, bias)], dtype)
+
+
+@needs_jit
+def test_the_number_of_threads_does_not_change_a_bit(monkeypatch):
+    x, dy, weight, bias = arguments((1, 700, 24), "float32")
+
+    def run(chunks):
+        monkeypatch.setattr(normalization.threads, "split", lambda work: chunks)
+        y, mean, var = normalization.normalise.twin(x, weight, bias, 24, 1e-5)
+        return y, mean, var, *normalization.normalise_backward.twin(dy, x, weight, mean, var, 24, 1e-5)
+
+    expected = run(1)
+    for chunks in (1, 2, 3):
+        for a, b in zip(expected, run(chunks), strict=True):
             np.testing.assert_array_equal(a, b)
-
-
-def _with_chunks(kernel, chunks, *args):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(normalization.threads, "split", lambda work: chunks)
-        return kernel.twin(*args)
 
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("mean", [0.0, 1e4, -1e6])
-def test_variance_keeps_its_digits_far_from_zero(form, mean):
+@pytest.mark.parametrize("groups", [1, 3])
+def test_far_from_zero_no_digits_are_lost(form, mean, groups):
     rng = np.random.default_rng(0)
     x = (mean + rng.standard_normal((1, 4096, 3))).astype(np.float32)
-    exact = x.astype(np.float64)
-    m, v = getattr(normalization.channel_moments, form)(x)
-    np.testing.assert_allclose(m, exact.mean(axis=1), rtol=1e-7, atol=1e-7)
-    np.testing.assert_allclose(v, exact.var(axis=1), rtol=1e-5)
+    dy = rng.standard_normal(x.shape).astype(np.float32)
+    weight, bias = np.ones(3, np.float32), np.zeros(3, np.float32)
+    y, mu, var = getattr(normalization.normalise, form)(x, weight, bias, groups, 0.0)
+    exact = normalization.normalise.reference(x.astype(np.float64), weight, bias, groups, 0.0)
+    np.testing.assert_allclose(mu, exact[1], rtol=1e-7, atol=1e-7)
+    np.testing.assert_allclose(var, exact[2], rtol=1e-5)
+    np.testing.assert_allclose(y, exact[0], atol=2e-5)
+    backward = normalization.normalise_backward
+    exact = backward.reference(dy.astype(np.float64), x.astype(np.float64), weight, mu, var, groups, 0.0)
+    for ours, theirs in zip(getattr(backward, form)(dy, x, weight, mu, var, groups, 0.0), exact, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_variance_with_an_outlier_at_the_head_of_a_block(form):
     x = np.random.default_rng(0).standard_normal((1, 4096, 3)).astype(np.float32)
     x[0, 0] = 1e6
-    v = getattr(normalization.channel_moments, form)(x)[1]
-    np.testing.assert_allclose(v, x.astype(np.float64).var(axis=1), rtol=1e-4)
+    var = getattr(normalization.normalise, form)(x, np.ones(3, "f"), np.zeros(3, "f"), 3, 1e-5)[2]
+    np.testing.assert_allclose(var, x.astype(np.float64).var(axis=1), rtol=1e-4)
 
 
 @needs_jit
