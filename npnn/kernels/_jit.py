@@ -24,14 +24,13 @@ not, or where the environment says ``NPNN_JIT=0``.  ``scale.reference`` is alway
 from __future__ import annotations
 
 import functools
-import glob
-import importlib.util
 import os
-import sys
+import threading
 import types
-import warnings
 from collections.abc import Callable
 from typing import Any
+
+from npnn.kernels._cache import compile_with_cache, notice
 
 __all__ = ["KERNELS", "Kernel", "compiled_on_demand", "enabled", "jit", "kernel"]
 
@@ -40,16 +39,16 @@ KERNELS: list[Kernel] = []  # every kernel of the package, for the test that run
 
 @functools.cache
 def enabled() -> bool:
-    """True if compiled kernels run: numba is installed and NPNN_JIT is not 0."""
+    """True if compiled kernels run: numba is installed and works, and NPNN_JIT is not 0."""
     if os.environ.get("NPNN_JIT", "1") == "0":
         return False
-    if importlib.util.find_spec("numba") is None:
-        warnings.warn(
-            "npnn: numba is not installed, so the NumPy kernels run, which are slower; pip install numba",
-            stacklevel=2,
-        )
+    try:
+        import numba
+    except Exception as error:  # not installed, or too old or too new for this NumPy
+        reason = str(error).partition("\n")[0]
+        notice(f"numba cannot be imported ({reason}), so the NumPy kernels run, which are slower")
         return False
-    return True
+    return not numba.config.DISABLE_JIT  # type: ignore[attr-defined]
 
 
 class Kernel:
@@ -68,12 +67,12 @@ class Kernel:
 
     def __call__(self, *args: Any) -> Any:
         # The first call decides for good: numba is looked up late because importing it takes 0.2 s.
-        self.__class__ = _Resolved
         self.call = self.twin if self.twin is not None and enabled() else self.reference
+        self.__class__ = _Resolved  # now that it is complete: another thread may call it at any moment
         return self.call(*args)
 
     def __repr__(self) -> str:
-        return f"<kernel {self.__module__}.{self.__name__}>"
+        return f"<kernel {self.__module__}.{self.reference.__name__}>"
 
 
 class _Resolved(Kernel):
@@ -88,6 +87,9 @@ def kernel(reference: Callable[..., Any]) -> Kernel:
     return Kernel(reference)
 
 
+_making = threading.RLock()
+
+
 class _Lazy:
     """A function that numba compiles at its first call (or when a compiled caller needs it).
 
@@ -98,16 +100,23 @@ class _Lazy:
     def __init__(self, function: Callable[..., Any], parallel: bool, options: dict[str, Any]):
         functools.update_wrapper(self, function)
         self.function, self.has_prange, self.options = function, parallel, options
+        self.forms: dict[bool, Callable[..., Any]] = {}  # parallel -> compiled
 
     @functools.cached_property
     def serial(self) -> Callable[..., Any]:
-        return self._compile(parallel=False)
+        return self._form(parallel=False)
 
     @functools.cached_property
     def parallel(self) -> Callable[..., Any]:
-        return self._compile(parallel=True)
+        return self._form(parallel=True)
 
-    def _compile(self, parallel: bool) -> Callable[..., Any]:
+    def _form(self, parallel: bool) -> Callable[..., Any]:
+        with _making:  # of two threads that come at once, one makes the form that both get
+            if parallel not in self.forms:
+                self.forms[parallel] = self._make(parallel)
+            return self.forms[parallel]
+
+    def _make(self, parallel: bool) -> Callable[..., Any]:
         import numba
 
         scope = self.function.__globals__
@@ -124,9 +133,7 @@ class _Lazy:
             )  # fmt: skip
             function.__module__ = self.function.__module__
             function.__qualname__ = function.__name__ = function.__code__.co_name
-        compiled = numba.njit(cache=True, nogil=True, parallel=parallel, **self.options)(function)
-        _announce_compilation(compiled)
-        return compiled
+        return compile_with_cache(function, nogil=True, parallel=parallel, **self.options)
 
     def __call__(self, *args: Any) -> Any:
         if not self.has_prange:  # the next caller finds the compiled function itself: no wrapper in between
@@ -151,23 +158,5 @@ class compiled_on_demand(_Lazy):  # noqa: N801  used as a decorator
     def __init__(self, build: Callable[[], Any]):
         super().__init__(build, False, {})
 
-    @functools.cached_property
-    def serial(self) -> Callable[..., Any]:
+    def _make(self, parallel: bool) -> Callable[..., Any]:
         return self.function()
-
-
-_announced = False
-
-
-def _announce_compilation(compiled: Any) -> None:
-    """Say once, on stderr, that the first run compiles: a silent minute looks like a hang."""
-    global _announced
-    if _announced:
-        return
-    code = compiled.py_func.__code__
-    stem = os.path.splitext(os.path.basename(code.co_filename))[0]
-    folder = compiled._cache.cache_path if hasattr(compiled, "_cache") else ""
-    pattern = os.path.join(glob.escape(folder), f"{stem}.{compiled.py_func.__name__}-*.nbi")
-    if not glob.glob(pattern):
-        _announced = True
-        print("npnn: compiling kernels for this machine (first run only) ...", file=sys.stderr, flush=True)
