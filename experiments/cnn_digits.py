@@ -51,7 +51,7 @@ def draw(result: Result) -> Any:
 
     images, labels = result.data.test_x, result.data.test_y
     first = images[[int((labels == digit).argmax()) for digit in range(4)]]  # one 0, one 1, one 2, one 3
-    sheet = plot.figure(plot.PAGE, 9.0)
+    sheet: Any = plot.figure(plot.PAGE, 9.0)
     top, middle, bottom = sheet.subfigures(3, 1, height_ratios=[2.6, 3.2, 3.2])
     left, right = middle.subfigures(1, 2)
     plot.curves({result.job.backend: result.history}, figure=top)

@@ -45,7 +45,7 @@ def draw(result: Result) -> Any:
 
     if result.data.test_x.shape[1] != 2:
         return plot.curves({result.job.backend: result.history}, x="step")
-    sheet = plot.figure(plot.PAGE, 3.4)
+    sheet: Any = plot.figure(plot.PAGE, 3.4)
     left, right = sheet.subfigures(1, 2)
     plot.curves({result.job.backend: result.history}, x="step", figure=left, width=plot.COLUMN)
     plot.decision_boundary(result.predict, result.data.test_x, result.data.test_y, "test set", figure=right)

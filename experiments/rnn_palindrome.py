@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from experiments.harness.config import RunConfig, option
 from experiments.harness.registry import Tolerance
 from experiments.harness.results import Result
@@ -19,11 +21,11 @@ class Config(RunConfig):
     T: int = option(5, "digits of a palindrome; the network reads all but the last")
     n_samples: int = option(1000, "palindromes, of which a fifth are for the test")
     hidden: int = option(128, "hidden units")
-    steps: int | None = option(200, "optimiser steps, instead of epochs")
+    steps: int | None = option(300, "optimiser steps, instead of epochs")
     batch_size: int = option(128, "palindromes per step")
     lr: float = option(1e-3, "learning rate of Adam")
     clip_grad_norm: float | None = option(10.0, "largest norm of the gradient")
-    evaluate_every: int | None = option(1, "steps from one record of the history to the next")
+    evaluate_every: int | None = option(5, "steps from one record of the history to the next")
 
 
 def data(config: Config) -> TrainTest:
@@ -58,16 +60,17 @@ def draw(result: Result) -> Any:
     """Loss and accuracy, and the norm of the gradient that clipping watches over."""
     from npnn import plot
 
-    sheet = plot.figure(plot.PAGE, 3.4)
+    sheet: Any = plot.figure(plot.PAGE, 3.4)
     left, right = sheet.subfigures(1, 2)
     plot.curves({result.job.backend: result.history}, x="step", figure=left, width=plot.COLUMN)
-    plot.gradient_norms(result.history["grad_norm"], result.config.clip_grad_norm, figure=right)
+    norms = np.repeat(result.history["grad_norm"], result.config.evaluate_every)  # the largest of each stretch
+    plot.gradient_norms(norms, result.config.clip_grad_norm, figure=right)
     return sheet
 
 
 VARIANTS = {
     "T5": Config(),  # all 1000 that there are
-    "T10": Config(T=10, n_samples=10_000, steps=300),
-    "T20": Config(T=20, n_samples=10_000, steps=1000),
+    "T10": Config(T=10, n_samples=10_000),
+    "T20": Config(T=20, n_samples=10_000),
 }
 TOLERANCE = Tolerance(gap=1e-3, steps=200)

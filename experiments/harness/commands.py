@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -26,7 +27,11 @@ DEMO = (("mlp_toy", "moons-lr1"), ("cnn_digits", "dropout"), ("rnn_palindrome", 
 def list_all(arguments: Namespace) -> int:
     for name in names():
         found = experiment(name)
-        print(f"{name}\n    {found.question}\n    variants: {', '.join(found.VARIANTS)}\n")
+        variants = textwrap.wrap(
+            f"variants: {', '.join(found.VARIANTS)}", 100, initial_indent="    ", subsequent_indent=" " * 14,
+            break_on_hyphens=False,
+        )  # fmt: skip
+        print("\n".join([name, f"    {found.question}", *variants, ""]))
     print("python -m experiments run NAME --variant V runs one; run NAME --help lists its settings")
     return 0
 

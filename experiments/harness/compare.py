@@ -46,7 +46,7 @@ class Comparison:
         from npnn import plot
         from npnn.plot import style
 
-        sheet = plot.figure(plot.PAGE, 3.4)
+        sheet: Any = plot.figure(plot.PAGE, 3.4)
         left, right = sheet.subfigures(1, 2)
         plot.curves({"npnn": self.npnn, "torch": self.torch}, x="step", figure=left, width=plot.COLUMN)
         ax = right.subplots()
@@ -67,8 +67,7 @@ def compare(job: Job, progress: bool = True) -> Comparison:
         config = replace(config, steps=tolerance.steps)
     if config.evaluate_every is None:
         config = replace(config, evaluate_every=10)
-    histories = []
-    for backend in ("npnn", "torch"):
-        start = dataclasses.replace(job, backend=backend).start(progress=progress)
-        histories.append(start.fit(config))
-    return Comparison(*histories, tolerance)
+    ours, theirs = (
+        dataclasses.replace(job, backend=backend).start(progress=progress).fit(config) for backend in ("npnn", "torch")
+    )
+    return Comparison(ours, theirs, tolerance)

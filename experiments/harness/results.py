@@ -31,6 +31,12 @@ class Folders(NamedTuple):
     models: Path = Path("best_models")
     runs: Path = Path("runs")
 
+    @property
+    def options(self) -> str:
+        """What to add to a command for folders other than these."""
+        usual = Folders()
+        return "".join(f" --{k} {v}" for k, v in self._asdict().items() if v != getattr(usual, k))
+
 
 @dataclass(frozen=True)
 class Result:

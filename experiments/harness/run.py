@@ -48,7 +48,8 @@ def run(job: Job, folders: Folders, resume: bool = False) -> Result:
     start = job.start((saver,))
     history = start.fit(job.config, resume_from=saver.last if resume else None)
     if history.interrupted:
-        raise Interrupted(f"interrupted after step {start.trainer.run.step}; to go on: {job.command} --resume")
+        step, command = start.trainer.run.step, f"{job.command}{folders.options} --resume"
+        raise Interrupted(f"interrupted after step {step}; to go on: {command}")
     result = Result(job, start.data, start.trainer, start.test())
     save(result, folders)
     shutil.rmtree(folder, ignore_errors=True)  # there is nothing left to resume

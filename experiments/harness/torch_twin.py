@@ -36,7 +36,7 @@ def _npnn_dropout(p: float) -> Any:
     torch = import_torch()
     dropout = npnn.nn.Dropout(p)
 
-    class NpnnDropout(torch.nn.Module):
+    class NpnnDropout(torch.nn.Module):  # type: ignore[name-defined]
         def forward(self, x: Any) -> Any:
             if not self.training:
                 return x

@@ -17,7 +17,7 @@ __all__ = ["accuracy_against", "curves", "gradient_norms"]
 # Training is the thin pale line, as it wavers; the test, which counts, is drawn over it with markers.
 _SIDES: dict[str, dict[str, Any]] = {
     "train": {"linewidth": 0.9, "alpha": 0.55, "marker": ""},
-    "validation": {"linewidth": 1.4, "markersize": 3.5},
+    "validation": {"linewidth": 1.4, "markersize": 3.5, "clip_on": False},  # markers at 100 % stay whole
 }
 
 
