@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.elementwise import sweep
 
-__all__ = ["elu", "elu_backward", "gelu", "gelu_backward", "sigmoid", "silu", "silu_backward"]
+__all__ = ["elu", "elu_backward", "exp_of_negative", "gelu", "gelu_backward", "sigmoid", "silu", "silu_backward"]
 
 prange = range  # numba reads this name as its parallel range
 
@@ -39,7 +39,7 @@ def _exp_parts(x):  # type: ignore[no-untyped-def]
 
 
 @jit(fastmath={"contract"})
-def _exp(x):  # type: ignore[no-untyped-def]
+def exp_of_negative(x):  # type: ignore[no-untyped-def]
     """eˣ for x <= 0 in float32, to 1e-7; 0 below -87, where float32 runs out of normal numbers."""
     lowest = np.float32(-87)
     m, power = _exp_parts(lowest if x < lowest else x)
@@ -49,7 +49,7 @@ def _exp(x):  # type: ignore[no-untyped-def]
 @jit(fastmath={"contract"}, error_model="numpy")
 def _sigmoid_of(x):  # type: ignore[no-untyped-def]
     one = np.float32(1)
-    e = _exp(-abs(x))
+    e = exp_of_negative(-abs(x))
     return (one if x >= 0 else e) / (one + e)
 
 
@@ -138,7 +138,7 @@ def _normal(x):  # type: ignore[no-untyped-def]
     t = f(1) / (f(1) + f(0.275) * abs(x))
     p = ((f(-0.11485864) * t + f(0.45199996)) * t + f(-0.33099545)) * t + f(0.33393395)
     p = (p * t + f(0.042110813)) * t + f(0.11780936)
-    e = _exp(f(-0.5) * x * x)
+    e = exp_of_negative(f(-0.5) * x * x)
     tail = p * t * e
     return (tail if x < 0 else f(1) - tail), e
 
@@ -221,4 +221,4 @@ def _elu_backward(chunks, x, dy, dx, alpha, scale):  # type: ignore[no-untyped-d
         part = slice(x.size * chunk // chunks, x.size * (chunk + 1) // chunks)
         a, b, c = x[part], dy[part], dx[part]
         for i in range(a.size):
-            c[i] = b[i] * (left * _exp(min(a[i], zero)) if a[i] <= 0 else right)
+            c[i] = b[i] * (left * exp_of_negative(min(a[i], zero)) if a[i] <= 0 else right)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from npnn.kernels import softmax_rows as kernels
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.ops.promotion import cast
@@ -17,35 +17,31 @@ __all__ = ["LogSoftmax", "Softmax", "log_softmax", "softmax"]
 
 
 class SoftmaxFunction(Function):
-    """y = e^(x - max x) / Σ e^(x - max x).   dx = y (dy - Σ dy y)"""
+    """y = p = e^x / Σ e^x along an axis.   dx = p (dy - Σ dy p)"""
+
+    log = False
 
     def forward(self, x: NDArray[Any], dim: int) -> NDArray[Any]:
-        self.dim, self.y = dim, _shifted(x, dim)
-        np.exp(self.y, out=self.y)
-        self.y /= self.y.sum(axis=dim, keepdims=True)
-        return self.y
+        self.dim, self.swapped = dim, x.swapaxes(dim, -1).shape if x.ndim else (1,)
+        self.y = kernels.softmax(self._rows(x), self.log)
+        return self._back(self.y, x.shape)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return self.y * (dy - (dy * self.y).sum(axis=self.dim, keepdims=True))
+        return self._back(kernels.softmax_backward(self._rows(dy), self.y, self.log), dy.shape)
+
+    def _rows(self, x: NDArray[Any]) -> NDArray[Any]:
+        """The axis last and all others as one.   (*, D, *) -> (M, D)"""
+        D = self.swapped[-1]
+        return (x.swapaxes(self.dim, -1) if x.ndim else x).reshape(x.size // max(D, 1), D)
+
+    def _back(self, rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+        return rows.reshape(self.swapped).swapaxes(self.dim, -1).reshape(shape)
 
 
-class LogSoftmaxFunction(Function):
-    """y = x - max x - log Σ e^(x - max x).   dx = dy - e^y Σ dy"""
+class LogSoftmaxFunction(SoftmaxFunction):
+    """y = log p = x - log Σ e^x along an axis.   dx = dy - p Σ dy"""
 
-    def forward(self, x: NDArray[Any], dim: int) -> NDArray[Any]:
-        self.dim, self.y = dim, _shifted(x, dim)
-        if x.size:
-            self.y -= np.log(np.exp(self.y).sum(axis=dim, keepdims=True))
-        return self.y
-
-    def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return dy - np.exp(self.y) * dy.sum(axis=self.dim, keepdims=True)
-
-
-def _shifted(x: NDArray[Any], dim: int) -> NDArray[Any]:
-    """x less its largest element along the axis, so that no exponential overflows."""
-    with np.errstate(invalid="ignore"):  # infinities give nan, quietly
-        return np.asarray(x - x.max(axis=dim, keepdims=True, initial=-np.inf))
+    log = True
 
 
 def _prepare(name: str, input: Tensor, dim: int | None, dtype: Any) -> tuple[Tensor, int]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npnn.kernels import _jit, smooth
-from npnn.kernels.smooth import _exp
+from npnn.kernels.smooth import exp_of_negative
 from tests.parity import random_input
 
 needs_jit = pytest.mark.skipif(not _jit.enabled(), reason="numba is not there or NPNN_JIT=0: no compiled form to test")
@@ -79,7 +79,7 @@ def test_the_whole_range(name):
 @_jit.jit
 def _fill(x, y):
     for i in range(x.size):
-        y[i] = _exp(x[i])
+        y[i] = exp_of_negative(x[i])
 
 
 @needs_jit
