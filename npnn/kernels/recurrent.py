@@ -23,9 +23,9 @@ from npnn.kernels.blas import gemm
 from npnn.kernels.tiles import PANEL, product
 
 __all__ = [
-    "COMPILED", "ONE", "add_input_gradients", "add_outer", "add_rows", "gradient_buffers", "input_part", "is_fast",
-    "multiply", "past_and_present", "row_chunks", "sigmoid", "stable_sigmoid", "state_buffer", "steps", "sum_buffers",
-    "tanh",
+    "COMPILED", "ONE", "add_outer", "add_rows", "add_up", "gradient_buffers", "is_fast", "multiply",
+    "past_and_present", "row_chunks", "sigmoid", "stable_sigmoid", "state_buffer", "steps", "sum_buffers", "tanh",
+    "with_bias", "with_ones",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -74,10 +74,32 @@ def gradient_buffers(states: Array, dy: Array | None, *last: Array | None) -> tu
     return dy, *[np.zeros((N, H), states.dtype) if d is None else np.array(d, order="C") for d in last]
 
 
-def sum_buffers(chunks: int, x: Array, w_hh: Array) -> tuple[Array, ...]:
-    """Zeros for dW_ih, dW_hh and db, one for each thread: (chunks, G H, I), (chunks, G H, H) and (chunks, G H)."""
-    rows, H = w_hh.shape
-    return tuple([np.zeros((chunks, rows, *rest), x.dtype) for rest in ((x.shape[2],), (H,), ())])
+def with_ones(x: Array) -> Array:
+    """x with a one added to every row, (T, N, I + 1): the bias is the weight of an input that is always 1."""
+    wider = np.empty((*x.shape[:2], x.shape[2] + 1), x.dtype)
+    wider[:, :, :-1], wider[:, :, -1] = x, 1
+    return wider
+
+
+def with_bias(w_ih: Array, bias: Array) -> Array:
+    """The weights that belong to with_ones(x), transposed: (I + 1, G H)."""
+    wider = np.empty((w_ih.shape[1] + 1, len(w_ih)), w_ih.dtype)
+    wider[:-1], wider[-1] = w_ih.T, bias
+    return wider
+
+
+def sum_buffers(chunks: int, x: Array, w_hh: Array) -> tuple[Array, Array]:
+    """Zeros for the sums of each thread: those of dW_ihᵀ with db below it, and of dW_hh."""
+    return (
+        np.zeros((chunks, x.shape[2], len(w_hh)), x.dtype),  # x with its ones, so (chunks, I + 1, G H)
+        np.zeros((chunks, *w_hh.shape), x.dtype),
+    )
+
+
+def add_up(of_x: Array, of_h: Array) -> tuple[Array, Array, Array]:
+    """dW_ih, dW_hh and db from the threads' sums, in a fixed order."""
+    total = of_x.sum(axis=0)
+    return np.ascontiguousarray(total[:-1].T), of_h.sum(axis=0), total[-1].copy()
 
 
 # ---- the compiled parts of a step
@@ -122,12 +144,12 @@ def multiply(a, b, c, add):  # type: ignore[no-untyped-def]
 
 
 @jit
-def add_outer(dz, v, dw):  # type: ignore[no-untyped-def]
-    """dW += dzᵀ v.   dz (N, G H), v (N, H or I), dW (G H, H or I)"""
-    if dw.shape[1] % PANEL == 0:
-        product(dz.T, v, dw, True)
+def add_outer(a, b, c):  # type: ignore[no-untyped-def]
+    """c += aᵀ b: the outer products of the rows of a and b, added up over the batch."""
+    if c.shape[1] % PANEL == 0:
+        product(a.T, b, c, True)
     else:
-        gemm(dz, v, dw, True, False, 1.0)
+        gemm(a, b, c, True, False, 1.0)
 
 
 @jit(**COMPILED)
@@ -137,38 +159,3 @@ def add_rows(a, b):  # type: ignore[no-untyped-def]
         to, row = a[n], b[n]
         for j in range(row.size):
             to[j] += row[j]
-
-
-@jit(**COMPILED)
-def input_part(x, w_ih, bias, z):  # type: ignore[no-untyped-def]
-    """z = x W + b.   x (N, I), W (I, G H), the transposed weight, b (G H,), z (N, G H)"""
-    if len(w_ih) == 1:  # one number per step: a product with an inner size of 1 is a waste
-        w = w_ih[0]
-        for n in range(len(z)):
-            row, value = z[n], x[n, 0]
-            for j in range(row.size):
-                row[j] = bias[j] + value * w[j]
-    else:
-        for n in range(len(z)):
-            row = z[n]
-            for j in range(row.size):
-                row[j] = bias[j]
-        multiply(x, w_ih, z, True)
-
-
-@jit(**COMPILED)
-def add_input_gradients(dz, x, dw, db):  # type: ignore[no-untyped-def]
-    """dW += dzᵀ x and db += Σ dz.   dz (N, G H), x (N, I), dW (G H, I), db (G H,)"""
-    if x.shape[1] == 1:
-        column = dw.reshape(dw.size)
-        for n in range(len(dz)):
-            row, value = dz[n], x[n, 0]
-            for j in range(row.size):
-                column[j] += value * row[j]
-                db[j] += row[j]
-    else:
-        for n in range(len(dz)):
-            row = dz[n]
-            for j in range(row.size):
-                db[j] += row[j]
-        add_outer(dz, x, dw)

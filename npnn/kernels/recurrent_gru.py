@@ -20,10 +20,10 @@ from npnn.kernels._jit import jit, kernel
 from npnn.kernels.recurrent import (
     COMPILED,
     ONE,
-    add_input_gradients,
+    add_outer,
     add_rows,
+    add_up,
     gradient_buffers,
-    input_part,
     is_fast,
     multiply,
     past_and_present,
@@ -34,6 +34,8 @@ from npnn.kernels.recurrent import (
     steps,
     sum_buffers,
     tanh,
+    with_bias,
+    with_ones,
 )  # fmt: skip
 
 __all__ = ["gru_backward", "gru_forward"]
@@ -68,7 +70,7 @@ def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse):  # type: ignore[no-unty
         return gru_forward.reference(x, h0, w_ih, w_hh, b_ih, b_hh, reverse)
     h = state_buffer(x, h0, w_hh, reverse)
     gates, m = np.empty((*x.shape[:2], len(w_hh)), x.dtype), np.empty((len(x), *h.shape[1:]), x.dtype)
-    weights = np.ascontiguousarray(w_ih.T), np.ascontiguousarray(w_hh.T), b_ih, b_hh
+    x, weights = with_ones(x), (with_bias(w_ih, b_ih), np.ascontiguousarray(w_hh.T), b_hh)
     with threads.single_threaded_blas():
         threads.run(_forward, row_chunks(x, w_hh), x, weights, h, gates, m, reverse)
     return h, gates, m
@@ -76,7 +78,7 @@ def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse):  # type: ignore[no-unty
 
 @jit(parallel=True, **COMPILED)
 def _forward(chunks, x, weights, h, gates, m, reverse):  # type: ignore[no-untyped-def]
-    w_ih, w_hh, b_ih, b_hh = weights
+    w_ih, w_hh, b_hh = weights
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -84,7 +86,7 @@ def _forward(chunks, x, weights, h, gates, m, reverse):  # type: ignore[no-untyp
         from_h = np.empty((hi - lo, w_hh.shape[1]), x.dtype)
         for step in range(T):
             t = T - 1 - step if reverse else step
-            input_part(x[t, lo:hi], w_ih, b_ih, gates[t, lo:hi])
+            multiply(x[t, lo:hi], w_ih, gates[t, lo:hi], False)
             multiply(h[t + past, lo:hi], w_hh, from_h, False)
             _gates(gates[t, lo:hi], from_h, b_hh, m[t, lo:hi], h[t + past, lo:hi], h[t + now, lo:hi])
 
@@ -116,8 +118,8 @@ def gru_backward(dy, dh_n, x, h, gates, m, w_ih, w_hh, reverse):  # type: ignore
     """
     past, now = past_and_present(h, reverse)
     dx = None if w_ih is None else np.empty_like(x)
-    dw_ih, dw_hh, db_ih = (total[0] for total in sum_buffers(1, x, w_hh))
-    db_hh = np.zeros_like(db_ih)
+    dw_ih, dw_hh = np.zeros((len(w_hh), x.shape[2]), x.dtype), np.zeros_like(w_hh)
+    db_ih, db_hh = np.zeros((2, len(w_hh)), x.dtype)
     dh = np.zeros(now.shape[1:], h.dtype) if dh_n is None else dh_n
     for t in steps(len(x), not reverse):
         r, u, n = np.split(gates[t], 3, axis=1)
@@ -145,16 +147,17 @@ def gru_backward(dy, dh_n, x, h, gates, m, w_ih, w_hh, reverse):  # type: ignore
     dy, dh = gradient_buffers(h, dy, dh_n)
     dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
     chunks = row_chunks(x, w_hh)
+    x = with_ones(x)
     sums = *sum_buffers(chunks, x, w_hh), np.zeros((chunks, len(w_hh)), x.dtype)
     weights = w_hh if w_ih is None else w_ih, w_hh
     with threads.single_threaded_blas():
         threads.run(_backward, chunks, (dy, dh), (x, h, gates, m), weights, dx, sums, reverse)
-    return None if w_ih is None else dx, dh, *[total.sum(axis=0) for total in sums]
+    return None if w_ih is None else dx, dh, *add_up(*sums[:2]), sums[2].sum(axis=0)
 
 
 @jit(parallel=True, **COMPILED)
 def _backward(chunks, grads, saved, weights, dx, sums, reverse):  # type: ignore[no-untyped-def]
-    (dy, dh), (x, h, gates, m), (w_ih, w_hh), (dw_ih, dw_hh, db_ih, db_hh) = grads, saved, weights, sums
+    (dy, dh), (x, h, gates, m), (w_ih, w_hh), (dw_x, dw_hh, db_hh) = grads, saved, weights, sums
     T, N, _ = x.shape
     past = 1 if reverse else 0
     for chunk in prange(chunks):
@@ -166,10 +169,11 @@ def _backward(chunks, grads, saved, weights, dx, sums, reverse):  # type: ignore
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
             _gates_backward(gates[t, lo:hi], m[t, lo:hi], h_past, dh[lo:hi], dz_x, dz_h)
-            add_input_gradients(dz_x, x[t, lo:hi], dw_ih[chunk], db_ih[chunk])
+            add_outer(x[t, lo:hi], dz_x, dw_x[chunk])
             if len(dx) > 0:
                 multiply(dz_x, w_ih, dx[t, lo:hi], False)
-            add_input_gradients(dz_h, h_past, dw_hh[chunk], db_hh[chunk])
+            add_outer(dz_h, h_past, dw_hh[chunk])
+            _add_sums(db_hh[chunk], dz_h)
             multiply(dz_h, w_hh, dh[lo:hi], True)
 
 
@@ -191,3 +195,12 @@ def _gates_backward(gates, m, h_past, dh, dz_x, dz_h):  # type: ignore[no-untype
             du[j] = dh_row[j] * (before[j] - n[j]) * u[j] * (ONE - u[j])
             du_h[j] = du[j]
             dh_row[j] *= u[j]
+
+
+@jit
+def _add_sums(total, rows):  # type: ignore[no-untyped-def]
+    """total += Σ rows."""
+    for n in range(len(rows)):
+        row = rows[n]
+        for j in range(row.size):
+            total[j] += row[j]

@@ -16,11 +16,10 @@ from npnn.kernels._jit import jit, kernel
 from npnn.kernels.recurrent import (
     COMPILED,
     ONE,
-    add_input_gradients,
     add_outer,
     add_rows,
+    add_up,
     gradient_buffers,
-    input_part,
     is_fast,
     multiply,
     past_and_present,
@@ -31,6 +30,8 @@ from npnn.kernels.recurrent import (
     steps,
     sum_buffers,
     tanh,
+    with_bias,
+    with_ones,
 )  # fmt: skip
 
 __all__ = ["lstm_backward", "lstm_forward"]
@@ -67,7 +68,7 @@ def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyp
         return lstm_forward.reference(x, h0, c0, w_ih, w_hh, bias, reverse)
     h, c = state_buffer(x, h0, w_hh, reverse), state_buffer(x, c0, w_hh, reverse)
     gates = np.empty((*x.shape[:2], len(w_hh)), x.dtype)
-    weights = np.ascontiguousarray(w_ih.T), np.ascontiguousarray(w_hh.T), bias
+    x, weights = with_ones(x), (with_bias(w_ih, bias), np.ascontiguousarray(w_hh.T))
     with threads.single_threaded_blas():
         threads.run(_forward, row_chunks(x, w_hh), x, weights, h, c, gates, reverse, h0 is None)
     return h, c, gates
@@ -75,7 +76,7 @@ def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyp
 
 @jit(parallel=True, **COMPILED)
 def _forward(chunks, x, weights, h, c, gates, reverse, from_zero):  # type: ignore[no-untyped-def]
-    w_ih, w_hh, bias = weights
+    w_ih, w_hh = weights
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -83,7 +84,7 @@ def _forward(chunks, x, weights, h, c, gates, reverse, from_zero):  # type: igno
         for step in range(T):
             t = T - 1 - step if reverse else step
             z = gates[t, lo:hi]
-            input_part(x[t, lo:hi], w_ih, bias, z)
+            multiply(x[t, lo:hi], w_ih, z, False)
             if step > 0 or not from_zero:
                 multiply(h[t + past, lo:hi], w_hh, z, True)
             _gates(z, c[t + past, lo:hi], c[t + now, lo:hi], h[t + now, lo:hi])
@@ -113,7 +114,7 @@ def lstm_backward(dy, dh_n, dc_n, x, h, c, gates, w_ih, w_hh, reverse, from_zero
     h_past, _ = past_and_present(h, reverse)
     c_past, c_now = past_and_present(c, reverse)
     dx = None if w_ih is None else np.empty_like(x)
-    dw_ih, dw_hh, db = (total[0] for total in sum_buffers(1, x, w_hh))
+    dw_ih, dw_hh, db = np.zeros((len(w_hh), x.shape[2]), x.dtype), np.zeros_like(w_hh), np.zeros(len(w_hh), x.dtype)
     dh = np.zeros(c.shape[1:], c.dtype) if dh_n is None else dh_n
     dc = np.zeros(c.shape[1:], c.dtype) if dc_n is None else dc_n
     for t in steps(len(x), not reverse):
@@ -144,16 +145,17 @@ def lstm_backward(dy, dh_n, dc_n, x, h, c, gates, w_ih, w_hh, reverse, from_zero
     dy, dh, dc = gradient_buffers(h, dy, dh_n, dc_n)
     dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
     chunks = row_chunks(x, w_hh)
+    x = with_ones(x)
     sums = sum_buffers(chunks, x, w_hh)
     weights = w_hh if w_ih is None else w_ih, w_hh
     with threads.single_threaded_blas():
         threads.run(_backward, chunks, (dy, dh, dc), (x, h, c, gates), weights, dx, sums, reverse, from_zero)
-    return None if w_ih is None else dx, None if from_zero else dh, dc, *[total.sum(axis=0) for total in sums]
+    return None if w_ih is None else dx, None if from_zero else dh, dc, *add_up(*sums)
 
 
 @jit(parallel=True, **COMPILED)
 def _backward(chunks, grads, saved, weights, dx, sums, reverse, from_zero):  # type: ignore[no-untyped-def]
-    (dy, dh, dc), (x, h, c, gates), (w_ih, w_hh), (dw_ih, dw_hh, db) = grads, saved, weights, sums
+    (dy, dh, dc), (x, h, c, gates), (w_ih, w_hh), (dw_x, dw_hh) = grads, saved, weights, sums
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -164,7 +166,7 @@ def _backward(chunks, grads, saved, weights, dx, sums, reverse, from_zero):  # t
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
             _gates_backward(gates[t, lo:hi], c[t + past, lo:hi], c[t + now, lo:hi], dh[lo:hi], dc[lo:hi], dz)
-            add_input_gradients(dz, x[t, lo:hi], dw_ih[chunk], db[chunk])
+            add_outer(x[t, lo:hi], dz, dw_x[chunk])
             if len(dx) > 0:
                 multiply(dz, w_ih, dx[t, lo:hi], False)
             if step < T - 1 or not from_zero:

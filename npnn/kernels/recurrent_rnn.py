@@ -11,11 +11,10 @@ from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.recurrent import (
     COMPILED,
-    add_input_gradients,
     add_outer,
     add_rows,
+    add_up,
     gradient_buffers,
-    input_part,
     is_fast,
     multiply,
     past_and_present,
@@ -24,6 +23,8 @@ from npnn.kernels.recurrent import (
     steps,
     sum_buffers,
     tanh,
+    with_bias,
+    with_ones,
 )  # fmt: skip
 
 __all__ = ["rnn_backward", "rnn_forward"]
@@ -50,7 +51,7 @@ def rnn_forward(x, h0, w_ih, w_hh, bias, relu, reverse):  # type: ignore[no-unty
     if not is_fast(x):
         return rnn_forward.reference(x, h0, w_ih, w_hh, bias, relu, reverse)
     h = state_buffer(x, h0, w_hh, reverse)
-    weights = np.ascontiguousarray(w_ih.T), np.ascontiguousarray(w_hh.T), bias
+    x, weights = with_ones(x), (with_bias(w_ih, bias), np.ascontiguousarray(w_hh.T))
     with threads.single_threaded_blas():
         threads.run(_forward, row_chunks(x, w_hh), x, weights, h, relu, reverse, h0 is None)
     return h
@@ -58,7 +59,7 @@ def rnn_forward(x, h0, w_ih, w_hh, bias, relu, reverse):  # type: ignore[no-unty
 
 @jit(parallel=True, **COMPILED)
 def _forward(chunks, x, weights, h, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
-    w_ih, w_hh, bias = weights
+    w_ih, w_hh = weights
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -66,7 +67,7 @@ def _forward(chunks, x, weights, h, relu, reverse, from_zero):  # type: ignore[n
         for step in range(T):
             t = T - 1 - step if reverse else step
             z = h[t + now, lo:hi]  # becomes h_t in place
-            input_part(x[t, lo:hi], w_ih, bias, z)
+            multiply(x[t, lo:hi], w_ih, z, False)
             if step > 0 or not from_zero:
                 multiply(h[t + past, lo:hi], w_hh, z, True)
             _activate(z, relu)
@@ -95,7 +96,7 @@ def rnn_backward(dy, dh_n, x, h, w_ih, w_hh, relu, reverse, from_zero):  # type:
     """
     past, now = past_and_present(h, reverse)
     dx = None if w_ih is None else np.empty_like(x)
-    dw_ih, dw_hh, db = (total[0] for total in sum_buffers(1, x, w_hh))
+    dw_ih, dw_hh, db = np.zeros((len(w_hh), x.shape[2]), x.dtype), np.zeros_like(w_hh), np.zeros(len(w_hh), x.dtype)
     dh = np.zeros(now.shape[1:], h.dtype) if dh_n is None else dh_n
     for t in steps(len(x), not reverse):
         if dy is not None:
@@ -117,16 +118,17 @@ def rnn_backward(dy, dh_n, x, h, w_ih, w_hh, relu, reverse, from_zero):  # type:
     dy, dh = gradient_buffers(h, dy, dh_n)
     dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
     chunks = row_chunks(x, w_hh)
+    x = with_ones(x)
     sums = sum_buffers(chunks, x, w_hh)
     weights = w_hh if w_ih is None else w_ih, w_hh
     with threads.single_threaded_blas():
         threads.run(_backward, chunks, (dy, dh), (x, h), weights, dx, sums, relu, reverse, from_zero)
-    return None if w_ih is None else dx, None if from_zero else dh, *[total.sum(axis=0) for total in sums]
+    return None if w_ih is None else dx, None if from_zero else dh, *add_up(*sums)
 
 
 @jit(parallel=True, **COMPILED)
 def _backward(chunks, grads, saved, weights, dx, sums, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
-    (dy, dh), (x, h), (w_ih, w_hh), (dw_ih, dw_hh, db) = grads, saved, weights, sums
+    (dy, dh), (x, h), (w_ih, w_hh), (dw_x, dw_hh) = grads, saved, weights, sums
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -137,7 +139,7 @@ def _backward(chunks, grads, saved, weights, dx, sums, relu, reverse, from_zero)
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
             _activate_backward(h[t + now, lo:hi], dh[lo:hi], dz, relu)
-            add_input_gradients(dz, x[t, lo:hi], dw_ih[chunk], db[chunk])
+            add_outer(x[t, lo:hi], dz, dw_x[chunk])
             if len(dx) > 0:
                 multiply(dz, w_ih, dx[t, lo:hi], False)
             if step < T - 1 or not from_zero:
