@@ -75,7 +75,7 @@ class HardswishFunction(Function):
 
     def forward(self, x: NDArray[Any]) -> NDArray[Any]:
         self.x = x
-        return x * np.minimum(np.maximum(x + 3, 0), 6) / 6
+        return np.clip(x + 3, 0, 6) * (x / 6)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         x = np.clip(self.x, -3, 3)
