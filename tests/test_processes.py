@@ -1,0 +1,224 @@
+"""Training in forked and spawned processes, in several Python threads, and beside PyTorch's own threads.
+
+Each test runs a program of its own, where it matters with each of numba's two pools: OpenMP, which ends
+a forked child at its first parallel loop, and workqueue, which ends a process that runs two such loops at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from npnn.kernels import _jit
+
+ROOT = Path(__file__).parent.parent
+
+PROGRAM = """
+import os, sys, threading
+import numpy as np
+import npnn
+from npnn import nn
+
+def train(seed=0):
+    "The loss after two steps of a network whose products, loops and sums are shared among the threads."
+    rng = np.random.default_rng(seed)
+    images, labels = npnn.tensor(rng.standard_normal((256, 400), np.float32)), npnn.tensor(np.arange(256) % 10)
+    model = nn.Sequential(nn.Linear(400, 300), nn.ReLU(), nn.Linear(300, 10))
+    with npnn.no_grad():
+        for p in model.parameters():
+            p.copy_(0.1 * rng.standard_normal(p.shape))
+    optimizer = npnn.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = nn.CrossEntropyLoss()(model(images), labels)
+        loss.backward()
+        optimizer.step()
+    return round(loss.item(), 4)
+
+def worker(seed):
+    return train(seed), npnn.get_num_threads()
+
+def pool_of_numba():
+    if "numba" in sys.modules:
+        import numba
+        return numba.threading_layer()  # an error if nothing ran in parallel
+
+if __name__ == "__main__":
+    npnn.set_num_threads(2)
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """run(body) runs the body after PROGRAM in a fresh process; pool is the one of numba's that must have worked."""
+
+    def run(body, pool=""):
+        if pool == "omp" and _jit.enabled() and importlib.util.find_spec("numba.np.ufunc.omppool") is None:
+            pytest.skip("numba has no OpenMP pool here")
+        script = tmp_path / "program.py"
+        script.write_text(PROGRAM + "".join(f"    {line}\n" for line in body.strip().splitlines()))
+        inherited = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+        result = subprocess.run(
+            [sys.executable, str(script)],
+            capture_output=True,
+            text=True,
+            timeout=300,
+            env={**inherited, "PYTHONPATH": str(ROOT), "NUMBA_THREADING_LAYER": pool or "default"},
+        )
+        assert result.returncode == 0, result.stderr
+        if _jit.enabled():
+            assert result.stdout.strip() in ([pool] if pool else ["tbb", "omp", "workqueue"]), "nothing ran in parallel"
+
+    return run
+
+
+both_pools = pytest.mark.parametrize("pool", ["omp", "workqueue"])
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+
+
+@needs_fork
+@both_pools
+def test_forked_children(run, pool):
+    run(
+        """
+expected = train()
+print(pool_of_numba())
+child = os.fork()
+if child == 0:
+    try:
+        npnn.set_num_threads(2)
+        os._exit(0 if worker(0) == (expected, 1) else 1)
+    finally:
+        os._exit(2)
+assert os.waitpid(child, 0)[1] == 0
+assert train() == expected, "the parent goes on"
+
+import multiprocessing
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(worker, [0, 0, 0]) == [(expected, 1)] * 3
+""",
+        pool,
+    )
+
+
+@needs_fork
+@both_pools
+def test_a_fork_while_another_thread_computes(run, pool):
+    """The child must not wait for locks that only its parent's threads could have opened."""
+    run(
+        """
+from npnn.kernels import threads
+expected = train()
+print(pool_of_numba())
+inside, leave = threading.Event(), threading.Event()
+def compute():
+    with threads._pool_lock, threads._blas_lock:
+        inside.set()
+        leave.wait()
+other = threading.Thread(target=compute)
+other.start()
+inside.wait()
+child = os.fork()
+if child == 0:
+    import signal
+    signal.alarm(60)
+    os._exit(train() != expected)
+leave.set()
+other.join()
+assert os.waitpid(child, 0)[1] == 0
+""",
+        pool,
+    )
+
+
+def test_spawned_children(run):
+    run("""
+expected = train()
+print(pool_of_numba())
+import multiprocessing
+with multiprocessing.get_context("spawn").Pool(2) as pool:
+    assert pool.map(worker, [0, 0, 0]) == [(expected, 1)] * 3, "siblings share the cores: one thread each"
+os.environ["NPNN_NUM_THREADS"] = "2"
+with multiprocessing.get_context("spawn").Pool(1) as pool:
+    assert pool.map(worker, [0]) == [(expected, 2)], "unless the user wants more"
+""")
+
+
+def test_workers_of_joblib(run):
+    pytest.importorskip("joblib", reason="joblib comes with scikit-learn")
+    run("""
+expected = train()
+print(pool_of_numba())
+from joblib import Parallel, cpu_count, delayed
+share = max(cpu_count() // 2, 1)
+results = Parallel(n_jobs=2)(delayed(worker)(0) for _ in range(3))
+assert results == [(expected, share)] * 3, results
+results = Parallel(n_jobs=2, backend="threading")(delayed(worker)(0) for _ in range(3))
+assert results == [(expected, 2)] * 3, results
+""")
+
+
+@both_pools
+def test_python_threads_at_once(run, pool):
+    run(
+        """
+expected = [train(seed) for seed in range(4)]
+print(pool_of_numba())
+results = [[] for _ in expected]
+def compute(seed):
+    for _ in range(3):
+        results[seed].append(train(seed))
+others = [threading.Thread(target=compute, args=(seed,)) for seed in range(4)]
+for other in others: other.start()
+for other in others: other.join()
+assert results == [[loss] * 3 for loss in expected]
+""",
+        pool,
+    )
+
+
+@both_pools
+def test_python_threads_that_make_the_first_call(run, pool):
+    """All of it at once: looking numba up, loading or compiling, and starting the pool."""
+    run(
+        """
+results = []
+others = [threading.Thread(target=lambda: results.append(train())) for _ in range(3)]
+for other in others: other.start()
+for other in others: other.join()
+print(pool_of_numba())
+assert results == [train()] * 3
+""",
+        pool,
+    )
+
+
+def test_beside_pytorch(run):
+    """PyTorch brings an OpenMP of its own, which numba's pool may then share; neither may disturb the other."""
+    pytest.importorskip("torch", reason="torch is not installed")
+    run("""
+import torch
+torch.set_num_threads(1)
+matrix = torch.randn(300, 300, generator=torch.Generator().manual_seed(0))
+product = matrix @ matrix
+expected = train()
+print(pool_of_numba())
+assert torch.get_num_threads() == 1, "starting numba's pool changed the number of PyTorch's threads"
+torch.set_num_threads(2)
+results = []
+def compute():
+    for _ in range(20):
+        results.append(bool(torch.allclose(torch.relu(matrix @ matrix), torch.relu(product), atol=1e-3)))
+other = threading.Thread(target=compute)
+other.start()
+assert [train() for _ in range(5)] == [expected] * 5
+other.join()
+assert results == [True] * 20
+assert torch.get_num_threads() == 2
+assert npnn.get_num_threads() == 2
+""")
