@@ -17,9 +17,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.kernels._jit import kernel
+from npnn.kernels import threads
+from npnn.kernels._jit import jit, kernel
+from npnn.kernels.scratch import scratch
+from npnn.kernels.tiles import PANEL, product, transpose
 
 __all__ = ["Geometry", "backward_input", "backward_weight", "forward"]
+
+prange = range
 
 
 class Geometry(NamedTuple):
@@ -103,3 +108,204 @@ def backward_weight(
         columns = windows(x[..., cs], kernel_size, geometry).reshape(pixels, dw[0].size)
         dw[os] = (rows[:, os].T @ columns).reshape(dw[os].shape)
     return dw, rows.sum(axis=0)
+
+
+# ---- the fast twins: the same sums without ever writing the columns down
+#
+# Under one tap of the kernel, a row of output pixels sees a row of input pixels: in memory a matrix,
+# with the stride of the convolution between its rows.  So each tap is a product of such views.  Where
+# the images are small, the pixels at one place in all images are taken for the row instead: the same
+# loops over transposed arrays.  For that their axes have neutral names: (P, H, R, C) is (N, H, W, C)
+# or (W, H, N, C); the loops run over P and H, the products' rows along R.
+
+
+BLOCK = 512  # output pixels in a block
+
+
+def _axes(array: NDArray[Any], by_image: bool) -> NDArray[Any]:
+    """(N, H, W, C) -> (P, H, R, C)"""
+    return array.transpose(2, 1, 0, 3) if by_image else array
+
+
+def _plan(x: Any, w: Any, y: Any, geometry: Geometry, join: bool) -> tuple[Any, Any, Any, tuple[int, ...]]:
+    """The arrays in the axes of the loops, and (stride, zeros before, dilation) for each of P, H and R."""
+    (sh, sw), (top, left), (bottom, right), (dh, dw), groups = geometry
+    (n, h, width, c), (o, kh, kw, _), (_, _, ow, _) = x.shape, w.shape, y.shape
+    if join and groups == 1 and dw == 1 and c < 16:
+        # Few channels make poor products: join the taps of a row of the kernel, neighbours in memory, too.
+        if top or left or bottom or right:
+            padded = np.zeros((n, h + top + bottom, width + left + right, c), x.dtype)
+            padded[:, top : top + h, left : left + width] = x
+            x, top = padded, 0
+        strides = (*x.strides[:2], x.strides[2] * sw, x.strides[3])
+        x = np.lib.stride_tricks.as_strided(x, (n, x.shape[1], ow, kw * c), strides)
+        return x, w.reshape(o, 1, kh, 1, kw * c), y, (1, 0, 1, sh, top, dh, 1, 0, 1)
+    if ow < 8 and ow < n:
+        w = w.transpose(0, 2, 1, 3)[:, :, :, None]  # (O, KW, KH, 1, C)
+        return _axes(x, True), w, _axes(y, True), (sw, left, dw, sh, top, dh, 1, 0, 1)
+    return x, w[:, None], y, (1, 0, 1, sh, top, dh, sw, left, dw)
+
+
+def _chunks(y: NDArray[Any], w: NDArray[Any]) -> int:
+    return threads.split(y.size * (w.size // max(len(w), 1)) // 16)  # 16 multiply-adds in one elementary time
+
+
+@forward.fast
+def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: Geometry) -> NDArray[Any]:
+    y = np.empty((len(x), *geometry.output_size(x.shape[1:3], w.shape[1:3]), len(w)), x.dtype)
+    bias = np.zeros(len(w), x.dtype) if b is None else b
+    chunks = _chunks(y, w)
+    images, kernels, results, moves = _plan(x, w, y, geometry, True)
+    (panel,) = scratch(x.dtype, (chunks, kernels.shape[4], PANEL))
+    threads.run(_forward_chunks, chunks, images, kernels, bias, moves, geometry.groups, panel, results)
+    return y
+
+
+@backward_input.fast
+def backward_input(dy: NDArray[Any], w: NDArray[Any], size: tuple[int, int], geometry: Geometry) -> NDArray[Any]:
+    dx = np.empty((len(dy), *size, w.shape[3] * geometry.groups), dy.dtype)
+    images, kernels, results, moves = _plan(dx, w, dy, geometry, False)
+    threads.run(_backward_input_chunks, _chunks(dy, w), results, kernels, moves, geometry.groups, images)
+    return dx
+
+
+@backward_weight.fast
+def backward_weight(
+    x: NDArray[Any], dy: NDArray[Any], kernel_size: tuple[int, int], geometry: Geometry
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    dw = np.empty((dy.shape[3], *kernel_size, x.shape[3] // geometry.groups), x.dtype)
+    chunks = _chunks(dy, dw)
+    images, kernels, results, moves = _plan(x, dw, dy, geometry, True)
+    o, kp, kh, kr, c = kernels.shape
+    partial, db = scratch(x.dtype, (chunks, kp, kh, kr, c, o), (chunks, 1, o))
+    ones = np.ones((1, results.shape[2]), x.dtype)
+    threads.run(_backward_weight_chunks, chunks, images, results, ones, moves, geometry.groups, partial, db)
+    total = partial.sum(axis=0) if chunks > 1 else partial[0]
+    for tap in np.ndindex(kp, kh, kr):
+        transpose(total[tap], kernels[(slice(None), *tap)])
+    return dw, db.sum(axis=(0, 1))
+
+
+@jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _seen(size, count, stride, offset):  # type: ignore[no-untyped-def]
+    """The range of outputs 0 <= i < count for which the input i * stride + offset exists: 0 <= it < size."""
+    return max(0, -(offset // stride)), min(count, (size - 1 - offset) // stride + 1)
+
+
+@jit(parallel=True, error_model="numpy")
+def _forward_chunks(chunks, x, w, b, moves, groups, panels, y):  # type: ignore[no-untyped-def]
+    for chunk in prange(chunks):
+        _forward_part(np.int64(chunk), chunks, x, w, b, moves, groups, panels[chunk], y)
+
+
+@jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _forward_part(chunk, chunks, x, w, b, moves, groups, panel, y):  # type: ignore[no-untyped-def]
+    """Items of work: some lines of the output and PANEL channels."""
+    sp, p0, dp, sh, h0, dh, sr, r0, dr = moves
+    op, oh, pixels, _ = y.shape
+    o, kp, kh, kr, c = w.shape
+    width = o // groups
+    per_group = (width + PANEL - 1) // PANEL
+    lines = max(1, BLOCK // max(1, pixels))
+    blocks = (op * oh + lines - 1) // lines
+    items = blocks * groups * per_group
+    for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
+        g, start = item // blocks // per_group, item // blocks % per_group * PANEL
+        os = slice(g * width + start, g * width + min(start + PANEL, width))
+        lo, hi = item % blocks * lines, min(op * oh, (item % blocks + 1) * lines)
+        for line in range(lo, hi):
+            rows = y[line // oh, line % oh, :, os]
+            for r in range(rows.shape[0]):
+                for k in range(rows.shape[1]):
+                    rows[r, k] = b[os.start + k]
+        for i in range(kp):
+            for j in range(kh):
+                for k in range(kr):
+                    weights = panel[:, : os.stop - os.start]
+                    transpose(w[os, i, j, k], weights)
+                    first = k * dr - r0
+                    begin, end = _seen(x.shape[2], pixels, sr, first)
+                    for line in range(lo, hi):
+                        p, h = line // oh * sp + i * dp - p0, line % oh * sh + j * dh - h0
+                        if 0 <= p < x.shape[0] and 0 <= h < x.shape[1] and begin < end:
+                            seen = x[p, h, begin * sr + first : (end - 1) * sr + first + 1 : sr, g * c : (g + 1) * c]
+                            product(seen, weights, y[line // oh, line % oh, begin:end, os], True)
+
+
+@jit(parallel=True, error_model="numpy")
+def _backward_input_chunks(chunks, dy, w, moves, groups, dx):  # type: ignore[no-untyped-def]
+    for chunk in prange(chunks):
+        _backward_input_part(np.int64(chunk), chunks, dy, w, moves, groups, dx)
+
+
+@jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _backward_input_part(chunk, chunks, dy, w, moves, groups, dx):  # type: ignore[no-untyped-def]
+    """Items of work: some lines of the input and PANEL of its channels."""
+    sp, p0, dp, sh, h0, dh, sr, r0, dr = moves
+    np_, nh, pixels, _ = dx.shape
+    o, kp, kh, kr, c = w.shape
+    width = o // groups
+    per_group = (c + PANEL - 1) // PANEL
+    lines = max(1, BLOCK // max(1, pixels))
+    blocks = (np_ * nh + lines - 1) // lines
+    items = blocks * groups * per_group
+    for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
+        g, start = item // blocks // per_group, item // blocks % per_group * PANEL
+        stop = min(start + PANEL, c)
+        cs = slice(g * c + start, g * c + stop)
+        lo, hi = item % blocks * lines, min(np_ * nh, (item % blocks + 1) * lines)
+        for line in range(lo, hi):
+            dx[line // nh, line % nh, :, cs] = 0
+        for i in range(kp):
+            for j in range(kh):
+                for k in range(kr):
+                    first = k * dr - r0
+                    begin, end = _seen(pixels, dy.shape[2], sr, first)
+                    for line in range(lo, hi):
+                        p, h = line // nh + p0 - i * dp, line % nh + h0 - j * dh
+                        if p % sp == 0 and h % sh == 0 and begin < end:
+                            p, h = p // sp, h // sh
+                            if 0 <= p < dy.shape[0] and 0 <= h < dy.shape[1]:
+                                product(
+                                    dy[p, h, begin:end, g * width : (g + 1) * width],
+                                    w[g * width : (g + 1) * width, i, j, k, start:stop],
+                                    dx[line // nh, line % nh, begin * sr + first : (end - 1) * sr + first + 1 : sr, cs],
+                                    True,
+                                )
+
+
+@jit(parallel=True, error_model="numpy")
+def _backward_weight_chunks(chunks, x, dy, ones, moves, groups, partial, db):  # type: ignore[no-untyped-def]
+    for chunk in prange(chunks):
+        _backward_weight_part(np.int64(chunk), chunks, x, dy, ones, moves, groups, partial[chunk], db[chunk])
+
+
+@jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _backward_weight_part(chunk, chunks, x, dy, ones, moves, groups, dw, db):  # type: ignore[no-untyped-def]
+    """The sums over one thread's share of the lines: dw (KP, KH, KR, C/G, O), db (1, O)."""
+    sp, p0, dp, sh, h0, dh, sr, r0, dr = moves
+    op, oh, pixels, o = dy.shape
+    kp, kh, kr, c, _ = dw.shape
+    width = o // groups
+    lo, hi = op * oh * chunk // chunks, op * oh * (chunk + 1) // chunks
+    dw[:] = 0
+    db[:] = 0
+    for line in range(lo, hi):
+        product(ones, dy[line // oh, line % oh], db, True)
+    for o0 in range(0, o, PANEL):
+        for g in range(o0 // width, groups):
+            os = slice(max(o0, g * width), min(o0 + PANEL, (g + 1) * width))
+            if os.start >= os.stop:
+                break
+            for i in range(kp):
+                for j in range(kh):
+                    for k in range(kr):
+                        first = k * dr - r0
+                        begin, end = _seen(x.shape[2], pixels, sr, first)
+                        for line in range(lo, hi):
+                            p, h = line // oh * sp + i * dp - p0, line % oh * sh + j * dh - h0
+                            if 0 <= p < x.shape[0] and 0 <= h < x.shape[1] and begin < end:
+                                seen = x[
+                                    p, h, begin * sr + first : (end - 1) * sr + first + 1 : sr, g * c : (g + 1) * c
+                                ]
+                                product(seen.T, dy[line // oh, line % oh, begin:end, os], dw[i, j, k, :, os], True)

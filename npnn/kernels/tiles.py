@@ -1,0 +1,225 @@
+"""The innermost loops of a matrix product: a tile of the result stays in registers from beginning to end.
+
+A library call for each of the many small products of a convolution spends half its time copying
+its operands and choosing what to do.  ``product`` does neither.  For a tile of 8 rows and 2 vectors
+of columns it runs through the inner dimension once,
+
+    for k in range(K):
+        c[0:8, 0:32] += a[0:8, k] b[k, 0:32]        # 16 multiply-adds of 16 numbers, for 10 loads
+
+and so keeps the multipliers busy with what the second-level cache can deliver.  Compilers do not
+find this form by themselves; it is written here in LLVM's own language, through numba.
+
+Source: Goto & van de Geijn, Anatomy of high-performance matrix multiplication, 2008, section 4.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from npnn.kernels._jit import compiled_on_demand, jit
+
+__all__ = ["PANEL", "product", "transpose"]
+
+#: Products are quickest with a multiple of this number of columns.
+PANEL = 32
+
+
+@compiled_on_demand
+def product() -> Any:
+    """product(a, b, c, add): c <- a b, or c <- c + a b if ``add``, inside compiled kernels, on one thread.
+
+    a (M, K) with any strides, b (K, N) and c (M, N) with contiguous rows, all of one dtype, float32
+    or float64.  Quickest where N is a multiple of 32, slow where it is less than a vector.
+    """
+    import numba
+    from llvmlite import binding, ir
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    arguments = [ir.IntType(8).as_pointer(), *[ir.IntType(64)] * 10]  # see _product_of_addresses
+    function_type = ir.FunctionType(ir.VoidType(), arguments)
+
+    # Compiled once for each dtype, under a name that all kernels find, rather than into each of them.
+    globals()["_tile_loops"] = _make_tile_loops()
+    for dtype in (types.float32, types.float64):
+        signature = types.void(types.CPointer(dtype), *[types.intp] * 10)
+        compiled = numba.cfunc(signature, cache=True)(_product_of_addresses)
+        binding.add_symbol(f"npnn_product_{dtype}", compiled.address)
+
+    @intrinsic
+    def call(typing: Any, a: Any, b: Any, c: Any, add: Any) -> Any:
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            word = ir.IntType(64)
+            arrays = [context.make_array(t)(context, builder, v) for t, v in zip((a, b, c), args[:3], strict=True)]
+            address = [array.data for array in arrays]
+            (m, k), (_, n), _ = (cgutils.unpack_tuple(builder, array.shape) for array in arrays)
+            (a_row, a_column), (b_row, _), (c_row, _) = (cgutils.unpack_tuple(builder, x.strides) for x in arrays)
+            function = cgutils.get_or_insert_function(builder.module, function_type, f"npnn_product_{a.dtype}")
+            values = [
+                builder.bitcast(address[0], arguments[0]), a_row, a_column, builder.ptrtoint(address[1], word), b_row,
+                builder.ptrtoint(address[2], word), c_row, m, n, k, builder.zext(args[3], word),
+            ]  # fmt: skip
+            builder.call(function, values)
+            return context.get_dummy_value()
+
+        return types.void(a, b, c, add), lower
+
+    return call
+
+
+def _product_of_addresses(a, a_row, a_column, b, b_row, c, c_row, m, n, k, add):  # type: ignore[no-untyped-def]
+    """The product in terms of addresses and of strides in bytes."""
+    _tile_loops(a, a_row, a_column, b, b_row, c, c_row, m, n, k, add)  # type: ignore[name-defined]  # noqa: F821
+
+
+def _make_tile_loops() -> Any:
+    """The loops over columns, rows and the inner dimension, as LLVM code; the dtype is that of the pointer a."""
+    from llvmlite import ir
+    from llvmlite.binding import get_host_cpu_features
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    wide = get_host_cpu_features().get("avx512f", False)
+    full = 8 if wide else 4  # rows of a tile: what fills the registers but does not spill
+    word = ir.IntType(64)
+
+    @intrinsic
+    def tile_loops(typing, a, a_row, a_column, b, b_row, c, c_row, m, n, k, add):  # type: ignore[no-untyped-def]
+        size = a.dtype.bitwidth // 8
+        number = ir.FloatType() if size == 4 else ir.DoubleType()
+        lanes = (64 if wide else 32) // size
+
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            a, a_row, a_column, b, b_row, c, c_row, m, n, k, add = args
+            b, c = (builder.inttoptr(x, number.as_pointer()) for x in (b, c))
+            adding = builder.icmp_signed("!=", add, word(0))
+
+            def at(base: Any, offset: Any, kind: Any = number) -> Any:
+                """The address ``offset`` bytes behind ``base``."""
+                start = builder.bitcast(base, ir.IntType(8).as_pointer())
+                return builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
+
+            def loop(start: Any, stop: Any, step: int) -> Any:
+                return cgutils.for_range_slice(builder, start, stop, word(step), inc=True)
+
+            def tile(i: Any, j: Any, rows: int, vectors: int) -> None:
+                """Rows from i, columns from j: so many rows and so many vectors, or one column if ``vectors`` is 0."""
+                kind = ir.VectorType(number, lanes) if vectors else number
+                width = range(max(vectors, 1))
+
+                def neighbours(base: Any) -> list[Any]:
+                    start = at(base, builder.mul(j, word(size)))
+                    return [at(start, word(v * lanes * size), kind) for v in width]
+
+                def spread(x: Any) -> Any:
+                    if not vectors:
+                        return x
+                    x = builder.insert_element(ir.Constant(kind, ir.Undefined), x, word(0))
+                    return builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
+
+                def multiply_add(inner: Any) -> None:
+                    b_row_now = at(b, builder.mul(inner, b_row))
+                    ys = [builder.load(p, align=size) for p in neighbours(b_row_now)]
+                    for a_now, totals in zip(a_rows, sums, strict=True):
+                        x = spread(builder.load(at(a_now, builder.mul(inner, a_column))))
+                        for y, total in zip(ys, totals, strict=True):
+                            xy = builder.fmul(x, y, flags=("contract",))
+                            builder.store(builder.fadd(builder.load(total), xy, flags=("contract",)), total)
+
+                index = [builder.add(i, word(r)) for r in range(rows)]
+                a_rows = [at(a, builder.mul(r, a_row)) for r in index]
+                sums = [[cgutils.alloca_once(builder, kind) for _ in width] for _ in range(rows)]
+                places = [place for r in index for place in neighbours(at(c, builder.mul(r, c_row)))]
+                registers = [register for row in sums for register in row]
+                with builder.if_else(adding) as (then, otherwise):
+                    with then:
+                        for place, register in zip(places, registers, strict=True):
+                            builder.store(builder.load(place, align=size), register)
+                    with otherwise:
+                        for register in registers:
+                            builder.store(ir.Constant(kind, [0.0] * lanes if vectors else 0.0), register)
+                even = builder.and_(k, word(-2))
+                with loop(word(0), even, 2) as (inner, _):
+                    multiply_add(inner)
+                    multiply_add(builder.add(inner, word(1)))
+                with builder.if_then(builder.icmp_signed("!=", even, k)):
+                    multiply_add(even)
+                for place, register in zip(places, registers, strict=True):
+                    builder.store(builder.load(register), place, align=size)
+
+            j0 = word(0)
+            for vectors in (2, 1, 0):
+                columns = max(vectors * lanes, 1)
+                j1 = builder.add(j0, builder.and_(builder.sub(n, j0), word(-columns)))
+                with loop(j0, j1, columns) as (j, _):
+                    whole = builder.and_(m, word(-full))
+                    with loop(word(0), whole, full) as (i, _):
+                        tile(i, j, full, vectors)
+                    if vectors == 2:  # the rest in one tile, of any height
+                        for rows in range(1, full):
+                            with builder.if_then(builder.icmp_signed("==", builder.sub(m, whole), word(rows))):
+                                tile(whole, j, rows, vectors)
+                    else:
+                        with loop(whole, m, 1) as (i, _):
+                            tile(i, j, 1, vectors)
+                j0 = j1
+            return context.get_dummy_value()
+
+        return types.void(a, a_row, a_column, b, b_row, c, c_row, m, n, k, add), lower
+
+    return tile_loops
+
+
+@compiled_on_demand
+def _transpose_block() -> Any:
+    """_transpose_block(a, b): b[:8, :8] <- a[:8, :8]ᵀ, where the rows of both are contiguous."""
+    from llvmlite import ir
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    @intrinsic
+    def call(typing: Any, a: Any, b: Any) -> Any:
+        def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            size = a.dtype.bitwidth // 8
+            vector = ir.VectorType(ir.FloatType() if size == 4 else ir.DoubleType(), 8)
+
+            def rows(kind: Any, value: Any) -> list[Any]:
+                array = context.make_array(kind)(context, builder, value)
+                start = builder.bitcast(array.data, ir.IntType(8).as_pointer())
+                stride = cgutils.unpack_tuple(builder, array.strides)[0]
+                places = [builder.gep(start, [builder.mul(stride, stride.type(r))]) for r in range(8)]
+                return [builder.bitcast(place, vector.as_pointer()) for place in places]
+
+            def shuffle(x: Any, y: Any, mask: list[int]) -> Any:
+                return builder.shuffle_vector(x, y, ir.Constant(ir.VectorType(ir.IntType(32), 8), mask))
+
+            x = [builder.load(place, align=size) for place in rows(a, args[0])]
+            for half in (4, 2, 1):  # exchange the off-diagonal blocks of squares of 8, 4 and 2
+                upper = [lane + (8 - half if lane & half else 0) for lane in range(8)]
+                lower_mask = [lane + (8 if lane & half else half) for lane in range(8)]
+                for r in range(8):
+                    if not r & half:
+                        above, below = x[r], x[r + half]
+                        x[r], x[r + half] = shuffle(above, below, upper), shuffle(above, below, lower_mask)
+            for value, place in zip(x, rows(b, args[1]), strict=True):
+                builder.store(value, place, align=size)
+            return context.get_dummy_value()
+
+        return types.void(a, b), lower
+
+    return call
+
+
+@jit
+def transpose(a, b):  # type: ignore[no-untyped-def]
+    """b <- aᵀ, both with contiguous rows."""
+    m, n = a.shape
+    for i in range(0, m, 8):
+        for j in range(0, n, 8):
+            if i + 8 <= m and j + 8 <= n:
+                _transpose_block(a[i:, j:], b[j:, i:])
+            else:
+                for row in range(i, min(i + 8, m)):
+                    for column in range(j, min(j + 8, n)):
+                        b[column, row] = a[row, column]
