@@ -137,7 +137,8 @@ def _plan(x: Any, w: Any, y: Any, geometry: Geometry, join: bool) -> tuple[Any, 
             padded = np.zeros((n, h + top + bottom, width + left + right, c), x.dtype)
             padded[:, top : top + h, left : left + width] = x
             x, top = padded, 0
-        strides = (*x.strides[:2], x.strides[2] * sw, x.strides[3])
+        # the stride between channels says nothing where there is one channel
+        strides = (*x.strides[:2], x.strides[2] * sw, x.strides[2] // c)
         x = np.lib.stride_tricks.as_strided(x, (n, x.shape[1], ow, kw * c), strides)
         return x, w.reshape(o, 1, kh, 1, kw * c), y, (1, 0, 1, sh, top, dh, 1, 0, 1)
     if ow < 8 and ow < n:
