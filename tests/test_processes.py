@@ -204,6 +204,7 @@ def test_beside_pytorch(run):
     run("""
 import torch
 torch.set_num_threads(1)
+assert torch.get_num_threads() == 1
 matrix = torch.randn(300, 300, generator=torch.Generator().manual_seed(0))
 product = matrix @ matrix
 expected = train()

@@ -108,13 +108,17 @@ def _start_pool() -> None:
     """Start numba's threads.  Where they are OpenMP's, keep OpenMP's default, which PyTorch takes for its own."""
     import numba
 
-    with contextlib.suppress(ImportError, AttributeError):  # no OpenMP here
-        from numba.np.ufunc import omppool
+    found = []
+    with contextlib.suppress(ImportError, TypeError):  # no OpenMP here; no names of the whole process on Windows
+        from numba.np.ufunc import omppool  # type: ignore[attr-defined]
 
-        openmp = ctypes.CDLL(omppool.__file__)  # names are looked up in what it is linked to as well
-        before = openmp.omp_get_max_threads()
-        numba.get_num_threads()
-        openmp.omp_set_num_threads(before)
+        # In the linker's order: what the process shares (PyTorch's copy, if it was there first), then its own
+        libraries = [ctypes.CDLL(name) for name in (None, omppool.__file__)]
+        found = [library for library in libraries if hasattr(library, "omp_get_max_threads")]
+    before = [library.omp_get_max_threads() for library in found]
+    numba.get_num_threads()
+    for library, n in zip(found, before, strict=True):
+        library.omp_set_num_threads(n)
 
 
 class _OneBlasThread:
