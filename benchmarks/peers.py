@@ -1,4 +1,4 @@
-"""The frameworks that are timed.  A peer turns a workload into one function that makes a training step."""
+"""The frameworks that are timed: npnn, PyTorch as it comes, PyTorch with fused optimisers, and JAX."""
 
 from __future__ import annotations
 
@@ -9,35 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.jax_peer import Jax
+from benchmarks.peer import Peer, State
 from benchmarks.workloads import Workload
 
-__all__ = ["PEERS", "Npnn", "Torch", "TorchFused"]
-
-State = dict[str, NDArray[Any]]
-
-
-class Peer:
-    """Built for one workload from given weights."""
-
-    name = ""
-
-    @classmethod
-    def available(cls) -> bool:
-        return True
-
-    def __init__(self, workload: Workload, state: State):
-        self.workload = workload
-
-    def set_threads(self, n: int) -> None:
-        raise NotImplementedError
-
-    def trainer(self, batch: tuple[NDArray[Any], NDArray[Any]]) -> Callable[[], Any]:
-        """A function that makes one whole step (zero_grad, forward, loss, backward, update) and returns the loss."""
-        raise NotImplementedError
-
-    def predictor(self, batch: tuple[NDArray[Any], NDArray[Any]]) -> Callable[[], Any]:
-        """A function that computes the outputs in evaluation mode, without recording."""
-        raise NotImplementedError
+__all__ = ["PEERS", "Npnn", "Torch", "TorchFused", "initial_state"]
 
 
 class Eager(Peer):
@@ -120,7 +96,7 @@ class TorchFused(Torch):
         super().__init__(workload, state)
 
 
-PEERS: list[type[Peer]] = [Npnn, Torch, TorchFused]
+PEERS: list[type[Peer]] = [Npnn, Torch, TorchFused, Jax]
 
 
 def initial_state(workload: Workload) -> State:

@@ -13,8 +13,9 @@ from benchmarks.workloads import Workload
 
 __all__ = ["measure"]
 
-#: Losses of the first three steps may differ by this, relative: float32 sums in another order.
-TOLERANCE = 1e-3
+#: Losses of the first three steps may differ by this, relative: float32 sums in another order, and Adam, which
+#: makes a whole step of the sign of a gradient that is nearly 0.
+TOLERANCE = 5e-3
 
 
 def _peers(workload: Workload) -> dict[str, Peer]:
@@ -57,9 +58,9 @@ def measure(workload: Workload, rounds: int, threads: int, memory: bool) -> list
         for peer in peers.values():
             peer.set_threads(threads)
         training = not suffix
-        functions = {n: (p.trainer(batch) if training else p.predictor(batch)) for n, p in peers.items()}
         if not training:
-            functions.pop("torch fused", None)  # it differs in the update only
+            peers = {n: p for n, p in peers.items() if n in ("npnn", "torch")}  # the others differ in the update
+        functions = {n: (p.trainer(batch) if training else p.predictor(batch)) for n, p in peers.items()}
         steps = workload.steps if training else workload.steps * (20 if suffix.endswith(" 1") else 3)
         times = alternate(functions, steps, rounds)
         base = times["torch"].median if "torch" in times else None
