@@ -44,32 +44,36 @@ prange = range  # numba reads this name as its parallel range
 
 
 @kernel
-def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse):  # type: ignore[no-untyped-def]
+def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse, keep):  # type: ignore[no-untyped-def]
     """x (T, N, I) -> h (T + 1, N, H), the initial one in the spare slot, the gates r u n (T, N, 3 H), m (T, N, H).
 
-    ``h0`` is (N, H) or None for zeros, the biases are (3 H,).
+    ``h0`` is (N, H) or None for zeros, the biases are (3 H,).  The gates and m are for backward: unless
+    ``keep``, there is room for those of one step only.
     """
     H = w_hh.shape[1]
     h = state_buffer(x, h0, w_hh, reverse)
     past, now = past_and_present(h, reverse)
-    gates, m = np.empty((*x.shape[:2], 3 * H), x.dtype), np.empty(now.shape, x.dtype)
+    room = len(x) if keep else 1
+    gates, m = np.empty((room, x.shape[1], 3 * H), x.dtype), np.empty((room, x.shape[1], H), x.dtype)
     for t in steps(len(x), reverse):
+        at = t % room
         x_r, x_u, x_n = np.split(x[t] @ w_ih.T + b_ih, 3, axis=1)
-        h_r, h_u, m[t] = np.split(past[t] @ w_hh.T + b_hh, 3, axis=1)
-        r, u, n = np.split(gates[t], 3, axis=1)
+        h_r, h_u, m[at] = np.split(past[t] @ w_hh.T + b_hh, 3, axis=1)
+        r, u, n = np.split(gates[at], 3, axis=1)
         r[:] = stable_sigmoid(x_r + h_r)
         u[:] = stable_sigmoid(x_u + h_u)
-        n[:] = np.tanh(x_n + r * m[t])
+        n[:] = np.tanh(x_n + r * m[at])
         now[t] = (1 - u) * n + u * past[t]
     return h, gates, m
 
 
 @gru_forward.fast
-def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse):  # type: ignore[no-untyped-def]
+def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse, keep):  # type: ignore[no-untyped-def]
     if not is_fast(x):
-        return gru_forward.reference(x, h0, w_ih, w_hh, b_ih, b_hh, reverse)
+        return gru_forward.reference(x, h0, w_ih, w_hh, b_ih, b_hh, reverse, keep)
     h = state_buffer(x, h0, w_hh, reverse)
-    gates, m = np.empty((*x.shape[:2], len(w_hh)), x.dtype), np.empty((len(x), *h.shape[1:]), x.dtype)
+    room = len(x) if keep else 1
+    gates, m = np.empty((room, x.shape[1], len(w_hh)), x.dtype), np.empty((room, *h.shape[1:]), x.dtype)
     x, weights = with_ones(x), (with_bias(w_ih, b_ih), np.ascontiguousarray(w_hh.T), b_hh)
     with threads.single_threaded_blas():
         threads.run(_forward, row_chunks(x, w_hh), x, weights, h, gates, m, reverse)
@@ -86,9 +90,10 @@ def _forward(chunks, x, weights, h, gates, m, reverse):  # type: ignore[no-untyp
         from_h = np.empty((hi - lo, w_hh.shape[1]), x.dtype)
         for step in range(T):
             t = T - 1 - step if reverse else step
-            multiply(x[t, lo:hi], w_ih, gates[t, lo:hi], False)
+            at = t % len(gates)
+            multiply(x[t, lo:hi], w_ih, gates[at, lo:hi], False)
             multiply(h[t + past, lo:hi], w_hh, from_h, False)
-            _gates(gates[t, lo:hi], from_h, b_hh, m[t, lo:hi], h[t + past, lo:hi], h[t + now, lo:hi])
+            _gates(gates[at, lo:hi], from_h, b_hh, m[at, lo:hi], h[t + past, lo:hi], h[t + now, lo:hi])
 
 
 @jit(**COMPILED)

@@ -40,19 +40,20 @@ prange = range  # numba reads this name as its parallel range
 
 
 @kernel
-def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyped-def]
+def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse, keep):  # type: ignore[no-untyped-def]
     """x (T, N, I) -> h and c (T + 1, N, H), the initial ones in the spare slot, and the gates (T, N, 4 H).
 
-    ``h0`` and ``c0`` are (N, H) or None for zeros, ``bias`` is (4 H,).
+    ``h0`` and ``c0`` are (N, H) or None for zeros, ``bias`` is (4 H,).  The gates are for backward:
+    unless ``keep``, there is room for those of one step only.
     """
     H = w_hh.shape[1]
     h, c = state_buffer(x, h0, w_hh, reverse), state_buffer(x, c0, w_hh, reverse)
     h_past, h_now = past_and_present(h, reverse)
     c_past, c_now = past_and_present(c, reverse)
-    gates = np.empty((*x.shape[:2], 4 * H), x.dtype)
+    gates = np.empty((len(x) if keep else 1, x.shape[1], 4 * H), x.dtype)
     for t in steps(len(x), reverse):
         z = x[t] @ w_ih.T + bias + h_past[t] @ w_hh.T  # (N, 4 H)
-        i, f, g, o = np.split(gates[t], 4, axis=1)
+        i, f, g, o = np.split(gates[t % len(gates)], 4, axis=1)
         i[:] = stable_sigmoid(z[:, :H])
         f[:] = stable_sigmoid(z[:, H : 2 * H])
         g[:] = np.tanh(z[:, 2 * H : 3 * H])
@@ -63,11 +64,11 @@ def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyp
 
 
 @lstm_forward.fast
-def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse):  # type: ignore[no-untyped-def]
+def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse, keep):  # type: ignore[no-untyped-def]
     if not is_fast(x):
-        return lstm_forward.reference(x, h0, c0, w_ih, w_hh, bias, reverse)
+        return lstm_forward.reference(x, h0, c0, w_ih, w_hh, bias, reverse, keep)
     h, c = state_buffer(x, h0, w_hh, reverse), state_buffer(x, c0, w_hh, reverse)
-    gates = np.empty((*x.shape[:2], len(w_hh)), x.dtype)
+    gates = np.empty((len(x) if keep else 1, x.shape[1], len(w_hh)), x.dtype)
     x, weights = with_ones(x), (with_bias(w_ih, bias), np.ascontiguousarray(w_hh.T))
     with threads.single_threaded_blas():
         threads.run(_forward, row_chunks(x, w_hh), x, weights, h, c, gates, reverse, h0 is None)
@@ -83,7 +84,7 @@ def _forward(chunks, x, weights, h, c, gates, reverse, from_zero):  # type: igno
         lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
         for step in range(T):
             t = T - 1 - step if reverse else step
-            z = gates[t, lo:hi]
+            z = gates[t % len(gates), lo:hi]
             multiply(x[t, lo:hi], w_ih, z, False)
             if step > 0 or not from_zero:
                 multiply(h[t + past, lo:hi], w_hh, z, True)

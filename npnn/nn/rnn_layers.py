@@ -84,8 +84,9 @@ class LSTMLayer(Function):
     ) -> tuple[Array, ...]:
         x, w_ih, w_hh = np.ascontiguousarray(x), np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
         bias = np.zeros(len(w_hh), x.dtype) if b_ih is None else b_ih + b_hh
-        h, c, gates = lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse)
-        if True in self.needs_grad:
+        keep = True in self.needs_grad
+        h, c, gates = lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse, keep)
+        if keep:
             self.x, self.w_hh, self.reverse, self.from_zero = x, w_hh, reverse, h0 is None
             self.w_ih = w_ih if self.needs_grad[0] else None
             self.h, self.c, self.gates = h, c, gates
@@ -120,11 +121,11 @@ class GRULayer(Function):
         reverse: bool,
     ) -> tuple[Array, ...]:
         x, w_ih, w_hh = np.ascontiguousarray(x), np.ascontiguousarray(w_ih), np.ascontiguousarray(w_hh)
-        zeros = np.zeros(len(w_hh), x.dtype)
-        h, gates, m = gru_forward(
-            x, h0, w_ih, w_hh, zeros if b_ih is None else b_ih, zeros if b_hh is None else b_hh, reverse
-        )
-        if True in self.needs_grad:
+        if b_ih is None:
+            b_ih = b_hh = np.zeros(len(w_hh), x.dtype)
+        keep = True in self.needs_grad
+        h, gates, m = gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse, keep)
+        if keep:
             self.x, self.w_hh, self.reverse, self.from_zero = x, w_hh, reverse, h0 is None
             self.w_ih = w_ih if self.needs_grad[0] else None
             self.h, self.gates, self.m = h, gates, m

@@ -43,10 +43,10 @@ def run(kind: str, form: str, shape: tuple[int, ...], dtype: str, reverse: bool,
         h0 = c0 = dc_n = dy = None
     wanted_w_ih = w_ih if given else None
     if kind == "lstm":
-        h, c, saved = forward = getattr(lstm_forward, form)(x, h0, c0, w_ih, w_hh, bias, reverse)
+        h, c, saved = forward = getattr(lstm_forward, form)(x, h0, c0, w_ih, w_hh, bias, reverse, True)
         backward = getattr(lstm_backward, form)(dy, dh_n, dc_n, x, h, c, saved, wanted_w_ih, w_hh, reverse, not given)
     elif kind == "gru":
-        h, saved, m = forward = getattr(gru_forward, form)(x, h0, w_ih, w_hh, bias, b_hh, reverse)
+        h, saved, m = forward = getattr(gru_forward, form)(x, h0, w_ih, w_hh, bias, b_hh, reverse, True)
         backward = getattr(gru_backward, form)(dy, dh_n, x, h, saved, m, wanted_w_ih, w_hh, reverse)
     else:
         relu = kind == "relu"
@@ -81,6 +81,21 @@ def test_same_bits_every_time(kind, chunks):
     first, second = (run(kind, "twin", (6, 37, 5, 32), "float32", False, True) for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("form", ["twin", "reference"])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_results_do_not_depend_on_what_is_kept(form, reverse, chunks):
+    rng = np.random.default_rng(0)
+    x, w_ih, w_hh, bias = (rng.standard_normal(s).astype("f") for s in ((5, 4, 3), (32, 3), (32, 8), 32))
+    kept, dropped = (getattr(lstm_forward, form)(x, None, None, w_ih, w_hh, bias, reverse, k) for k in (True, False))
+    assert dropped[2].shape == (1, 4, 32)
+    for a, b in zip(kept[:2], dropped[:2], strict=True):
+        np.testing.assert_array_equal(a, b)
+    w_ih, w_hh, bias = w_ih[:24], w_hh[:24], bias[:24]
+    kept, dropped = (getattr(gru_forward, form)(x, None, w_ih, w_hh, bias, bias, reverse, k) for k in (True, False))
+    assert dropped[1].shape == (1, 4, 24)
+    np.testing.assert_array_equal(kept[0], dropped[0])
 
 
 @pytest.mark.parametrize("kind", ["tanh", "relu"])
