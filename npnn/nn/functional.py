@@ -4,6 +4,7 @@ from npnn.nn.activation import elu, hardswish, leaky_relu, prelu, relu, relu6, s
 from npnn.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
 from npnn.nn.batchnorm import batch_norm
 from npnn.nn.dropout import dropout, dropout1d, dropout2d
+from npnn.nn.embedding import embedding, one_hot
 from npnn.nn.groupnorm import group_norm, instance_norm
 from npnn.nn.layernorm import layer_norm, rms_norm
 from npnn.nn.linear import linear
@@ -29,6 +30,7 @@ __all__ = [
     "dropout1d",
     "dropout2d",
     "elu",
+    "embedding",
     "gelu",
     "glu",
     "group_norm",
@@ -46,6 +48,7 @@ __all__ = [
     "mish",
     "mse_loss",
     "nll_loss",
+    "one_hot",
     "prelu",
     "relu",
     "relu6",
