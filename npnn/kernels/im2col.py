@@ -154,11 +154,12 @@ def _chunks(y: NDArray[Any], w: NDArray[Any]) -> int:
 @forward.fast
 def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: Geometry) -> NDArray[Any]:
     y = np.empty((len(x), *geometry.output_size(x.shape[1:3], w.shape[1:3]), len(w)), x.dtype)
-    bias = np.zeros(len(w), x.dtype) if b is None else b
+    bias = (np.zeros(len(w), x.dtype) if b is None else b)[None]
     chunks = _chunks(y, w)
     images, kernels, results, moves = _plan(x, w, y, geometry, True)
-    (panel,) = scratch(x.dtype, (chunks, kernels.shape[4], PANEL))
-    threads.run(_forward_chunks, chunks, images, kernels, bias, moves, geometry.groups, panel, results)
+    (panel,) = scratch(x.dtype, (chunks, kernels.shape[2], kernels.shape[4], PANEL))
+    ones = np.ones((results.shape[2], 1), x.dtype)
+    threads.run(_forward_chunks, chunks, images, kernels, bias, ones, moves, geometry.groups, panel, results)
     return y
 
 
@@ -188,49 +189,47 @@ def backward_weight(
 
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def _seen(size, count, stride, offset):  # type: ignore[no-untyped-def]
-    """The range of outputs 0 <= i < count for which the input i * stride + offset exists: 0 <= it < size."""
-    return max(0, -(offset // stride)), min(count, (size - 1 - offset) // stride + 1)
+def _seen(size, count, step, offset):  # type: ignore[no-untyped-def]
+    """The range of 0 <= i < count for which there is an element i * step + offset, 0 <= it < size."""
+    return max(0, -(offset // step)), min(count, (size - 1 - offset) // step + 1)
 
 
 @jit(parallel=True, error_model="numpy")
-def _forward_chunks(chunks, x, w, b, moves, groups, panels, y):  # type: ignore[no-untyped-def]
+def _forward_chunks(chunks, x, w, b, ones, moves, groups, panels, y):  # type: ignore[no-untyped-def]
     for chunk in prange(chunks):
-        _forward_part(np.int64(chunk), chunks, x, w, b, moves, groups, panels[chunk], y)
+        _forward_part(np.int64(chunk), chunks, x, w, b, ones, moves, groups, panels[chunk], y)
 
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def _forward_part(chunk, chunks, x, w, b, moves, groups, panel, y):  # type: ignore[no-untyped-def]
-    """Items of work: some lines of the output and PANEL channels."""
-    sp, p0, dp, sh, h0, dh, sr, r0, dr = moves
-    op, oh, pixels, _ = y.shape
+def _forward_part(chunk, chunks, x, w, b, ones, moves, groups, panel, y):  # type: ignore[no-untyped-def]
+    """Each item of work: some lines of the output, PANEL of its channels."""
+    sp, bp, dp, sh, bh, dh, sr, br, dr = moves
     o, kp, kh, kr, c = w.shape
-    width = o // groups
-    per_group = (width + PANEL - 1) // PANEL
-    lines = max(1, BLOCK // max(1, pixels))
-    blocks = (op * oh + lines - 1) // lines
-    items = blocks * groups * per_group
+    height, length, width = y.shape[1], y.shape[2], o // groups
+    lines, panels = max(1, BLOCK // max(1, length)), (width + PANEL - 1) // PANEL
+    blocks = (y.shape[0] * height + lines - 1) // lines
+    items = blocks * groups * panels
     for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
-        g, start = item // blocks // per_group, item // blocks % per_group * PANEL
-        os = slice(g * width + start, g * width + min(start + PANEL, width))
-        lo, hi = item % blocks * lines, min(op * oh, (item % blocks + 1) * lines)
+        g, start = item // blocks // panels, item // blocks % panels * PANEL
+        os, cs = slice(g * width + start, g * width + min(start + PANEL, width)), slice(g * c, (g + 1) * c)
+        lo, hi = item % blocks * lines, min(item % blocks * lines + lines, y.shape[0] * height)
         for line in range(lo, hi):
-            rows = y[line // oh, line % oh, :, os]
-            for r in range(rows.shape[0]):
-                for k in range(rows.shape[1]):
-                    rows[r, k] = b[os.start + k]
+            product(ones, b[:, os], y[line // height, line % height, :, os], False)
         for i in range(kp):
-            for j in range(kh):
-                for k in range(kr):
-                    weights = panel[:, : os.stop - os.start]
-                    transpose(w[os, i, j, k], weights)
-                    first = k * dr - r0
-                    begin, end = _seen(x.shape[2], pixels, sr, first)
-                    for line in range(lo, hi):
-                        p, h = line // oh * sp + i * dp - p0, line % oh * sh + j * dh - h0
-                        if 0 <= p < x.shape[0] and 0 <= h < x.shape[1] and begin < end:
-                            seen = x[p, h, begin * sr + first : (end - 1) * sr + first + 1 : sr, g * c : (g + 1) * c]
-                            product(seen, weights, y[line // oh, line % oh, begin:end, os], True)
+            for k in range(kr):
+                weights = panel[:, :, : os.stop - os.start]  # (KH, C/G, channels)
+                for j in range(kh):
+                    transpose(w[os, i, j, k], weights[j])
+                first = k * dr - br
+                begin, end = _seen(x.shape[2], length, sr, first)
+                for line in range(lo, hi):
+                    p, h = line // height * sp + i * dp - bp, line % height * sh - bh
+                    above, below = _seen(x.shape[1], kh, dh, h)
+                    if 0 <= p < x.shape[0] and begin < end and above < below:
+                        rows = slice(h + above * dh, h + (below - 1) * dh + 1, dh)
+                        columns = slice(begin * sr + first, (end - 1) * sr + first + 1, sr)
+                        out = y[line // height, line % height, begin:end, os]
+                        product(x[p, rows, columns, cs], weights[above:below], out, True)
 
 
 @jit(parallel=True, error_model="numpy")
@@ -241,72 +240,64 @@ def _backward_input_chunks(chunks, dy, w, moves, groups, dx):  # type: ignore[no
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _backward_input_part(chunk, chunks, dy, w, moves, groups, dx):  # type: ignore[no-untyped-def]
-    """Items of work: some lines of the input and PANEL of its channels."""
-    sp, p0, dp, sh, h0, dh, sr, r0, dr = moves
-    np_, nh, pixels, _ = dx.shape
+    """Each item of work: some lines of the input, PANEL of its channels."""
+    sp, bp, dp, sh, bh, dh, sr, br, dr = moves
     o, kp, kh, kr, c = w.shape
-    width = o // groups
-    per_group = (c + PANEL - 1) // PANEL
-    lines = max(1, BLOCK // max(1, pixels))
-    blocks = (np_ * nh + lines - 1) // lines
-    items = blocks * groups * per_group
+    height, length, width = dx.shape[1], dx.shape[2], o // groups
+    lines, panels = max(1, BLOCK // max(1, length)), (c + PANEL - 1) // PANEL
+    blocks = (dx.shape[0] * height + lines - 1) // lines
+    items = blocks * groups * panels
     for item in range(items * chunk // chunks, items * (chunk + 1) // chunks):
-        g, start = item // blocks // per_group, item // blocks % per_group * PANEL
+        g, start = item // blocks // panels, item // blocks % panels * PANEL
         stop = min(start + PANEL, c)
-        cs = slice(g * c + start, g * c + stop)
-        lo, hi = item % blocks * lines, min(np_ * nh, (item % blocks + 1) * lines)
+        os, cs = slice(g * width, (g + 1) * width), slice(g * c + start, g * c + stop)
+        lo, hi = item % blocks * lines, min(item % blocks * lines + lines, dx.shape[0] * height)
         for line in range(lo, hi):
-            dx[line // nh, line % nh, :, cs] = 0
+            dx[line // height, line % height, :, cs] = 0
         for i in range(kp):
             for j in range(kh):
                 for k in range(kr):
-                    first = k * dr - r0
-                    begin, end = _seen(pixels, dy.shape[2], sr, first)
+                    first = k * dr - br
+                    begin, end = _seen(length, dy.shape[2], sr, first)
+                    columns = slice(begin * sr + first, (end - 1) * sr + first + 1, sr)
                     for line in range(lo, hi):
-                        p, h = line // nh + p0 - i * dp, line % nh + h0 - j * dh
-                        if p % sp == 0 and h % sh == 0 and begin < end:
-                            p, h = p // sp, h // sh
-                            if 0 <= p < dy.shape[0] and 0 <= h < dy.shape[1]:
-                                product(
-                                    dy[p, h, begin:end, g * width : (g + 1) * width],
-                                    w[g * width : (g + 1) * width, i, j, k, start:stop],
-                                    dx[line // nh, line % nh, begin * sr + first : (end - 1) * sr + first + 1 : sr, cs],
-                                    True,
-                                )
+                        p, p_rest = divmod(line // height + bp - i * dp, sp)
+                        h, h_rest = divmod(line % height + bh - j * dh, sh)
+                        inside = 0 <= p < dy.shape[0] and 0 <= h < dy.shape[1] and begin < end
+                        if inside and p_rest == 0 and h_rest == 0:
+                            out = dx[line // height, line % height, columns, cs]
+                            product(dy[p, h, begin:end, os], w[os, i, j, k, start:stop], out, True)
 
 
 @jit(parallel=True, error_model="numpy")
-def _backward_weight_chunks(chunks, x, dy, ones, moves, groups, partial, db):  # type: ignore[no-untyped-def]
+def _backward_weight_chunks(chunks, x, dy, ones, moves, groups, dw, db):  # type: ignore[no-untyped-def]
     for chunk in prange(chunks):
-        _backward_weight_part(np.int64(chunk), chunks, x, dy, ones, moves, groups, partial[chunk], db[chunk])
+        _backward_weight_part(np.int64(chunk), chunks, x, dy, ones, moves, groups, dw[chunk], db[chunk])
 
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _backward_weight_part(chunk, chunks, x, dy, ones, moves, groups, dw, db):  # type: ignore[no-untyped-def]
-    """The sums over one thread's share of the lines: dw (KP, KH, KR, C/G, O), db (1, O)."""
-    sp, p0, dp, sh, h0, dh, sr, r0, dr = moves
-    op, oh, pixels, o = dy.shape
-    kp, kh, kr, c, _ = dw.shape
-    width = o // groups
-    lo, hi = op * oh * chunk // chunks, op * oh * (chunk + 1) // chunks
+    """The sums over one thread's share of the lines: dw (KP, KH, KR, C/G, O) and db (1, O)."""
+    sp, bp, dp, sh, bh, dh, sr, br, dr = moves
+    kp, kh, kr, c, o = dw.shape
+    height, length, width = dy.shape[1], dy.shape[2], o // groups
+    panels = (width + PANEL - 1) // PANEL
+    lo, hi = dy.shape[0] * height * chunk // chunks, dy.shape[0] * height * (chunk + 1) // chunks
     dw[:] = 0
     db[:] = 0
     for line in range(lo, hi):
-        product(ones, dy[line // oh, line % oh], db, True)
-    for o0 in range(0, o, PANEL):
-        for g in range(o0 // width, groups):
-            os = slice(max(o0, g * width), min(o0 + PANEL, (g + 1) * width))
-            if os.start >= os.stop:
-                break
-            for i in range(kp):
-                for j in range(kh):
-                    for k in range(kr):
-                        first = k * dr - r0
-                        begin, end = _seen(x.shape[2], pixels, sr, first)
-                        for line in range(lo, hi):
-                            p, h = line // oh * sp + i * dp - p0, line % oh * sh + j * dh - h0
-                            if 0 <= p < x.shape[0] and 0 <= h < x.shape[1] and begin < end:
-                                seen = x[
-                                    p, h, begin * sr + first : (end - 1) * sr + first + 1 : sr, g * c : (g + 1) * c
-                                ]
-                                product(seen.T, dy[line // oh, line % oh, begin:end, os], dw[i, j, k, :, os], True)
+        product(ones, dy[line // height, line % height], db, True)
+    for item in range(groups * panels * kp * kh * kr):
+        tap, start = item // (groups * panels), item % panels * PANEL
+        g, i, j, k = item // panels % groups, tap // (kh * kr), tap // kr % kh, tap % kr
+        os, cs = slice(g * width + start, g * width + min(start + PANEL, width)), slice(g * c, (g + 1) * c)
+        first, top = k * dr - br, j * dh - bh
+        begin, end = _seen(x.shape[2], length, sr, first)
+        above, below = _seen(x.shape[1], height, sh, top)
+        columns = slice(begin * sr + first, (end - 1) * sr + first + 1, sr)
+        for image in range(lo // height, (hi + height - 1) // height):
+            a, z = max(above, lo - image * height), min(below, hi - image * height)
+            p = image * sp + i * dp - bp
+            if 0 <= p < x.shape[0] and a < z and begin < end:
+                seen = x[p, a * sh + top : (z - 1) * sh + top + 1 : sh, columns, cs]
+                product(seen.transpose(0, 2, 1), dy[image, a:z, begin:end, os], dw[i, j, k, :, os], True)

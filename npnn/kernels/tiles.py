@@ -30,20 +30,21 @@ def product() -> Any:
     """product(a, b, c, add): c <- a b, or c <- c + a b if ``add``, inside compiled kernels, on one thread.
 
     a (M, K) with any strides, b (K, N) and c (M, N) with contiguous rows, all of one dtype, float32
-    or float64.  Quickest where N is a multiple of 32, slow where it is less than a vector.
+    or float64.  With a (T, M, K) and b (T, K, N) it is the sum of T products, c being written once.
+    Quickest where N is a multiple of 32, slow where it is less than a vector.
     """
     import numba
     from llvmlite import binding, ir
     from numba.core import cgutils, types
     from numba.extending import intrinsic
 
-    arguments = [ir.IntType(8).as_pointer(), *[ir.IntType(64)] * 10]  # see _product_of_addresses
+    arguments = [ir.IntType(8).as_pointer(), *[ir.IntType(64)] * 13]  # see _product_of_addresses
     function_type = ir.FunctionType(ir.VoidType(), arguments)
 
     # Compiled once for each dtype, under a name that all kernels find, rather than into each of them.
     globals()["_tile_loops"] = _make_tile_loops()
     for dtype in (types.float32, types.float64):
-        signature = types.void(types.CPointer(dtype), *[types.intp] * 10)
+        signature = types.void(types.CPointer(dtype), *[types.intp] * 13)
         compiled = numba.cfunc(signature, cache=True)(_product_of_addresses)
         binding.add_symbol(f"npnn_product_{dtype}", compiled.address)
 
@@ -53,12 +54,15 @@ def product() -> Any:
             word = ir.IntType(64)
             arrays = [context.make_array(t)(context, builder, v) for t, v in zip((a, b, c), args[:3], strict=True)]
             address = [array.data for array in arrays]
-            (m, k), (_, n), _ = (cgutils.unpack_tuple(builder, array.shape) for array in arrays)
-            (a_row, a_column), (b_row, _), (c_row, _) = (cgutils.unpack_tuple(builder, x.strides) for x in arrays)
+            shapes = [cgutils.unpack_tuple(builder, array.shape) for array in arrays]
+            strides = [cgutils.unpack_tuple(builder, array.strides) for array in arrays]
+            if a.ndim == 2:
+                shapes[0], strides[0], strides[1] = [word(1), *shapes[0]], [word(0), *strides[0]], [word(0), *strides[1]]
+            (terms, m, k), n = shapes[0], shapes[2][1]
             function = cgutils.get_or_insert_function(builder.module, function_type, f"npnn_product_{a.dtype}")
             values = [
-                builder.bitcast(address[0], arguments[0]), a_row, a_column, builder.ptrtoint(address[1], word), b_row,
-                builder.ptrtoint(address[2], word), c_row, m, n, k, builder.zext(args[3], word),
+                builder.bitcast(address[0], arguments[0]), *strides[0], builder.ptrtoint(address[1], word), *strides[1][:2],
+                builder.ptrtoint(address[2], word), strides[2][0], terms, m, n, k, builder.zext(args[3], word),
             ]  # fmt: skip
             builder.call(function, values)
             return context.get_dummy_value()
@@ -68,9 +72,9 @@ def product() -> Any:
     return call
 
 
-def _product_of_addresses(a, a_row, a_column, b, b_row, c, c_row, m, n, k, add):  # type: ignore[no-untyped-def]
+def _product_of_addresses(a, a_term, a_row, a_column, b, b_term, b_row, c, c_row, terms, m, n, k, add):  # type: ignore[no-untyped-def]
     """The product in terms of addresses and of strides in bytes."""
-    _tile_loops(a, a_row, a_column, b, b_row, c, c_row, m, n, k, add)  # type: ignore[name-defined]  # noqa: F821
+    _tile_loops(a, a_term, a_row, a_column, b, b_term, b_row, c, c_row, terms, m, n, k, add)  # type: ignore[name-defined]  # noqa: F821
 
 
 def _make_tile_loops() -> Any:
@@ -85,13 +89,13 @@ def _make_tile_loops() -> Any:
     word = ir.IntType(64)
 
     @intrinsic
-    def tile_loops(typing, a, a_row, a_column, b, b_row, c, c_row, m, n, k, add):  # type: ignore[no-untyped-def]
+    def tile_loops(typing, a, a_term, a_row, a_column, b, b_term, b_row, c, c_row, terms, m, n, k, add):  # type: ignore[no-untyped-def]
         size = a.dtype.bitwidth // 8
         number = ir.FloatType() if size == 4 else ir.DoubleType()
         lanes = (64 if wide else 32) // size
 
         def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            a, a_row, a_column, b, b_row, c, c_row, m, n, k, add = args
+            a, a_term, a_row, a_column, b, b_term, b_row, c, c_row, terms, m, n, k, add = args
             b, c = (builder.inttoptr(x, number.as_pointer()) for x in (b, c))
             adding = builder.icmp_signed("!=", add, word(0))
 
@@ -118,11 +122,11 @@ def _make_tile_loops() -> Any:
                     x = builder.insert_element(ir.Constant(kind, ir.Undefined), x, word(0))
                     return builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
 
-                def multiply_add(inner: Any) -> None:
-                    b_row_now = at(b, builder.mul(inner, b_row))
-                    ys = [builder.load(p, align=size) for p in neighbours(b_row_now)]
-                    for a_now, totals in zip(a_rows, sums, strict=True):
-                        x = spread(builder.load(at(a_now, builder.mul(inner, a_column))))
+                def multiply_add(a_shift: Any, b_now: Any, inner: Any) -> None:
+                    ys = [builder.load(p, align=size) for p in neighbours(at(b_now, builder.mul(inner, b_row)))]
+                    a_shift = builder.add(a_shift, builder.mul(inner, a_column))
+                    for row, totals in zip(a_rows, sums, strict=True):
+                        x = spread(builder.load(at(row, a_shift)))
                         for y, total in zip(ys, totals, strict=True):
                             xy = builder.fmul(x, y, flags=("contract",))
                             builder.store(builder.fadd(builder.load(total), xy, flags=("contract",)), total)
@@ -139,12 +143,15 @@ def _make_tile_loops() -> Any:
                     with otherwise:
                         for register in registers:
                             builder.store(ir.Constant(kind, [0.0] * lanes if vectors else 0.0), register)
-                even = builder.and_(k, word(-2))
-                with loop(word(0), even, 2) as (inner, _):
-                    multiply_add(inner)
-                    multiply_add(builder.add(inner, word(1)))
-                with builder.if_then(builder.icmp_signed("!=", even, k)):
-                    multiply_add(even)
+                twice = builder.and_(k, word(-2)) if rows == full else word(0)  # two steps at a time where it pays
+                with loop(word(0), terms, 1) as (term, _):
+                    a_shift, b_now = builder.mul(term, a_term), at(b, builder.mul(term, b_term))
+                    if rows == full:
+                        with loop(word(0), twice, 2) as (inner, _):
+                            multiply_add(a_shift, b_now, inner)
+                            multiply_add(a_shift, b_now, builder.add(inner, word(1)))
+                    with loop(twice, k, 1) as (inner, _):
+                        multiply_add(a_shift, b_now, inner)
                 for place, register in zip(places, registers, strict=True):
                     builder.store(builder.load(register), place, align=size)
 
@@ -156,17 +163,13 @@ def _make_tile_loops() -> Any:
                     whole = builder.and_(m, word(-full))
                     with loop(word(0), whole, full) as (i, _):
                         tile(i, j, full, vectors)
-                    if vectors == 2:  # the rest in one tile, of any height
-                        for rows in range(1, full):
-                            with builder.if_then(builder.icmp_signed("==", builder.sub(m, whole), word(rows))):
-                                tile(whole, j, rows, vectors)
-                    else:
-                        with loop(whole, m, 1) as (i, _):
-                            tile(i, j, 1, vectors)
+                    for rows in range(1, full):  # the rest in one tile of its height
+                        with builder.if_then(builder.icmp_signed("==", builder.sub(m, whole), word(rows))):
+                            tile(whole, j, rows, vectors)
                 j0 = j1
             return context.get_dummy_value()
 
-        return types.void(a, a_row, a_column, b, b_row, c, c_row, m, n, k, add), lower
+        return types.void(a, a_term, a_row, a_column, b, b_term, b_row, c, c_row, terms, m, n, k, add), lower
 
     return tile_loops
 
