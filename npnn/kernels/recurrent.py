@@ -1,4 +1,4 @@
-"""What the three recurrent kernels share: the order of the steps, their buffers, and the compiled parts of a step.
+"""What the three recurrent kernels share: the order of the steps, their buffers, and how the compiled loops are run.
 
 A layer is a loop over T steps, and only ``h_(t-1) W_hhᵀ`` must wait for the step before.  Each
 family (recurrent_rnn, recurrent_lstm, recurrent_gru) writes that loop once forward and once
@@ -18,14 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.kernels import threads
-from npnn.kernels._jit import jit
-from npnn.kernels.blas import gemm
-from npnn.kernels.tiles import PANEL, product
 
 __all__ = [
-    "COMPILED", "ONE", "add_outer", "add_rows", "add_up", "gradient_buffers", "is_fast", "multiply",
-    "past_and_present", "row_chunks", "sigmoid", "stable_sigmoid", "state_buffer", "steps", "sum_buffers", "tanh",
-    "with_bias", "with_ones",
+    "gradient_buffers", "is_fast", "past_and_present", "run_backward", "run_forward", "stable_sigmoid",
+    "state_buffer", "steps",
 ]  # fmt: skip
 
 Array = NDArray[Any]
@@ -56,15 +52,40 @@ def stable_sigmoid(x: Array) -> Array:
     return 0.5 + 0.5 * np.tanh(0.5 * x)
 
 
+# ---- around the compiled loops
+
+
 def is_fast(x: Array) -> bool:
     """True if the compiled loops, rather than the NumPy forms, are for this input."""
     return x.dtype == np.float32 and x.size > 0
 
 
-def row_chunks(x: Array, w_hh: Array) -> int:
-    """How many threads share the N rows of a batch; x is (T, N, I)."""
+def _chunks(x: Array, w_hh: Array) -> int:
+    """How many threads share the N rows of the batch."""
     T, N = x.shape[:2]
     return min(threads.split(T * N * w_hh.size // 4), N)
+
+
+def _with_ones(x: Array) -> Array:
+    """x with a one added to every row, (T, N, I + 1): the bias is the weight of an input that is always 1."""
+    wider = np.empty((*x.shape[:2], x.shape[2] + 1), x.dtype)
+    wider[:, :, :-1], wider[:, :, -1] = x, 1
+    return wider
+
+
+def run_forward(
+    loop: Any, x: Array, w_ih: Array, w_hh: Array, bias: Array, states: tuple[Array, ...], *options: Any
+) -> None:
+    """Run ``loop(chunks, x, weights, states, *options)``, which fills the states.
+
+    x comes with its ones (T, N, I + 1), and the weights as they are multiplied with: W_ihᵀ with the
+    bias below it (I + 1, G H), and W_hhᵀ (H, G H).
+    """
+    from_x = np.empty((w_ih.shape[1] + 1, len(w_ih)), w_ih.dtype)
+    from_x[:-1], from_x[-1] = w_ih.T, bias
+    weights = from_x, np.ascontiguousarray(w_hh.T)
+    with threads.single_threaded_blas():
+        threads.run(loop, _chunks(x, w_hh), _with_ones(x), weights, states, *options)
 
 
 def gradient_buffers(states: Array, dy: Array | None, *last: Array | None) -> tuple[Array, ...]:
@@ -74,88 +95,26 @@ def gradient_buffers(states: Array, dy: Array | None, *last: Array | None) -> tu
     return dy, *[np.zeros((N, H), states.dtype) if d is None else np.array(d, order="C") for d in last]
 
 
-def with_ones(x: Array) -> Array:
-    """x with a one added to every row, (T, N, I + 1): the bias is the weight of an input that is always 1."""
-    wider = np.empty((*x.shape[:2], x.shape[2] + 1), x.dtype)
-    wider[:, :, :-1], wider[:, :, -1] = x, 1
-    return wider
+def run_backward(
+    loop: Any,
+    grads: tuple[Array, ...],
+    x: Array,
+    states: tuple[Array, ...],
+    w_ih: Array | None,
+    w_hh: Array,
+    *options: Any,
+) -> tuple[Array | None, Array, Array, Array]:
+    """Run ``loop(chunks, grads, x, states, weights, results, *options)``; return dx, dW_ih, dW_hh, db.
 
-
-def with_bias(w_ih: Array, bias: Array) -> Array:
-    """The weights that belong to with_ones(x), transposed: (I + 1, G H)."""
-    wider = np.empty((w_ih.shape[1] + 1, len(w_ih)), w_ih.dtype)
-    wider[:-1], wider[-1] = w_ih.T, bias
-    return wider
-
-
-def sum_buffers(chunks: int, x: Array, w_hh: Array) -> tuple[Array, Array]:
-    """Zeros for the sums of each thread: those of dW_ihᵀ with db below it, and of dW_hh."""
-    return (
-        np.zeros((chunks, x.shape[2], len(w_hh)), x.dtype),  # x with its ones, so (chunks, I + 1, G H)
-        np.zeros((chunks, *w_hh.shape), x.dtype),
-    )
-
-
-def add_up(of_x: Array, of_h: Array) -> tuple[Array, Array, Array]:
-    """dW_ih, dW_hh and db from the threads' sums, in a fixed order."""
-    total = of_x.sum(axis=0)
-    return np.ascontiguousarray(total[:-1].T), of_h.sum(axis=0), total[-1].copy()
-
-
-# ---- the compiled parts of a step
-
-#: How they are compiled: a b + c in one instruction, and division without a test for zero, so that
-#: the loops over the hidden units become vector instructions.
-COMPILED: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
-
-_LIMIT = np.float32(8.03)
-_P1, _P2, _P3, _P4 = np.array([0.1344265, 0.0035693687, 2.1856024e-05, 1.5171425e-08], np.float32)
-_Q1, _Q2, _Q3, _Q4 = np.array([0.4677598, 0.026156057, 0.00034075708, 8.499572e-07], np.float32)
-_HALF, ONE = np.float32(0.5), np.float32(1)  # a plain 1 would make a float64 of a float32
-
-
-@jit(**COMPILED)
-def tanh(x):  # type: ignore[no-untyped-def]
-    """tanh of a float32: x P(x²) / Q(x²), the best such quotient on ±8.03, constant beyond.
-
-    Error at most 3e-7 (5 units in the last place), never more than 1 in size; a NaN stays one.
-    Unlike the library's tanh it is plain arithmetic, which LLVM turns into vector instructions:
-    16 values at a time and 50 times faster.
+    The results are dx, of length 0 if it is not wanted (``w_ih`` is None), and for each thread the
+    sums that make up dW_ihᵀ with db below it (I + 1, G H), and dW_hh (G H, H).
     """
-    x = _LIMIT if x > _LIMIT else x
-    x = -_LIMIT if x < -_LIMIT else x
-    u = x * x
-    return x * ((((_P4 * u + _P3) * u + _P2) * u + _P1) * u + ONE) / ((((_Q4 * u + _Q3) * u + _Q2) * u + _Q1) * u + ONE)
-
-
-@jit(**COMPILED)
-def sigmoid(x):  # type: ignore[no-untyped-def]
-    """1 / (1 + exp(-x)) of a float32, with an error of at most 2e-7."""
-    return _HALF * tanh(_HALF * x) + _HALF
-
-
-@jit
-def multiply(a, b, c, add):  # type: ignore[no-untyped-def]
-    """c = a b, or c += a b if ``add``."""
-    if c.shape[1] % PANEL == 0:
-        product(a, b, c, add)
-    else:
-        gemm(a, b, c, False, False, 1.0 if add else 0.0)
-
-
-@jit
-def add_outer(a, b, c):  # type: ignore[no-untyped-def]
-    """c += aᵀ b: the outer products of the rows of a and b, added up over the batch."""
-    if c.shape[1] % PANEL == 0:
-        product(a.T, b, c, True)
-    else:
-        gemm(a, b, c, True, False, 1.0)
-
-
-@jit(**COMPILED)
-def add_rows(a, b):  # type: ignore[no-untyped-def]
-    """a += b, for matrices."""
-    for n in range(len(a)):
-        to, row = a[n], b[n]
-        for j in range(row.size):
-            to[j] += row[j]
+    chunks, rows = _chunks(x, w_hh), len(w_hh)
+    dx = np.empty(x.shape if w_ih is not None else (0, *x.shape[1:]), x.dtype)
+    of_x, of_h = np.zeros((chunks, x.shape[2] + 1, rows), x.dtype), np.zeros((chunks, *w_hh.shape), x.dtype)
+    weights = (w_hh if w_ih is None else w_ih), w_hh
+    with threads.single_threaded_blas():
+        threads.run(loop, chunks, grads, _with_ones(x), states, weights, (dx, of_x, of_h), *options)
+    total = of_x.sum(axis=0)  # always in the same order
+    dw_ih, db = np.ascontiguousarray(total[:-1].T), total[-1].copy()
+    return (None if w_ih is None else dx), dw_ih, of_h.sum(axis=0), db

@@ -18,25 +18,16 @@ import numpy as np
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.recurrent import (
-    COMPILED,
-    ONE,
-    add_outer,
-    add_rows,
-    add_up,
     gradient_buffers,
     is_fast,
-    multiply,
     past_and_present,
-    row_chunks,
-    sigmoid,
+    run_backward,
+    run_forward,
     stable_sigmoid,
     state_buffer,
     steps,
-    sum_buffers,
-    tanh,
-    with_bias,
-    with_ones,
-)  # fmt: skip
+)
+from npnn.kernels.recurrent_step import COMPILED, ONE, add_outer, add_rows, multiply, sigmoid, tanh
 
 __all__ = ["gru_backward", "gru_forward"]
 
@@ -74,15 +65,13 @@ def gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse, keep):  # type: ignore[n
     h = state_buffer(x, h0, w_hh, reverse)
     room = len(x) if keep else 1
     gates, m = np.empty((room, x.shape[1], len(w_hh)), x.dtype), np.empty((room, *h.shape[1:]), x.dtype)
-    x, weights = with_ones(x), (with_bias(w_ih, b_ih), np.ascontiguousarray(w_hh.T), b_hh)
-    with threads.single_threaded_blas():
-        threads.run(_forward, row_chunks(x, w_hh), x, weights, h, gates, m, reverse)
+    run_forward(_forward, x, w_ih, w_hh, b_ih, (h, gates, m), b_hh, reverse)
     return h, gates, m
 
 
 @jit(parallel=True, **COMPILED)
-def _forward(chunks, x, weights, h, gates, m, reverse):  # type: ignore[no-untyped-def]
-    w_ih, w_hh, b_hh = weights
+def _forward(chunks, x, weights, states, b_hh, reverse):  # type: ignore[no-untyped-def]
+    (w_ih, w_hh), (h, gates, m) = weights, states
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -150,19 +139,14 @@ def gru_backward(dy, dh_n, x, h, gates, m, w_ih, w_hh, reverse):  # type: ignore
     if not is_fast(x):
         return gru_backward.reference(dy, dh_n, x, h, gates, m, w_ih, w_hh, reverse)
     dy, dh = gradient_buffers(h, dy, dh_n)
-    dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
-    chunks = row_chunks(x, w_hh)
-    x = with_ones(x)
-    sums = *sum_buffers(chunks, x, w_hh), np.zeros((chunks, len(w_hh)), x.dtype)
-    weights = w_hh if w_ih is None else w_ih, w_hh
-    with threads.single_threaded_blas():
-        threads.run(_backward, chunks, (dy, dh), (x, h, gates, m), weights, dx, sums, reverse)
-    return None if w_ih is None else dx, dh, *add_up(*sums[:2]), sums[2].sum(axis=0)
+    db_hh = np.zeros((threads.get_num_threads(), len(w_hh)), x.dtype)  # a sum for each thread
+    dx, *dw = run_backward(_backward, (dy, dh, db_hh), x, (h, gates, m), w_ih, w_hh, reverse)
+    return dx, dh, *dw, db_hh.sum(axis=0)
 
 
 @jit(parallel=True, **COMPILED)
-def _backward(chunks, grads, saved, weights, dx, sums, reverse):  # type: ignore[no-untyped-def]
-    (dy, dh), (x, h, gates, m), (w_ih, w_hh), (dw_x, dw_hh, db_hh) = grads, saved, weights, sums
+def _backward(chunks, grads, x, states, weights, results, reverse):  # type: ignore[no-untyped-def]
+    (dy, dh, db_hh), (h, gates, m), (w_ih, w_hh), (dx, dw_x, dw_hh) = grads, states, weights, results
     T, N, _ = x.shape
     past = 1 if reverse else 0
     for chunk in prange(chunks):

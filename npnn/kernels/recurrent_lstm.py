@@ -11,28 +11,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.recurrent import (
-    COMPILED,
-    ONE,
-    add_outer,
-    add_rows,
-    add_up,
     gradient_buffers,
     is_fast,
-    multiply,
     past_and_present,
-    row_chunks,
-    sigmoid,
+    run_backward,
+    run_forward,
     stable_sigmoid,
     state_buffer,
     steps,
-    sum_buffers,
-    tanh,
-    with_bias,
-    with_ones,
-)  # fmt: skip
+)
+from npnn.kernels.recurrent_step import COMPILED, ONE, add_outer, add_rows, multiply, sigmoid, tanh
 
 __all__ = ["lstm_backward", "lstm_forward"]
 
@@ -69,15 +59,13 @@ def lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse, keep):  # type: ignore[no
         return lstm_forward.reference(x, h0, c0, w_ih, w_hh, bias, reverse, keep)
     h, c = state_buffer(x, h0, w_hh, reverse), state_buffer(x, c0, w_hh, reverse)
     gates = np.empty((len(x) if keep else 1, x.shape[1], len(w_hh)), x.dtype)
-    x, weights = with_ones(x), (with_bias(w_ih, bias), np.ascontiguousarray(w_hh.T))
-    with threads.single_threaded_blas():
-        threads.run(_forward, row_chunks(x, w_hh), x, weights, h, c, gates, reverse, h0 is None)
+    run_forward(_forward, x, w_ih, w_hh, bias, (h, c, gates), reverse, h0 is None)
     return h, c, gates
 
 
 @jit(parallel=True, **COMPILED)
-def _forward(chunks, x, weights, h, c, gates, reverse, from_zero):  # type: ignore[no-untyped-def]
-    w_ih, w_hh = weights
+def _forward(chunks, x, weights, states, reverse, from_zero):  # type: ignore[no-untyped-def]
+    (w_ih, w_hh), (h, c, gates) = weights, states
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -144,19 +132,13 @@ def lstm_backward(dy, dh_n, dc_n, x, h, c, gates, w_ih, w_hh, reverse, from_zero
     if not is_fast(x):
         return lstm_backward.reference(dy, dh_n, dc_n, x, h, c, gates, w_ih, w_hh, reverse, from_zero)
     dy, dh, dc = gradient_buffers(h, dy, dh_n, dc_n)
-    dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
-    chunks = row_chunks(x, w_hh)
-    x = with_ones(x)
-    sums = sum_buffers(chunks, x, w_hh)
-    weights = w_hh if w_ih is None else w_ih, w_hh
-    with threads.single_threaded_blas():
-        threads.run(_backward, chunks, (dy, dh, dc), (x, h, c, gates), weights, dx, sums, reverse, from_zero)
-    return None if w_ih is None else dx, None if from_zero else dh, dc, *add_up(*sums)
+    dx, *dw = run_backward(_backward, (dy, dh, dc), x, (h, c, gates), w_ih, w_hh, reverse, from_zero)
+    return dx, None if from_zero else dh, dc, *dw
 
 
 @jit(parallel=True, **COMPILED)
-def _backward(chunks, grads, saved, weights, dx, sums, reverse, from_zero):  # type: ignore[no-untyped-def]
-    (dy, dh, dc), (x, h, c, gates), (w_ih, w_hh), (dw_x, dw_hh) = grads, saved, weights, sums
+def _backward(chunks, grads, x, states, weights, results, reverse, from_zero):  # type: ignore[no-untyped-def]
+    (dy, dh, dc), (h, c, gates), (w_ih, w_hh), (dx, dw_x, dw_hh) = grads, states, weights, results
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):

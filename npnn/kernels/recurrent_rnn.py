@@ -7,25 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.recurrent import (
-    COMPILED,
-    add_outer,
-    add_rows,
-    add_up,
     gradient_buffers,
     is_fast,
-    multiply,
     past_and_present,
-    row_chunks,
+    run_backward,
+    run_forward,
     state_buffer,
     steps,
-    sum_buffers,
-    tanh,
-    with_bias,
-    with_ones,
-)  # fmt: skip
+)
+from npnn.kernels.recurrent_step import COMPILED, add_outer, add_rows, multiply, tanh
 
 __all__ = ["rnn_backward", "rnn_forward"]
 
@@ -51,15 +43,13 @@ def rnn_forward(x, h0, w_ih, w_hh, bias, relu, reverse):  # type: ignore[no-unty
     if not is_fast(x):
         return rnn_forward.reference(x, h0, w_ih, w_hh, bias, relu, reverse)
     h = state_buffer(x, h0, w_hh, reverse)
-    x, weights = with_ones(x), (with_bias(w_ih, bias), np.ascontiguousarray(w_hh.T))
-    with threads.single_threaded_blas():
-        threads.run(_forward, row_chunks(x, w_hh), x, weights, h, relu, reverse, h0 is None)
+    run_forward(_forward, x, w_ih, w_hh, bias, (h,), relu, reverse, h0 is None)
     return h
 
 
 @jit(parallel=True, **COMPILED)
-def _forward(chunks, x, weights, h, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
-    w_ih, w_hh = weights
+def _forward(chunks, x, weights, states, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
+    (w_ih, w_hh), (h,) = weights, states
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
@@ -116,19 +106,13 @@ def rnn_backward(dy, dh_n, x, h, w_ih, w_hh, relu, reverse, from_zero):  # type:
     if not is_fast(x):
         return rnn_backward.reference(dy, dh_n, x, h, w_ih, w_hh, relu, reverse, from_zero)
     dy, dh = gradient_buffers(h, dy, dh_n)
-    dx = np.empty((0, *x.shape[1:]) if w_ih is None else x.shape, x.dtype)
-    chunks = row_chunks(x, w_hh)
-    x = with_ones(x)
-    sums = sum_buffers(chunks, x, w_hh)
-    weights = w_hh if w_ih is None else w_ih, w_hh
-    with threads.single_threaded_blas():
-        threads.run(_backward, chunks, (dy, dh), (x, h), weights, dx, sums, relu, reverse, from_zero)
-    return None if w_ih is None else dx, None if from_zero else dh, *add_up(*sums)
+    dx, *dw = run_backward(_backward, (dy, dh), x, (h,), w_ih, w_hh, relu, reverse, from_zero)
+    return dx, None if from_zero else dh, *dw
 
 
 @jit(parallel=True, **COMPILED)
-def _backward(chunks, grads, saved, weights, dx, sums, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
-    (dy, dh), (x, h), (w_ih, w_hh), (dw_x, dw_hh) = grads, saved, weights, sums
+def _backward(chunks, grads, x, states, weights, results, relu, reverse, from_zero):  # type: ignore[no-untyped-def]
+    (dy, dh), (h,), (w_ih, w_hh), (dx, dw_x, dw_hh) = grads, states, weights, results
     T, N, _ = x.shape
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):

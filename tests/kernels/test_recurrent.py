@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npnn.kernels import _jit, threads
-from npnn.kernels import recurrent as shared
+from npnn.kernels import recurrent_step as step
 from npnn.kernels.recurrent_gru import gru_backward, gru_forward
 from npnn.kernels.recurrent_lstm import lstm_backward, lstm_forward
 from npnn.kernels.recurrent_rnn import rnn_backward, rnn_forward
@@ -127,21 +127,21 @@ def grid() -> np.ndarray:
 
 def test_tanh_is_accurate_and_bounded():
     x = grid()
-    y = apply(shared.tanh, x)
+    y = apply(step.tanh, x)
     exact = np.tanh(x.astype(np.float64))
     assert np.abs(y - exact).max() < 3e-7
     np.testing.assert_allclose(y, exact, rtol=5e-7)
     assert np.abs(y).max() <= 1
-    np.testing.assert_array_equal(apply(shared.tanh, -x), -y)
-    assert np.isnan(shared.tanh(np.float32(np.nan)))
+    np.testing.assert_array_equal(apply(step.tanh, -x), -y)
+    assert np.isnan(step.tanh(np.float32(np.nan)))
 
 
 def test_sigmoid_is_accurate_and_bounded():
     x = grid()
-    y = apply(shared.sigmoid, x)
+    y = apply(step.sigmoid, x)
     with np.errstate(over="ignore"):
         exact = 1 / (1 + np.exp(-x.astype(np.float64)))
     assert np.abs(y - exact).max() < 2e-7
     assert y.min() >= 0
     assert y.max() <= 1
-    assert np.isnan(shared.sigmoid(np.float32(np.nan)))
+    assert np.isnan(step.sigmoid(np.float32(np.nan)))

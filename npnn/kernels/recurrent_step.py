@@ -1,0 +1,69 @@
+"""The compiled parts of a recurrent step: tanh and σ that the compiler can vectorise, and products of a few rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npnn.kernels._jit import jit
+from npnn.kernels.blas import gemm
+from npnn.kernels.tiles import PANEL, product
+
+__all__ = ["COMPILED", "ONE", "add_outer", "add_rows", "multiply", "sigmoid", "tanh"]
+
+#: How they are compiled: a b + c in one instruction, and division without a test for zero, so that
+#: the loops over the hidden units become vector instructions.
+COMPILED: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
+
+_LIMIT = np.float32(8.03)
+_P1, _P2, _P3, _P4 = np.array([0.1344265, 0.0035693687, 2.1856024e-05, 1.5171425e-08], np.float32)
+_Q1, _Q2, _Q3, _Q4 = np.array([0.4677598, 0.026156057, 0.00034075708, 8.499572e-07], np.float32)
+_HALF, ONE = np.float32(0.5), np.float32(1)  # a plain 1 would make a float64 of a float32
+
+
+@jit(**COMPILED)
+def tanh(x):  # type: ignore[no-untyped-def]
+    """tanh of a float32: x P(x²) / Q(x²), the best such quotient on ±8.03, constant beyond.
+
+    Error at most 3e-7 (5 units in the last place), never more than 1 in size; a NaN stays one.
+    Unlike the library's tanh it is plain arithmetic, which LLVM turns into vector instructions:
+    16 values at a time and 50 times faster.
+    """
+    x = _LIMIT if x > _LIMIT else x
+    x = -_LIMIT if x < -_LIMIT else x
+    u = x * x
+    return x * ((((_P4 * u + _P3) * u + _P2) * u + _P1) * u + ONE) / ((((_Q4 * u + _Q3) * u + _Q2) * u + _Q1) * u + ONE)
+
+
+@jit(**COMPILED)
+def sigmoid(x):  # type: ignore[no-untyped-def]
+    """1 / (1 + exp(-x)) of a float32, with an error of at most 2e-7."""
+    return _HALF * tanh(_HALF * x) + _HALF
+
+
+@jit
+def multiply(a, b, c, add):  # type: ignore[no-untyped-def]
+    """c = a b, or c += a b if ``add``."""
+    if c.shape[1] % PANEL == 0:
+        product(a, b, c, add)
+    else:
+        gemm(a, b, c, False, False, 1.0 if add else 0.0)
+
+
+@jit
+def add_outer(a, b, c):  # type: ignore[no-untyped-def]
+    """c += aᵀ b: the outer products of the rows of a and b, added up over the batch."""
+    if c.shape[1] % PANEL == 0:
+        product(a.T, b, c, True)
+    else:
+        gemm(a, b, c, True, False, 1.0)
+
+
+@jit(**COMPILED)
+def add_rows(a, b):  # type: ignore[no-untyped-def]
+    """a += b, for matrices."""
+    for n in range(len(a)):
+        to, row = a[n], b[n]
+        for j in range(row.size):
+            to[j] += row[j]
