@@ -65,9 +65,34 @@ def _arrays(index: Any) -> Any:
     return index.data if isinstance(index, Tensor) else index
 
 
+def _in_turn(index: Any) -> list[Any]:
+    """The index as one or two to apply in turn: numbers pick before arrays do, as in torch.
+
+    NumPy takes a number beside an array for an array, so that x[0, :, [1, 2]] would have the axis of the
+    list first.
+    """
+    if not isinstance(index, tuple) or not any(isinstance(i, (np.ndarray, list)) for i in index):
+        return [index]
+    numbers: list[Any] = []
+    others = []
+    for i in index:
+        if np.ndim(i) == 0 and isinstance(i, (int, np.integer, np.ndarray)) and np.asarray(i).dtype != bool:
+            numbers.append(int(i))
+            continue
+        others.append(i)
+        if i is Ellipsis:
+            numbers.append(i)
+        elif i is not None:
+            is_mask = not isinstance(i, slice) and np.asarray(i).dtype == bool
+            numbers += [slice(None)] * (np.ndim(i) if is_mask else 1)
+    return [tuple(numbers), tuple(others)] if len(others) < len(index) else [index]
+
+
 def getitem(input: Tensor, index: Any) -> Tensor:
-    """input[index], with NumPy's rules: slices share memory, integer arrays and boolean masks copy."""
-    return Index.apply(input, _arrays(index))
+    """input[index]: slices share memory, integer arrays and boolean masks copy."""
+    for part in _in_turn(_arrays(index)):
+        input = Index.apply(input, part)
+    return input
 
 
 def setitem(input: Tensor, index: Any, value: Any) -> None:
@@ -77,7 +102,11 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
         if value.requires_grad and is_grad_enabled():
             raise RuntimeError("the assigned tensor requires a gradient, which would be lost: use where or cat instead")
         value = value.data
-    input.data[_arrays(index)] = value
+    *views, last = _in_turn(_arrays(index))
+    data = input.data
+    for view in views:
+        data = data[view]
+    data[last] = value
     input._mark_changed()
 
 

@@ -89,6 +89,10 @@ SMOOTH = {
     "index slice": (lambda lib, a: (a[1:], a[:, ::2], a[None, 1:2], a[..., 1:, :]), [(2, 3, 4)]),
     "index array": (lambda lib, a: (a[[0, 2, 2]], a[:, [1, 1]], a[[0, 1], [2, 2]]), [A]),
     "index tensor": (lambda lib, a: a[lib.tensor([[0, 1], [1, 1]])], [A]),
+    "index number and array": (
+        lambda lib, a: (a[0, :, [0, 2]], a[[1, 0], :, -1], a[0, [1, 2]], a[..., [0, 1], 1], a[1, None, :, [3]]),
+        [(2, 3, 4)],
+    ),
     "index mask": (lambda lib, a: (a[a > 0], a[(a > 0)[:, 0]]), [A]),
     "gather": (lambda lib, a: (a.gather(1, lib.tensor([[0, 0], [3, 1]])), lib.gather(a, 0, lib.tensor([[2, 2]]))), [A]),
     "index_select": (lambda lib, a: a.index_select(1, lib.tensor([3, 0, 3])), [A]),
