@@ -57,11 +57,16 @@ def product() -> Any:
             shapes = [cgutils.unpack_tuple(builder, array.shape) for array in arrays]
             strides = [cgutils.unpack_tuple(builder, array.strides) for array in arrays]
             if a.ndim == 2:
-                shapes[0], strides[0], strides[1] = [word(1), *shapes[0]], [word(0), *strides[0]], [word(0), *strides[1]]
+                shapes[0], strides[0], strides[1] = (
+                    [word(1), *shapes[0]],
+                    [word(0), *strides[0]],
+                    [word(0), *strides[1]],
+                )
             (terms, m, k), n = shapes[0], shapes[2][1]
             function = cgutils.get_or_insert_function(builder.module, function_type, f"npnn_product_{a.dtype}")
             values = [
-                builder.bitcast(address[0], arguments[0]), *strides[0], builder.ptrtoint(address[1], word), *strides[1][:2],
+                builder.bitcast(address[0], arguments[0]), *strides[0],
+                builder.ptrtoint(address[1], word), *strides[1][:2],
                 builder.ptrtoint(address[2], word), strides[2][0], terms, m, n, k, builder.zext(args[3], word),
             ]  # fmt: skip
             builder.call(function, values)
