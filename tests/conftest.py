@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
+# Test processes share the cores: a thread that waits must sleep, not spin.  Read when OpenMP loads, hence first.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 import pytest
 
 import npnn
 from npnn.kernels import threads
+from tests.parity import torch
+
+if torch is not None:
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
