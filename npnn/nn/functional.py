@@ -3,6 +3,7 @@
 from npnn.nn.activation import elu, hardswish, leaky_relu, prelu, relu, relu6, selu
 from npnn.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
 from npnn.nn.batchnorm import batch_norm
+from npnn.nn.conv import conv1d, conv2d
 from npnn.nn.dropout import dropout, dropout1d, dropout2d
 from npnn.nn.embedding import embedding, one_hot
 from npnn.nn.groupnorm import group_norm, instance_norm
@@ -25,6 +26,8 @@ __all__ = [
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
+    "conv2d",
     "cross_entropy",
     "dropout",
     "dropout1d",
