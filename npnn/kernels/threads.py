@@ -6,8 +6,8 @@ two pools on the same cores spend their time waiting for each other.
 
 The number of threads is ``NPNN_NUM_THREADS``; without it ``OMP_NUM_THREADS``, which most numerical
 programs obey; without that one in a worker process, which shares the cores with its siblings, and
-elsewhere the number of cores this process may use.  It is also the number of chunks, so a result
-depends on it by rounding, and on nothing else of the machine's.
+elsewhere the number of cores this process may use.  It is also the number of chunks, so sums over
+chunks depend on it by rounding.
 
 Nothing global changes: numba's and OpenMP's own settings stay as they are, and the BLAS library
 gets its number of threads back after each call.  A forked child computes on one thread, whatever
