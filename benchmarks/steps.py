@@ -65,7 +65,8 @@ def measure(workload: Workload, rounds: int, threads: int, memory: bool) -> list
         times = alternate(functions, steps, rounds)
         base = times["torch"].median if "torch" in times else None
         for name, taken in times.items():
-            peak = peak_of(workload.name, name) if memory and workload.memory and training and threads > 1 else None
+            compared = memory and workload.memory and training and threads > 1 and name in ("npnn", "torch")
+            peak = peak_of(workload.name, name) if compared else None
             rows.append(
                 {
                     "workload": workload.name + suffix,
