@@ -43,10 +43,9 @@ def _experiments() -> str:
     lines = []
     for path in sorted((ROOT / "best_models").glob("*.json")):
         run = json.loads(path.read_text())
-        lines.append(
-            [run["stem"], f"{run['metrics']['accuracy'] * 100:.2f} %", f"{run['seconds']:.1f}", f"`{run['command']}`"]
-        )
-    return table.markdown(["experiment", "test accuracy", "seconds", "command"], lines)
+        accuracy = f"{run['metrics']['test_accuracy'] * 100:.2f} %"
+        lines.append([f"`{run['command']}`", f"{run['parameters']:,}", accuracy, f"{run['seconds']:.1f}"])
+    return table.markdown(["command", "parameters", "test accuracy", "seconds"], lines)
 
 
 SECTIONS = {"steps": _steps, "startup": _startup, "experiments": _experiments}
