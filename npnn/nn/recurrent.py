@@ -95,7 +95,7 @@ class RNNBase(Module):
                 outputs.append(y)
                 finals.append(last)
             x = cat(outputs, -1) if self.bidirectional else y  # (T, N, directions * H)
-        ends = [stack(kind) for kind in zip(*finals, strict=True)]
+        ends = [stack(kind) if len(kind) > 1 else unsqueeze(kind[0], 0) for kind in zip(*finals, strict=True)]
         if not batched:
             return squeeze(x, 1), *[squeeze(s, 1) for s in ends]
         return (transpose(x, 0, 1) if swap else x), *ends
