@@ -1,6 +1,6 @@
 """How far does a network of 20 hidden units get in 1500 steps of gradient descent on a toy problem?
 
-python -m experiments run mlp_toy --variant moons-lr1
+python -m experiments run mlp_toy --variant moons-lr0.1
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def draw(result: Result) -> Any:
     return sheet
 
 
-SETTINGS: dict[str, dict[str, Any]] = {"": {}, "-batch32": {"batch_size": 32}, "-lr1": {"lr": 1.0}}
+SETTINGS: dict[str, dict[str, Any]] = {"": {}, "-batch32": {"batch_size": 32}, "-lr0.1": {"lr": 0.1}}
 VARIANTS = {
     dataset + suffix: Config(dataset=dataset, **changes) for suffix, changes in SETTINGS.items() for dataset in TOY_SETS
 }

@@ -21,7 +21,7 @@ from experiments.harness.run import run_seeds
 __all__ = ["compare", "demo", "evaluate", "list_all", "run"]
 
 #: One experiment of each family: the main job.
-DEMO = (("mlp_toy", "moons-lr1"), ("cnn_digits", "dropout"), ("rnn_palindrome", "T10"))
+DEMO = (("mlp_toy", "moons-lr0.1"), ("cnn_digits", "dropout"), ("rnn_palindrome", "T10"))
 
 
 def list_all(arguments: Namespace) -> int:

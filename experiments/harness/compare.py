@@ -67,7 +67,9 @@ def compare(job: Job, progress: bool = True) -> Comparison:
         config = replace(config, steps=tolerance.steps)
     if config.evaluate_every is None:
         config = replace(config, evaluate_every=10)
-    ours, theirs = (
-        dataclasses.replace(job, backend=backend).start(progress=progress).fit(config) for backend in ("npnn", "torch")
-    )
-    return Comparison(ours, theirs, tolerance)
+    histories = {}
+    for backend in ("npnn", "torch"):
+        histories[backend] = dataclasses.replace(job, backend=backend).start(progress=progress).fit(config)
+        if histories[backend].interrupted:
+            raise KeyboardInterrupt
+    return Comparison(**histories, tolerance=tolerance)
