@@ -1,6 +1,22 @@
 """How far does a network of 20 hidden units get in 1500 steps of gradient descent on a toy problem?
 
-python -m experiments run mlp_toy --variant moons-lr0.1
+    python -m experiments run mlp_toy --variant moons-lr0.1
+
+Test accuracy in %, mean and standard deviation of five initialisations; a run takes less than 1 s:
+
+                    lr 0.01, all 800     lr 0.01, batches     lr 0.1, all 800
+                    points a step        of 32                points a step
+    moons           87.6 ± 0.4           87.5 ± 0.4           98.8 ± 0.4
+    moons-clean     88.3 ± 0.6           88.3 ± 0.6           99.5 ± 0.0
+    circles         61.9 ± 6.9           61.4 ± 6.6           82.8 ± 0.8
+    blobs           74.1 ± 0.4           74.1 ± 0.7           73.8 ± 1.2
+    quantiles       95.5 ± 1.5           95.4 ± 1.8           98.3 ± 1.3
+    classification  92.3 ± 0.4           92.3 ± 0.4           91.4 ± 0.4
+    hastie          70.9 ± 3.9           70.9 ± 3.9           90.1 ± 1.1
+    multiclass      82.4 ± 1.0           82.3 ± 1.2           86.4 ± 0.4
+
+At a rate of 0.01 the network is not too small but unfinished.  What a step sees makes no difference,
+a batch or everything: only the number of steps counts, and their length.
 """
 
 from __future__ import annotations
