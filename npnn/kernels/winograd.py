@@ -147,6 +147,7 @@ def backward_weight(
 # ---- the fast twins: the same steps on blocks that stay in the cache, see winograd_loops.py
 
 PATCHES = 1 << 22  # numbers in the transformed patches that are kept at a time
+GAP = 16  # numbers between rows: rows a power of two apart would share the same few lines of the cache
 
 
 @forward.fast
@@ -171,7 +172,7 @@ def _run_forward(x: Any, w: Any, b: Any, before: Any, size: Any, form: Form, tur
     chunks, block = threads.split(n * n * lines * grid[1] * c * o // 16), min(TILES, step * grid[1])
     V, *work = scratch(
         x.dtype,
-        (n, n, step * grid[1], c),
+        (n, n, step * grid[1], c + GAP),
         (chunks, 3, 3, CHANNELS, PANEL),
         (chunks, n, 3, CHANNELS, PANEL),
         (chunks, n, n, CHANNELS, PANEL),
@@ -199,8 +200,8 @@ def backward_weight(
     chunks = threads.split(n * n * lines * grid[1] * c * o // 16)
     V, dM, *work = scratch(
         x.dtype,
-        (n, n, step * grid[1], c),
-        (n, n, step * grid[1], o),
+        (n, n, step * grid[1], c + GAP),
+        (n, n, step * grid[1], o + GAP),
         (chunks, n, n, PANEL, CHANNELS),
         (chunks, 3, n, PANEL, CHANNELS),
     )
@@ -211,7 +212,7 @@ def backward_weight(
         threads.run(winograd_loops.image_chunks, chunks, B, x, (-before[0], -before[1], m), grid, first, count, V)
         threads.run(winograd_loops.image_chunks, chunks, A, dy, (0, 0, m), grid, first, count, dM)
         threads.run(winograd_loops.weight_chunks, chunks, G, V, dM, count * grid[1], first > 0, tuple(work), dw)
-        db += dM[one, one, : count * grid[1]].sum(axis=0)
+        db += dM[one, one, : count * grid[1], :o].sum(axis=0)
     return dw, db
 
 

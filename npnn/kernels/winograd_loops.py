@@ -46,7 +46,7 @@ def _transform_image(m, image, place, grid, first, lo, hi, out):  # type: ignore
             column = left + tile * step
             l0, l1 = max(0, -column), min(s, w - column)
             for i in range(n):
-                product(m[:, l0:l1], mid[i, column + l0 : column + l1], out[i, :, line * tw + tile], False)
+                product(m[:, l0:l1], mid[i, column + l0 : column + l1], out[i, :, line * tw + tile, :c], False)
 
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -96,7 +96,7 @@ def forward_chunks(chunks, AT, G, one, V, w, turned, b, block, grid, first, tile
 def _forward_items(lo, hi, AT, G, one, V, w, turned, b, block, grid, first, tiles, work, y):  # type: ignore[no-untyped-def]
     """Each item: the products and the output of a block of tiles and a panel of output channels."""
     m, n = AT.shape
-    c, blocks = V.shape[3], (tiles + block - 1) // block
+    c, blocks = w.shape[0 if turned else 3], (tiles + block - 1) // block
     g, g_mid, U, all_M, M_mid = work
     for item in range(lo, hi):
         o0, t0 = item // blocks * PANEL, item % blocks * block
