@@ -3,7 +3,7 @@
     python -m experiments run rnn_palindrome --variant T10
 
 Yes: test accuracy 100.0 ± 0.0 % (five initialisations) on palindromes that were not in the training
-set, for T = 5, 10 and 20, reached after 20, 40 and 55 steps; all 300 steps take 3 s.  It takes no
+set, for T = 5, 10 and 20, reached after 20, 40 and 55 steps; all 300 steps take 0.3 s.  It takes no
 more than digits that are told apart (one-hot) and an orthogonal recurrent matrix; the gradient then
 never comes near the limit at which it would be clipped.
 """

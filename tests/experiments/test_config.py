@@ -56,5 +56,5 @@ def test_whatever_is_changed_is_part_of_the_name():
     job = tiny_job("mlp_toy", "circles", "torch", steps=7, lr=0.5, hidden=20, n_samples=1000, batch_size=800)
     assert job.stem == "mlp_toy-circles-steps7-lr0.5-torch"
     assert job.command == "python -m experiments run mlp_toy --variant circles --steps 7 --lr 0.5 --backend torch"
-    epochs = tiny_job("cnn_digits", "plain", steps=None, epochs=2, batch_size=32, channels=32)
+    epochs = tiny_job("cnn_digits", "plain", steps=None, epochs=2, batch_size=32, channels=64)
     assert epochs.stem == "cnn_digits-plain-epochs2"
