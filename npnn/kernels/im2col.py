@@ -142,6 +142,8 @@ def backward_weight(
     x, x_view, dw_view, dy_view, moves = _views(x, dw, dy, geometry, True)
     o, *taps, c = dw_view.shape
     partial, db = scratch(x.dtype, (chunks, *taps, c, o), (chunks, 1, o))
+    partial.fill(0)
+    db.fill(0)
     ones = np.ones((1, dy_view.shape[2]), x.dtype)
     views = x.reshape(-1), _form(x_view), dy.reshape(-1), _form(dy_view)
     threads.run(strided.backward_weight_chunks, chunks, *views, ones, moves, geometry.groups, partial, db)

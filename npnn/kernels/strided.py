@@ -33,6 +33,13 @@ def _view5(memory, form):  # type: ignore[no-untyped-def]
 
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _turned(x):  # type: ignore[no-untyped-def]
+    """x.transpose(0, 2, 1), which takes numba three seconds to compile."""
+    shape, strides = x.shape, x.strides
+    return np.lib.stride_tricks.as_strided(x, (shape[0], shape[2], shape[1]), (strides[0], strides[2], strides[1]))
+
+
+@jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _seen(size, count, step, offset):  # type: ignore[no-untyped-def]
     """The range of 0 <= i < count for which there is an element i * step + offset, 0 <= it < size."""
     return max(0, -(offset // step)), min(count, (size - 1 - offset) // step + 1)
@@ -99,7 +106,10 @@ def _backward_input_part(chunk, chunks, dx, dx_form, w, w_form, dy, dy_form, mov
         os, cs = slice(g * width, (g + 1) * width), slice(g * c + start, g * c + stop)
         lo, hi = item % blocks * lines, min(item % blocks * lines + lines, dx.shape[0] * height)
         for line in range(lo, hi):
-            dx[line // height, line % height, :, cs] = 0
+            out = dx[line // height, line % height, :, cs]
+            for i in range(out.shape[0]):
+                for j in range(out.shape[1]):
+                    out[i, j] = 0
         for i in range(kp):
             for j in range(kh):
                 for k in range(kr):
@@ -125,15 +135,13 @@ def backward_weight_chunks(chunks, x, x_form, dy, dy_form, ones, moves, groups, 
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _backward_weight_part(chunk, chunks, x, x_form, dy, dy_form, ones, moves, groups, dw, db):  # type: ignore[no-untyped-def]
-    """The sums over one thread's share of the lines: dw (KP, KH, KR, C/G, O) and db (1, O)."""
+    """Add the sums over one thread's share of the lines to dw (KP, KH, KR, C/G, O) and db (1, O)."""
     x, dy = _view4(x, x_form), _view4(dy, dy_form)
     sp, bp, dp, sh, bh, dh, sr, br, dr = moves
     kp, kh, kr, c, o = dw.shape
     height, length, width = dy.shape[1], dy.shape[2], o // groups
     panels = (width + PANEL - 1) // PANEL
     lo, hi = dy.shape[0] * height * chunk // chunks, dy.shape[0] * height * (chunk + 1) // chunks
-    dw[:] = 0
-    db[:] = 0
     for line in range(lo, hi):
         product(ones, dy[line // height, line % height], db, True)
     for item in range(groups * panels * kp * kh * kr):
@@ -149,4 +157,4 @@ def _backward_weight_part(chunk, chunks, x, x_form, dy, dy_form, ones, moves, gr
             p = image * sp + i * dp - bp
             if 0 <= p < x.shape[0] and a < z and begin < end:
                 seen = x[p, a * sh + top : (z - 1) * sh + top + 1 : sh, columns, cs]
-                product(seen.transpose(0, 2, 1), dy[image, a:z, begin:end, os], dw[i, j, k, :, os], True)
+                product(_turned(seen), dy[image, a:z, begin:end, os], dw[i, j, k, :, os], True)
