@@ -1,4 +1,4 @@
-"""Working memory that is used again: the system hands out fresh memory page by page, each page a trap of a microsecond."""
+"""Working memory that is used again: fresh memory comes page by page, each page a trap of a microsecond."""
 
 from __future__ import annotations
 
