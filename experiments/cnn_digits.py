@@ -42,8 +42,8 @@ def build(nn: Any, config: Config) -> Any:
     )
 
 
-def optimizer(optim: Any, parameters: Any, config: Config) -> Any:
-    return optim.Adam(parameters, lr=config.lr)
+def optimizer(optim: Any, model: Any, config: Config) -> Any:
+    return optim.Adam(model.parameters(), lr=config.lr)
 
 
 def draw(result: Result) -> Any:
@@ -56,7 +56,7 @@ def draw(result: Result) -> Any:
     sheet: Any = plot.figure(plot.PAGE, 9.0)
     top, middle, bottom = sheet.subfigures(3, 1, height_ratios=[2.6, 3.2, 3.2])
     left, right = middle.subfigures(1, 2)
-    plot.curves({result.job.backend: result.history}, figure=top)
+    plot.curves(result.histories, test=result.watched, figure=top)
     plot.confusion_matrix(confusion_matrix(result.predict(images), labels), result.data.classes, figure=left)
     plot.kernels(result.model[0].weight, figure=right)
     plot.feature_maps(first, result.predict(first, result.model[:2]), figure=bottom)
@@ -65,3 +65,4 @@ def draw(result: Result) -> Any:
 
 VARIANTS = {"dropout": Config(), "plain": Config(dropout=0.0)}
 TOLERANCE = Tolerance(gap=1e-3, steps=200)
+BEST = {"dropout": "float32"}

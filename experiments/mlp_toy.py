@@ -51,8 +51,8 @@ def build(nn: Any, config: Config) -> Any:
     return nn.Sequential(nn.Linear(inputs, config.hidden), nn.ReLU(), nn.Linear(config.hidden, classes))
 
 
-def optimizer(optim: Any, parameters: Any, config: Config) -> Any:
-    return optim.SGD(parameters, lr=config.lr)
+def optimizer(optim: Any, model: Any, config: Config) -> Any:
+    return optim.SGD(model.parameters(), lr=config.lr)
 
 
 def draw(result: Result) -> Any:
@@ -60,10 +60,10 @@ def draw(result: Result) -> Any:
     from npnn import plot
 
     if result.data.test_x.shape[1] != 2:
-        return plot.curves({result.job.backend: result.history}, x="step")
+        return plot.curves(result.histories, test=result.watched, x="step")
     sheet: Any = plot.figure(plot.PAGE, 3.4)
     left, right = sheet.subfigures(1, 2)
-    plot.curves({result.job.backend: result.history}, x="step", figure=left, width=plot.COLUMN)
+    plot.curves(result.histories, test=result.watched, x="step", figure=left, width=plot.COLUMN)
     plot.decision_boundary(result.predict, result.data.test_x, result.data.test_y, "test set", figure=right)
     return sheet
 
@@ -73,3 +73,4 @@ VARIANTS = {
     dataset + suffix: Config(dataset=dataset, **changes) for suffix, changes in SETTINGS.items() for dataset in TOY_SETS
 }
 TOLERANCE = Tolerance(gap=1e-4, steps=1500)
+BEST = {"moons-lr0.1": "float32"}

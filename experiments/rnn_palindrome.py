@@ -57,8 +57,8 @@ def build(nn: Any, config: Config) -> Any:
     return Reader()
 
 
-def optimizer(optim: Any, parameters: Any, config: Config) -> Any:
-    return optim.Adam(parameters, lr=config.lr)
+def optimizer(optim: Any, model: Any, config: Config) -> Any:
+    return optim.Adam(model.parameters(), lr=config.lr)
 
 
 def draw(result: Result) -> Any:
@@ -67,7 +67,7 @@ def draw(result: Result) -> Any:
 
     sheet: Any = plot.figure(plot.PAGE, 3.4)
     left, right = sheet.subfigures(1, 2)
-    plot.curves({result.job.backend: result.history}, x="step", figure=left, width=plot.COLUMN)
+    plot.curves(result.histories, test=result.watched, x="step", figure=left, width=plot.COLUMN)
     norms = np.repeat(result.history["grad_norm"], result.config.evaluate_every)  # the largest of each stretch
     plot.gradient_norms(norms, result.config.clip_grad_norm, figure=right)
     return sheet
@@ -79,3 +79,4 @@ VARIANTS = {
     "T20": Config(T=20, n_samples=10_000),
 }
 TOLERANCE = Tolerance(gap=1e-3, steps=200)
+BEST = {"T10": "float32"}

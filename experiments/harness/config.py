@@ -24,7 +24,8 @@ def option(default: Any, help: str, choices: Iterable[Any] | None = None) -> Any
 class RunConfig:
     """The settings that every experiment has; its own Config adds some and gives the defaults.
 
-    The length of a run is given in epochs or in optimiser steps, never in both.
+    The length of a run is given in epochs or in optimiser steps, never in both.  With ``validation``
+    the test set is measured once, at the end; with ``patience`` the run ends with its best weights.
     """
 
     seed: int = option(0, "draws the initial weights, the order of the batches and the dropout masks")
@@ -34,13 +35,16 @@ class RunConfig:
     lr: float = option(1e-2, "learning rate")
     clip_grad_norm: float | None = option(None, "largest norm of the gradient")
     evaluate_every: int | None = option(None, "steps from one record of the history to the next; without it, an epoch")
+    validation: int = option(0, "examples held out of the training set, to choose by; 0: records look at the test set")
+    patience: int | None = option(None, "stop after this many records without a better validation accuracy")
 
     def __post_init__(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise UserError("the length of a run is either --epochs or --steps: give one of them")
-        if self.seed < 0:
-            raise UserError(f"--seed must not be negative, got {self.seed}")
-        for name in ("epochs", "steps", "batch_size", "evaluate_every"):
+        for name in ("seed", "validation"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{flag(name)} must not be negative, got {getattr(self, name)}")
+        for name in ("epochs", "steps", "batch_size", "evaluate_every", "patience"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{flag(name)} must be at least 1, got {value}")
@@ -48,6 +52,8 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise UserError(f"{flag(name)} must be a positive number, got {value}")
+        if self.patience is not None and not self.validation:
+            raise UserError("--patience needs --validation: when to stop must not be chosen by the test set")
 
 
 @dataclass(frozen=True)

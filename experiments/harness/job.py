@@ -6,14 +6,18 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import npnn
 from experiments.harness.config import RunConfig, UserError, flag
 from experiments.harness.registry import Experiment
 from experiments.harness.torch_twin import import_torch, torch_twin
-from npnn.data import DataLoader, TrainTest
-from npnn.train import Callback, History, Trainer
+from npnn.data import DataLoader, Dataset, TrainTest, random_split
+from npnn.train import Callback, EarlyStopping, History, Trainer
 
 __all__ = ["Job", "Start"]
+
+ACCURACY = "validation_accuracy"
 
 
 @dataclass(frozen=True)
@@ -61,32 +65,55 @@ class Job:
             if self.backend == "torch":
                 framework = import_torch()
                 model = torch_twin(model, self.experiment.build(framework.nn, config))
-            optimizer = self.experiment.optimizer(framework.optim, model.parameters(), config)
+            optimizer = self.experiment.optimizer(framework.optim, model, config)
+            loss = self.experiment.loss(framework.nn, config)
+            train, watched = _held_out(data, config.validation)
+            loader = DataLoader(train, config.batch_size, shuffle=True, transform=self.experiment.transform(config))
+            schedule = self.experiment.schedule(framework.optim.lr_scheduler, optimizer, config, len(loader))
         except ValueError as error:
             raise UserError(f"{self.stem}: {error}") from error
+        scheduler, per = schedule or (None, "epoch")
+        stopping = () if config.patience is None else (EarlyStopping(ACCURACY, config.patience, mode="max"),)
         trainer = Trainer(
             model,
-            framework.nn.CrossEntropyLoss(),
+            loss,
             optimizer,
-            callbacks=callbacks,
+            scheduler,
+            callbacks=(*stopping, *self.experiment.callbacks(config), *callbacks),
             clip_grad_norm=config.clip_grad_norm,
+            schedule_per=per,
             progress=progress,
         )
-        return Start(data, DataLoader(data.train, config.batch_size, shuffle=True), trainer)
+        return Start(data, loader, watched, trainer)
+
+
+def _held_out(data: TrainTest, count: int) -> tuple[Dataset, tuple[Any, Any]]:
+    """What to train on, and the pair of arrays that the records look at: the test set, if nothing is held out.
+
+    The division is the same whatever the seed of the run, so that seeds can be compared.
+    """
+    if not count:
+        return data.train, (data.test_x, data.test_y)
+    n = len(data.train)
+    if count >= n:
+        raise UserError(f"--validation {count} leaves nothing of the {n} examples to train on")
+    train, validation = random_split(data.train, [n - count, count], np.random.default_rng(0))
+    return train, (data.train_x[validation.indices], data.train_y[validation.indices])
 
 
 @dataclass(frozen=True)
 class Start:
     data: TrainTest
     loader: DataLoader
+    watched: tuple[Any, Any]  # what the records look at: the validation or the test set
     trainer: Trainer
 
     def fit(self, config: RunConfig, resume_from: Any = None) -> History:
-        """Train for as long as the config says, with a look at the test set at each record."""
+        """Train for as long as the config says, with a look at the validation or else the test set at each record."""
         return self.trainer.fit(
             self.loader,
             config.epochs,
-            (self.data.test_x, self.data.test_y),
+            self.watched,
             max_steps=config.steps,
             evaluate_every=config.evaluate_every,
             resume_from=resume_from,

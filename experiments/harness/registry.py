@@ -1,18 +1,54 @@
-"""Finds the experiments: every module of the package ``experiments`` is one."""
+"""Finds the experiments: every module of the package ``experiments`` is one.
+
+An experiment is a file that opens with its question and answer, and defines
+
+    Config                          a frozen dataclass derived from RunConfig: the settings
+    VARIANTS                        named instances of it, the first of them the default
+    TOLERANCE                       how closely npnn and torch agree, see Tolerance
+    data(config)                    both parts of the data, a TrainTest; what needs no chance but the
+                                    config (normalising) is done here, and holds for evaluation, too
+    build(nn, config)               the model, from ``npnn.nn`` or ``torch.nn``
+    optimizer(optim, model, config) from ``npnn.optim`` or ``torch.optim``
+    draw(result)                    the figure, of a Result
+
+and, if the usual will not do,
+
+    loss(nn, config)                called with (outputs, targets); else CrossEntropyLoss
+    schedule(lr_scheduler, optimizer, config, steps_per_epoch)
+                                    a Schedule, or None for a constant rate; ``lr_scheduler`` is
+                                    ``npnn.optim.lr_scheduler`` or ``torch.optim.lr_scheduler``
+    transform(config)               augmentation of the batches of training, a function of (images,
+                                    generator) as in npnn.data.transforms, or None
+    callbacks(config)               more npnn.train.Callbacks, a sequence
+    overview(rows)                  a figure of all variants together, such as accuracy against a
+                                    setting, or None.  ``rows`` has a Row for each variant that ran.
+    REPORTED                        {variant: Reported}: what has been published for these settings
+    BEST                            {variant: "float32" or "float16"}: the variants whose weights are
+                                    kept in best_models/, and how; large models are halved
+
+``draw`` finds in a Result: data, model, config, history, histories (npnn's, and torch's where that run
+exists, for plot.curves), watched ("validation" or "test", what plot.curves calls the set), metrics, and
+predict(x).  Downloaded data are loaded by a name of the module (``from npnn.data import load_mnist``),
+where the tests put a few images instead.
+
+One text serves both frameworks.  What holds data back for choosing a model (``validation``) and stops
+early (``patience``) is in every Config, and works without a line in the experiment.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 import experiments
 from experiments.harness.config import RunConfig
 from npnn.data import TrainTest
+from npnn.train import Callback
 
-__all__ = ["Experiment", "Tolerance", "experiment", "names"]
+__all__ = ["Experiment", "Reported", "Schedule", "Tolerance", "experiment", "names"]
 
 
 class Tolerance(NamedTuple):
@@ -22,15 +58,36 @@ class Tolerance(NamedTuple):
     steps: int
 
 
+class Schedule(NamedTuple):
+    """A scheduler, and whether it is stepped once per "epoch" or per optimiser "step"."""
+
+    scheduler: Any
+    per: str = "epoch"
+
+
+class Reported(NamedTuple):
+    """A published result that a variant stands beside."""
+
+    row: str  # where it is from: "S0-3", or "S0-1, S1-1"
+    figure: str  # what was reported: "test about 85 %"
+    note: str = ""  # one line: what went wrong there, what differs here
+
+
+def _cross_entropy(nn: Any, config: Any) -> Any:
+    return nn.CrossEntropyLoss()
+
+
+def _none(*args: Any) -> None:
+    return None
+
+
+def _no_callbacks(config: Any) -> Sequence[Callback]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Experiment:
-    """What the file of an experiment defines, under these names.
-
-    ``Config`` is a dataclass derived from RunConfig, and ``VARIANTS`` are named instances of it, the
-    first of them the default.  ``data(config)`` gives the two parts of the data.  ``build(nn, config)``
-    gets ``npnn.nn`` or ``torch.nn`` and ``optimizer(optim, parameters, config)`` gets ``npnn.optim`` or
-    ``torch.optim``: one text serves both frameworks.  ``draw(result)`` returns the figure.
-    """
+    """What the file of an experiment defines, under these names."""
 
     name: str
     question: str  # the first line of the file
@@ -41,17 +98,24 @@ class Experiment:
     build: Callable[[Any, Any], Any]
     optimizer: Callable[[Any, Any, Any], Any]
     draw: Callable[[Any], Any]
+    loss: Callable[[Any, Any], Any] = _cross_entropy
+    schedule: Callable[[Any, Any, Any, int], Schedule | None] = _none
+    transform: Callable[[Any], Any] = _none
+    callbacks: Callable[[Any], Sequence[Callback]] = _no_callbacks
+    overview: Callable[[Any], Any] = _none
+    REPORTED: Mapping[str, Reported] = field(default_factory=dict)
+    BEST: Mapping[str, str] = field(default_factory=dict)
 
 
 def names() -> list[str]:
-    """The names of all experiments, sorted."""
+    """The names of all experiments, sorted.  A module whose name begins with _ or ends in _faults is a part of one."""
     found = pkgutil.iter_modules(experiments.__path__)
-    return sorted(m.name for m in found if not m.ispkg and not m.name.startswith("_"))
+    return sorted(m.name for m in found if not (m.ispkg or m.name.startswith("_") or m.name.endswith("_faults")))
 
 
 def experiment(name: str) -> Experiment:
-    """Import one experiment.  Errors: AttributeError naming what its file fails to define."""
+    """Import one experiment.  Errors: TypeError naming what its file fails to define."""
     module = importlib.import_module(f"experiments.{name}")
     question = (module.__doc__ or "").strip().split("\n")[0]
-    parts = {part: getattr(module, part) for part in Experiment.__annotations__ if part not in ("name", "question")}
+    parts = {part.name: getattr(module, part.name) for part in fields(Experiment) if hasattr(module, part.name)}
     return Experiment(name=name, question=question, **parts)

@@ -56,6 +56,16 @@ class Result:
         return self.trainer.history
 
     @property
+    def histories(self) -> dict[str, History]:
+        """For plot.curves: the history by backend, and that of the other one where the same run of it is at hand."""
+        return {self.job.backend: self.history}
+
+    @property
+    def watched(self) -> str:
+        """For plot.curves: the set that the records looked at, "validation" or "test"."""
+        return "validation" if self.config.validation else "test"
+
+    @property
     def model(self) -> Any:
         return self.trainer.model
 
