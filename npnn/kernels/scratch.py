@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 
 __all__ = ["scratch"]
 
+# The same holds for the arrays that a step makes and forgets.  Linux's C library gives free memory at the
+# end of the heap back to the system as soon as it is more than twice the largest array that was ever
+# forgotten (between 128 KB and 32 MB, see mallopt(3)): a large one, never touched, keeps it for the next step.
+np.empty((32 << 20) - (1 << 16), np.uint8)
+
 
 class _Local(threading.local):
     def __init__(self) -> None:

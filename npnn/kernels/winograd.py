@@ -146,7 +146,7 @@ def backward_weight(
 
 # ---- the fast twins: the same steps on blocks that stay in the cache, see winograd_loops.py
 
-PATCHES = 1 << 22  # numbers in the transformed patches that are kept at a time
+PATCHES = 1 << 20  # numbers in the transformed patches that are kept at a time
 GAP = 16  # numbers between rows: rows a power of two apart would share the same few lines of the cache
 
 
