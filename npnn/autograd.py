@@ -25,6 +25,7 @@ clock = itertools.count(1)
 
 class _GradMode(threading.local):
     enabled = True
+    observer: Any = None  # called in place of Function.apply, by who wants to know what is applied (npnn.onnx)
 
 
 mode = _GradMode()
