@@ -14,6 +14,8 @@ __all__ = ["History"]
 class History:
     """The records of a run, one per epoch (or per ``evaluate_every`` steps), and the loss of every step.
 
+    (Of the steps since the last record only, if the trainer was told so with ``keep_losses=False``.)
+
     A record is a dict: epoch and step (how many were finished), train_loss, train_accuracy and the
     other metrics, validation_loss, validation_accuracy, ..., lr, seconds.  The train figures are
     means over the batches of that record, taken while the weights were moving; the validation

@@ -44,6 +44,8 @@ class Trainer:
                      there was before clipping, as ``grad_norm``.  inf measures without clipping.
     clip_grad_value  largest absolute value of an entry of the gradient
     progress         a bar in a terminal or notebook, plain lines elsewhere; False for silence
+    keep_losses      the history holds the loss of every step; False, for runs of a million steps, forgets
+                     those of each record once it is made
 
     Batches are pairs (inputs, targets) of arrays or tensors.  A loader is anything that yields them,
     anew each time it is iterated over: ``[(X, y)]`` is full-batch training.
@@ -63,6 +65,7 @@ class Trainer:
         clip_grad_value: float | None = None,
         schedule_per: str = "epoch",
         progress: bool = True,
+        keep_losses: bool = True,
     ):
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None and not limit > 0:
@@ -81,7 +84,7 @@ class Trainer:
         self._step_hooks = [c.on_step_end for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self._clips = clip_grad_norm is not None or clip_grad_value is not None
-        self.schedule_per, self.progress = schedule_per, progress
+        self.schedule_per, self.progress, self.keep_losses = schedule_per, progress, keep_losses
         self.run = Run()
         self.loader: Any = None  # the one that fit was given
         self._good_weights: dict[str, NDArray[Any]] = {}  # those of the last record
@@ -229,6 +232,8 @@ class Trainer:
         if self.schedule_per == "record":
             self.scheduler.step(record.get("validation_loss", record["train_loss"]))
         run.begin_record()
+        if not self.keep_losses:
+            del run.history.step_losses[:]
         progress.record(run.history.records[-1])
         for callback in self.callbacks:
             callback.on_record(self, run.history.records[-1])

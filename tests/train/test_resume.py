@@ -57,6 +57,7 @@ def run(
     make=OPTIMIZERS["Adam"],
     batches=None,
     schedule=None,
+    keep_losses=True,
     **length,
 ):
     """One process's part of a run of four epochs: dropout, shuffled batches, early stopping, checkpoints."""
@@ -73,6 +74,7 @@ def run(
         callbacks=[checkpoint, EarlyStopping(patience=3), Stop(stop, hard)],
         clip_grad_norm=0.5,
         progress=False,
+        keep_losses=keep_losses,
     )
     history = driven.fit(
         loader() if batches is None else batches(),
@@ -130,6 +132,15 @@ def test_a_run_that_was_killed_goes_on_from_its_last_record(name, length, tmp_pa
     again, _ = run(tmp_path / "part", name, resume=True, **length)
     assert_same_weights(again.model, whole.model)
     assert_same_state(*(load_checkpoint(tmp_path / folder / "last.safetensors") for folder in ("part", "whole")))
+
+
+@pytest.mark.parametrize("length", [{"epochs": 4}, {"max_steps": 11, "evaluate_every": 4}])
+def test_the_losses_of_past_records_need_not_be_kept(length, tmp_path):
+    assert_resumed_equals_unbroken(tmp_path, 2, 5, 9, keep_losses=False, **length)
+    _, forgetful = run(tmp_path / "forgetful", keep_losses=False, **length)
+    _, complete = run(tmp_path / "complete", **length)
+    assert forgetful["train_loss"] == complete["train_loss"]
+    assert (len(forgetful.step_losses), len(complete.step_losses)) == (0, complete["step"][-1])
 
 
 @requires_torch
