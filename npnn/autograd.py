@@ -110,7 +110,7 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
                         taken = {_owner(g) for g in grads if g is not None}
                     owner = _owner(dx)
                     if owner in taken or not dx.flags.writeable:
-                        dx = dx.copy()
+                        dx = dx.copy("K")
                     taken.add(owner)
                     source._accumulate(dx)
         if not retain_graph:
@@ -122,7 +122,7 @@ def _keep(node: Any, grads: list[Any]) -> None:
     for reference in node.retained:
         output = reference()
         if output is not None and grads[output._node[1]] is not None:
-            output._accumulate(grads[output._node[1]].copy())
+            output._accumulate(grads[output._node[1]].copy("K"))
 
 
 def _owner(array: NDArray[Any]) -> int:

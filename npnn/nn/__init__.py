@@ -6,6 +6,7 @@ from npnn.nn.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, Adapt
 from npnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from npnn.nn.container import ModuleDict, ModuleList, Sequential
 from npnn.nn.conv import Conv1d, Conv2d
+from npnn.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d
 from npnn.nn.dropout import Dropout, Dropout1d, Dropout2d
 from npnn.nn.embedding import Embedding
 from npnn.nn.flatten import Flatten, Unflatten
@@ -43,6 +44,8 @@ __all__ = [
     "BatchNorm2d",
     "Conv1d",
     "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",

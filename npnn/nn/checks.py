@@ -1,13 +1,39 @@
-"""What layers refuse before any arithmetic: inputs whose dtype or channels do not go with their parameters."""
+"""What layers refuse before any arithmetic: sizes that are none, inputs that do not go with their parameters."""
 
 from __future__ import annotations
+
+import operator
+from typing import Any
 
 import numpy as np
 
 from npnn.errors import ShapeError
 from npnn.tensor import Tensor
 
-__all__ = ["check_channel_vectors", "check_floating", "check_same_dtype"]
+__all__ = ["check_channel_vectors", "check_floating", "check_same_dtype", "pair", "permute_hint"]
+
+
+def pair(name: str, value: Any, dims: int, least: int, fill: int) -> tuple[int, int]:
+    """``value``, a number or one per axis, as (along the height, along the width); ``fill`` for an axis not there.
+
+    Errors: ShapeError for another count or a number below ``least``, TypeError for what is no whole number.
+    """
+    values = tuple(map(operator.index, value)) if isinstance(value, (tuple, list)) else (operator.index(value),)
+    if len(values) == 1:
+        values *= dims
+    if len(values) != dims or min(values) < least:
+        raise ShapeError(f"{name} must be {dims} whole number{'s'[: dims - 1]} of at least {least}, got {value!r}")
+    return (values[0], values[1]) if dims == 2 else (fill, values[0])
+
+
+def permute_hint(shape: tuple[int, ...], dims: int, channels: int) -> str:
+    """What to do with an input of ``dims`` spatial axes that has its channels last; nothing if that is not it."""
+    batched = len(shape) == dims + 2
+    if not (batched or len(shape) == dims + 1) or shape[-1] != channels:
+        return ""
+    order = (0, dims + 1, *range(1, dims + 1)) if batched else (dims, *range(dims))
+    looks = f"({'N, ' if batched else ''}{ ({1: 'L', 2: 'H, W'}.get(dims, '*')) }, C)"
+    return f"; its last axis would fit, it looks like {looks}: put the channels first with x.permute{order}"
 
 
 def check_floating(name: str, x: Tensor) -> None:
@@ -32,11 +58,6 @@ def check_channel_vectors(x: Tensor, **vectors: Tensor | None) -> None:
     shape = x.data.shape
     for name, v in vectors.items():
         if v is not None and v.data.shape != shape[1:2]:
-            hint = ""
-            if len(shape) > 2 and shape[-1:] == v.data.shape:
-                order = (0, len(shape) - 1, *range(1, len(shape) - 1))
-                hint = f"; its last axis would fit: put the channels first with x.permute{order}"
-            raise ShapeError(
-                f"expected an input of shape (N, C, *) with C = {v.numel()} as in {name}, got {shape}{hint}"
-            )
+            expected = f"expected an input of shape (N, C, *) with C = {v.numel()} as in {name}, got {shape}"
+            raise ShapeError(expected + permute_hint(shape, len(shape) - 2, v.numel()))
     check_same_dtype(x, **vectors)

@@ -4,6 +4,7 @@ from npnn.nn.activation import elu, hardswish, leaky_relu, prelu, relu, relu6, s
 from npnn.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
 from npnn.nn.batchnorm import batch_norm
 from npnn.nn.conv import conv1d, conv2d
+from npnn.nn.conv_transpose import conv_transpose1d, conv_transpose2d
 from npnn.nn.dropout import dropout, dropout1d, dropout2d
 from npnn.nn.embedding import embedding, one_hot
 from npnn.nn.groupnorm import group_norm, instance_norm
@@ -12,6 +13,7 @@ from npnn.nn.linear import linear
 from npnn.nn.loss import cross_entropy, nll_loss
 from npnn.nn.loss_probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
 from npnn.nn.loss_regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from npnn.nn.padding import pad
 from npnn.nn.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from npnn.nn.smooth_activation import gelu, glu, mish, sigmoid, silu, softplus, tanh
 from npnn.nn.softmax import log_softmax, softmax
@@ -28,6 +30,8 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "conv1d",
     "conv2d",
+    "conv_transpose1d",
+    "conv_transpose2d",
     "cross_entropy",
     "dropout",
     "dropout1d",
@@ -52,6 +56,7 @@ __all__ = [
     "mse_loss",
     "nll_loss",
     "one_hot",
+    "pad",
     "prelu",
     "relu",
     "relu6",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["channels_first", "channels_last"]
+__all__ = ["channels_first", "channels_last", "contiguous_channels_last"]
 
 
 def channels_last(array: NDArray[Any], dims: int) -> NDArray[Any]:
@@ -19,6 +20,11 @@ def channels_last(array: NDArray[Any], dims: int) -> NDArray[Any]:
     if array.ndim == 3:
         array = array[None]
     return array.transpose(0, 2, 3, 1)
+
+
+def contiguous_channels_last(array: NDArray[Any], dims: int) -> NDArray[Any]:
+    """The same, copied if its memory is not in that order."""
+    return np.ascontiguousarray(channels_last(array, dims))
 
 
 def channels_first(array: NDArray[Any], dims: int, ndim: int) -> NDArray[Any]:

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
 from npnn.kernels import pooling as kernels
-from npnn.nn.checks import check_floating
+from npnn.nn.checks import check_floating, pair
 from npnn.nn.layout import channels_first, channels_last
 from npnn.nn.module import Module
-from npnn.nn.pooling_windows import Table, average_windows, max_windows, pair, spatial_size
+from npnn.nn.pooling_windows import Table, average_windows, max_windows, spatial_size
 from npnn.tensor import Function, Tensor
 
 __all__ = ["AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d", "avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from npnn.errors import ShapeError
 from npnn.tensor import Tensor
 
-__all__ = ["Table", "adaptive_windows", "average_windows", "max_windows", "pair", "spatial_size"]
+__all__ = ["Table", "adaptive_windows", "average_windows", "max_windows", "spatial_size"]
 
 Table = NDArray[Any]
 Pair = tuple[int, int]  # along the height, along the width
@@ -28,16 +28,6 @@ def spatial_size(name: str, x: Tensor, dims: int) -> Pair:
         axes = "C, H, W" if dims == 2 else "C, L"
         raise ShapeError(f"{name}: expected an input of shape (N, {axes}) or ({axes}), only N may be 0, got {shape}")
     return shape[-2:] if dims == 2 else (1, shape[-1])
-
-
-def pair(name: str, value: Any, dims: int, least: int, fill: int) -> Pair:
-    """``value``, a number or one per axis, as (along the height, along the width)."""
-    values = (value,) if isinstance(value, int) else tuple(value)
-    if len(values) == 1:
-        values *= dims
-    if len(values) != dims or min(values) < least:
-        raise ShapeError(f"{name} must be {' x '.join(['a whole number'] * dims)} of at least {least}, got {value!r}")
-    return values if dims == 2 else (fill, values[0])
 
 
 @functools.lru_cache(maxsize=1024)

@@ -32,6 +32,11 @@ CASES_2D = [  # (C, O, kernel_size), options, input shape
     ((3, 4, 3), {"padding": 1}, (2, 3, 4, 4)),
     ((3, 4, 3), {"padding": 1}, (3, 6, 6)),
     ((3, 4, 3), {"padding": 1}, (0, 3, 6, 6)),
+    ((3, 4, 3), {"padding": 2, "padding_mode": "reflect"}, (2, 3, 5, 6)),
+    ((3, 4, (3, 5)), {"padding": (1, 0), "padding_mode": "replicate", "stride": 2}, (3, 6, 6)),
+    ((4, 4, 3), {"padding": (3, 6), "padding_mode": "circular", "groups": 2}, (2, 4, 3, 6)),
+    ((3, 4, (2, 3)), {"padding": "same", "padding_mode": "reflect", "dilation": (1, 2)}, (2, 3, 5, 6)),
+    ((3, 4, 3), {"padding": "valid", "padding_mode": "circular"}, (2, 3, 5, 6)),
 ]
 
 CASES_1D = [
@@ -41,6 +46,8 @@ CASES_1D = [
     pytest.param((3, 4, 2), {"padding": "same"}, (2, 3, 6), marks=EVEN_SAME),
     ((3, 4, 3), {}, (3, 8)),
     ((3, 4, 3), {}, (0, 3, 8)),
+    ((3, 4, 3), {"padding": 2, "padding_mode": "circular"}, (2, 3, 8)),
+    ((3, 4, 4), {"padding": "same", "padding_mode": "replicate"}, (3, 8)),
 ]
 
 
@@ -135,6 +142,7 @@ REPRS = [
     ((3, 4, 3), {}),
     ((3, 4, (3, 5)), {"stride": 2, "padding": (1, 2), "dilation": 2, "bias": False}),
     ((4, 4, 3), {"padding": "same", "groups": 2}),
+    ((3, 4, 3), {"padding": 1, "padding_mode": "reflect"}),
 ]
 
 
@@ -151,6 +159,13 @@ def test_repr_is_torchs(args, options):
 BAD_SHAPES = [
     (Conv2d, (1, 4, 3), (64, 28, 28, 1), r"C = 1, got \(64, 28, 28, 1\).*channels first with x.permute\(0, 3, 1, 2\)"),
     (Conv2d, (1, 4, 3), (64, 28, 28), r"C = 1, got \(64, 28, 28\).*x.unsqueeze\(1\)"),
+    (Conv2d, (3, 4, 3), (8, 9, 3), r"it looks like \(H, W, C\): .* x.permute\(2, 0, 1\)"),
+    (
+        Conv2d,
+        (3, 4, 3, 1, 1, 1, 1, True, "reflect"),
+        (2, 8, 8, 3),
+        r"looks like \(N, H, W, C\).*x.permute\(0, 3, 1, 2\)",
+    ),
     (Conv2d, (3, 4, 3), (2, 4, 8, 8), r"\(N, C, H, W\) with C = 3, got \(2, 4, 8, 8\)$"),
     (Conv2d, (3, 4, 3), (3, 8), r"\(N, C, H, W\) with C = 3, got \(3, 8\)"),
     (Conv2d, (3, 4, 3), (1, 2, 3, 8, 8), r"got \(1, 2, 3, 8, 8\)"),
@@ -183,7 +198,7 @@ BAD_ARGUMENTS = [
     ((3, 4, 3), {"padding": "full"}, "'valid', 'same' or whole numbers, got 'full'"),
     ((3, 4, 3), {"padding": "same", "stride": 2}, "padding='same' needs stride 1"),
     ((3, 4, 3), {"dilation": 0}, "dilation"),
-    ((3, 4, 3), {"padding_mode": "reflect"}, "padding_mode must be 'zeros', got 'reflect'"),
+    ((3, 4, 3), {"padding_mode": "mirror"}, "padding_mode must be 'zeros', 'reflect', .* got 'mirror'"),
 ]
 
 
@@ -193,11 +208,20 @@ def test_bad_arguments_are_refused_when_the_layer_is_made(args, options, message
         Conv2d(*args, **options)
 
 
+def test_sizes_may_be_numpy_integers_or_lists_of_one():
+    x, w = npnn.Tensor(random_input((1, 2, 8, 8))), npnn.Tensor(random_input((3, 2, 3, 3)))
+    expected = conv2d(x, w, stride=2, padding=1).data
+    np.testing.assert_array_equal(conv2d(x, w, stride=[2], padding=np.int64(1)).data, expected)
+    assert Conv2d(np.int64(2), 3, np.int64(3)).kernel_size == (3, 3)
+
+
 def test_functional_checks_its_weights():
     x, w = npnn.Tensor(np.zeros((1, 4, 8, 8), np.float32)), npnn.Tensor(np.zeros((3, 2, 3, 3), np.float32))
     with pytest.raises(ShapeError, match=r"weight of shape \(O, C/groups, K\)"):
         conv1d(x, w)
     with pytest.raises(ShapeError, match="divisible by groups=2, got 3"):
         conv2d(x, w, groups=2)
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        conv2d(x[:, :2], w, stride=1.5)
     with pytest.raises(ShapeError, match=r"bias of shape \(3,\), got \(4,\)"):
         conv2d(x[:, :2], w, npnn.Tensor(np.zeros(4, np.float32)))

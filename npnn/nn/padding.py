@@ -1,0 +1,101 @@
+"""Padding: more elements around a tensor, of one value or taken from the tensor itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn.errors import ShapeError
+from npnn.tensor import Function, Tensor
+
+__all__ = ["pad"]
+
+Widths = dict[int, tuple[int, int]]  # axis: elements added before and after; negative: taken away
+
+
+class ConstantPadding(Function):
+    """y = x with ``value`` around it.   dx = the part of dy that x lies in"""
+
+    def forward(self, x: NDArray[Any], widths: Widths, value: float) -> NDArray[Any]:
+        inner, kept, shape = [slice(None)] * x.ndim, [slice(None)] * x.ndim, list(x.shape)
+        for axis, (before, after) in widths.items():
+            shape[axis] += before + after
+            inner[axis] = slice(max(before, 0), shape[axis] - max(after, 0))
+            kept[axis] = slice(max(-before, 0), x.shape[axis] - max(-after, 0))
+        self.shape, self.inner, self.kept = x.shape, tuple(inner), tuple(kept)
+        y = np.empty_like(x, shape=shape)
+        y.fill(value)
+        y[self.inner] = x[self.kept]
+        return y
+
+    def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
+        if dy[self.inner].shape == self.shape:
+            return dy[self.inner]
+        dx = np.zeros_like(dy, shape=self.shape)
+        dx[self.kept] = dy[self.inner]
+        return dx
+
+
+class Reordering(Function):
+    """y = x read along some axes in an order in which elements may come twice.   dx = the sum over where each came"""
+
+    def forward(self, x: NDArray[Any], orders: dict[int, NDArray[Any]]) -> NDArray[Any]:
+        self.steps = []
+        for axis, order in orders.items():
+            self.steps.append((axis, order, x.shape))
+            y = np.empty_like(x, shape=(*x.shape[:axis], len(order), *x.shape[axis + 1 :]))  # in x's memory order
+            x = np.take(x, order, axis, out=y)
+        return x
+
+    def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
+        for axis, order, shape in reversed(self.steps):
+            dx = np.zeros_like(dy, shape=shape)
+            to, given = np.moveaxis(dx, axis, 0), np.moveaxis(dy, axis, 0)
+            for there, here in enumerate(order):
+                to[here] += given[there]
+            dy = dx
+        return dy
+
+
+def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:
+    """The input with elements added at the ends of its last axes; negative numbers take elements away.
+
+    ``pad`` counts from the last axis: (left, right), (left, right, top, bottom), and so on.  The new
+    elements are ``value`` (0) if ``mode`` is "constant", the mirror image without its edge if
+    "reflect", the outermost element if "replicate", those of the other end if "circular".
+
+    Gradient: each dy goes to the element that it was taken from.
+    Errors: RuntimeError for an odd number of widths or more than there are axes; ShapeError where
+    nothing would be left, or the input is too small for the mode; NotImplementedError for other modes.
+    """
+    if mode not in ("constant", "reflect", "replicate", "circular"):
+        raise NotImplementedError(f"pad: mode must be constant, reflect, replicate or circular, got {mode!r}")
+    if mode != "constant" and value is not None:
+        raise ValueError(f"pad: value={value} goes with mode='constant', not with {mode!r}")
+    shape, ends = input.shape, list(pad)
+    if len(ends) % 2 or len(ends) > 2 * len(shape):
+        raise ShapeError(f"pad: expected two widths for each of at most {len(shape)} axes, got {len(ends)} widths")
+    widths = {len(shape) - 1 - i: (ends[2 * i], ends[2 * i + 1]) for i in range(len(ends) // 2)}
+    for axis, (before, after) in widths.items():
+        n, most = shape[axis], max(before, after)
+        if n + before + after < 0 or (mode == "reflect" and most >= n) or (mode == "circular" and most > n):
+            raise ShapeError(f"pad: {before} and {after} do not fit axis {axis} of an input of shape {shape} ({mode})")
+        if mode == "replicate" and not n:
+            raise ShapeError(f"pad: axis {axis} of an input of shape {shape} has no element to repeat")
+    if mode == "constant":
+        return ConstantPadding.apply(input, widths=widths, value=0 if value is None else value)
+    orders = {axis: _order(mode, shape[axis], *width) for axis, width in widths.items() if any(width)}
+    return Reordering.apply(input, orders=orders) if orders else input
+
+
+def _order(mode: str, n: int, before: int, after: int) -> NDArray[Any]:
+    """Which of n elements each place from -before to n + after - 1 holds."""
+    places = np.arange(-before, n + after)
+    if mode == "replicate":
+        return places.clip(0, n - 1)
+    if mode == "circular":
+        return places % max(n, 1)
+    return (n - 1) - abs((n - 1) - abs(places))
