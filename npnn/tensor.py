@@ -59,7 +59,9 @@ class Function:
         if mode.observer is not None:
             return mode.observer(cls, inputs, options)
         node = cls()
-        arrays, needs, sources = [], [], []
+        arrays: list[Any] = []
+        needs: list[bool] = []
+        sources: list[Any] = []
         recording = mode.enabled
         for x in inputs:
             if isinstance(x, Tensor):

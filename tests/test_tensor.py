@@ -39,6 +39,15 @@ def test_python_floats_are_float32_and_arrays_keep_their_dtype():
     assert npnn.tensor(np.arange(3, dtype="uint8")).dtype == npnn.uint8
 
 
+def test_arrays_of_the_other_byte_order_are_turned():
+    x = Tensor(np.array([1.5, 2.0], ">f4"))
+    assert x.dtype == npnn.float32
+    assert x.data.dtype.isnative
+    assert x.tolist() == [1.5, 2.0]
+    with pytest.raises(TypeError, match="tensors hold float32"):
+        Tensor([1.0], dtype=">f4")
+
+
 def test_tensor_copies_and_from_numpy_shares():
     x = np.zeros(2, "float32")
     copied, shared = npnn.tensor(x), npnn.from_numpy(x)
