@@ -19,13 +19,12 @@ from npnn.tensor import Tensor, _from_array
 __all__ = ["Optimizer"]
 
 # Options that must not be negative, as torch's errors call them.
-_NOT_NEGATIVE = {
-    "lr": "learning rate",
-    "eps": "epsilon value",
-    **{
-        name: f"{name} value" for name in ("momentum", "weight_decay", "alpha", "lr_decay", "initial_accumulator_value")
-    },
+_NOT_NEGATIVE = {"lr": "learning rate", "eps": "epsilon value"} | {
+    name: f"{name} value"
+    for name in "momentum weight_decay alpha rho lr_decay momentum_decay initial_accumulator_value".split()
 }
+# State that is one number for all elements of a parameter; all other state has the parameter's shape.
+_NUMBERS = {"step": int, "mu_product": float}
 
 
 class Optimizer:
@@ -182,6 +181,8 @@ def _check_options(group: dict[str, Any]) -> None:
     for name, what in _NOT_NEGATIVE.items():
         if name in group and not group[name] >= 0:
             raise ValueError(f"Invalid {what}: {group[name]}")
+    if group.get("rho", 0) > 1:
+        raise ValueError(f"Invalid rho value: {group['rho']}")
     for i, beta in enumerate(group.get("betas", ())):
         if not 0 <= beta < 1:
             raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
@@ -194,8 +195,8 @@ def _restored(name: str, value: Any, p: NDArray[Any]) -> Any:
     if value is None:
         return None
     array = np.asarray(value.detach() if hasattr(value, "detach") else value)
-    if name == "step":
-        return int(array)
+    if name in _NUMBERS:
+        return _NUMBERS[name](array)
     if array.shape != p.shape:
         raise ValueError(f"{name} in the state_dict has shape {array.shape}, its parameter {p.shape}")
     own = np.empty_like(p)

@@ -107,6 +107,10 @@ RULES = [
     ("AdamW", {}),
     ("RMSprop", {"centered": True, "momentum": 0.5}),
     ("Adagrad", {"lr_decay": 0.1}),
+    ("NAdam", {}),
+    ("RAdam", {}),
+    ("Adamax", {}),
+    ("Adadelta", {}),
 ]
 
 

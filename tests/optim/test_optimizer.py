@@ -197,6 +197,11 @@ def test_a_parameter_given_twice():
         ("RMSprop", {"alpha": -1.0}, "Invalid alpha value: -1.0"),
         ("RMSprop", {"momentum": -1.0}, "Invalid momentum value"),
         ("Adagrad", {"lr_decay": -1.0}, "Invalid lr_decay value: -1.0"),
+        ("NAdam", {"momentum_decay": -1.0}, "Invalid momentum_decay value: -1.0"),
+        ("RAdam", {"betas": (0.9, 1.0)}, "Invalid beta parameter at index 1: 1.0"),
+        ("Adamax", {"eps": -1.0}, "Invalid epsilon value: -1.0"),
+        ("Adadelta", {"rho": -0.1}, "Invalid rho value: -0.1"),
+        ("Adadelta", {"rho": 1.1}, "Invalid rho value: 1.1"),
         ("Adagrad", {"initial_accumulator_value": -1.0}, "Invalid initial_accumulator_value value: -1.0"),
     ],
 )

@@ -28,6 +28,10 @@ OPTIMIZERS = {
     "AdamW": lambda o, p: o.AdamW(p, lr=0.01),
     "RMSprop": lambda o, p: o.RMSprop(p, lr=0.01, centered=True, momentum=0.9),
     "Adagrad": lambda o, p: o.Adagrad(p, lr=0.1),
+    "NAdam": lambda o, p: o.NAdam(p, lr=0.01),
+    "RAdam": lambda o, p: o.RAdam(p, lr=0.01),
+    "Adamax": lambda o, p: o.Adamax(p, lr=0.01),
+    "Adadelta": lambda o, p: o.Adadelta(p),
 }
 
 
