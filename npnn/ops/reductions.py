@@ -91,17 +91,18 @@ class Extreme(Function):
 
 
 class Pick(Function):
-    """y = x at one index along an axis.   dx = dy there, 0 elsewhere"""
+    """y = the largest (or smallest) x along an axis, and where it is.   dx = dy there, 0 elsewhere"""
 
-    def forward(self, x, indices, dim, keepdim):
-        self.shape, self.indices, self.dim, self.keepdim = x.shape, np.expand_dims(indices, dim), dim, keepdim
+    def forward(self, x, dim, keepdim, *, where):
+        self.shape, self.dim, self.keepdim = x.shape, dim, keepdim
+        self.indices = where(x, axis=dim, keepdims=True)
         y = np.take_along_axis(x, self.indices, dim)
-        return y if keepdim else y.squeeze(dim)
+        return (y, self.indices) if keepdim else (y.squeeze(dim), self.indices.squeeze(dim))
 
-    def backward(self, dy):
+    def backward(self, dy, _):
         dx = np.zeros(self.shape, dy.dtype)
         np.put_along_axis(dx, self.indices, _with_axes(dy, (self.dim,), self.keepdim), self.dim)
-        return dx, None, None, None
+        return dx, None, None
 
 
 class Var(Function):
@@ -198,13 +199,11 @@ def min(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     return amin(input) if dim is None else _pick(input, np.argmin, dim, keepdim)
 
 
-def _pick(input: Tensor, arg: Any, dim: int, keepdim: bool) -> ValuesAndIndices:
+def _pick(input: Tensor, where: Any, dim: int, keepdim: bool) -> ValuesAndIndices:
     if not input.data.ndim:
         return ValuesAndIndices(input, Tensor(np.int64(0)))
     (axis,) = _axes(dim, input.data.ndim)
-    indices = arg(input.data, axis=axis)
-    values = Pick.apply(input, indices, axis, keepdim)
-    return ValuesAndIndices(values, Tensor(np.expand_dims(indices, axis) if keepdim else indices))
+    return ValuesAndIndices(*Pick.apply(input, axis, keepdim, where=where))
 
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
