@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import table
+from experiments.harness.commands import DEMO
 
 __all__ = ["render", "update"]
 
@@ -41,8 +42,8 @@ def _startup() -> str:
 
 def _experiments() -> str:
     lines = []
-    for path in sorted((ROOT / "best_models").glob("*.json")):
-        run = json.loads(path.read_text())
+    for stem in map("-".join, sorted(DEMO)):
+        run = json.loads((ROOT / "experiments" / "results" / f"{stem}.json").read_text())
         accuracy = f"{run['metrics']['test_accuracy'] * 100:.2f} %"
         lines.append([f"`{run['command']}`", f"{run['parameters']:,}", accuracy, f"{run['seconds']:.1f}"])
     return table.markdown(["command", "parameters", "test accuracy", "seconds"], lines)

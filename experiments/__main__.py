@@ -54,13 +54,51 @@ def parser() -> Parser:
             if perform is commands.run:
                 add_run_options(one)
             add_folders(one, Folders._fields if perform is commands.run else ("figs",))
+    add_sweep(words)
     demo = words.add_parser("demo", help="run one variant of each family, with a table at the end")
     demo.set_defaults(perform=commands.demo)
-    add_folders(demo, Folders._fields)
+    add_folders(demo, ("figs", "models", "runs"))
     evaluate = words.add_parser("evaluate", help="measure a saved model on its test set again")
     evaluate.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file that a run wrote")
     evaluate.set_defaults(perform=commands.evaluate)
+    add_outputs(words)
     return top
+
+
+def add_sweep(words: Any) -> None:
+    sweep = words.add_parser("sweep", help="run many variants, seeds and backends side by side; finished ones are kept")
+    experiments = sweep.add_subparsers(metavar="NAME", required=True)
+    for name in names():
+        found = experiment(name)
+        one = experiments.add_parser(name, help=found.question, description=found.question)
+        one.set_defaults(perform=commands.sweep, experiment=found)
+        one.add_argument("--variants", nargs="+", choices=found.VARIANTS, metavar="V", help="which (default: all)")
+        one.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds of each (default: 1)")
+        one.add_argument(
+            "--backends", nargs="+", choices=("npnn", "torch"), default=["npnn"], metavar="B",
+            help="npnn, torch or both (default: npnn)",
+        )  # fmt: skip
+        one.add_argument(
+            "--jobs", type=int, default=os.cpu_count(), metavar="J",
+            help="processes, of one thread each (default: one for each core)",
+        )  # fmt: skip
+        add_folders(one, Folders._fields)
+
+
+def add_outputs(words: Any) -> None:
+    """What is made from runs that are finished."""
+    results = words.add_parser("results", help="write the table of results; name the files that it does not cite")
+    results.add_argument("--prune", action="store_true", help="delete those files")
+    results.set_defaults(perform=commands.results)
+    report = words.add_parser("report", help="one self-contained HTML page of runs: figures, tables, configuration")
+    report.add_argument("stems", nargs="*", metavar="STEM", help="names of runs (default: every row of the table)")
+    report.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: report.html")
+    report.set_defaults(perform=commands.report)
+    draw = words.add_parser("draw", help="draw the figures of finished runs again")
+    draw.add_argument("stems", nargs="+", metavar="STEM", help="names of runs")
+    draw.set_defaults(perform=commands.draw)
+    for one in (results, report, draw):
+        add_folders(one, Folders._fields)
 
 
 def add_settings(one: Parser, found: Experiment) -> None:
@@ -94,7 +132,12 @@ def add_run_options(one: Parser) -> None:
 
 
 def add_folders(one: Parser, which: tuple[str, ...]) -> None:
-    helps = {"figs": "for figures", "models": "for weights and their JSON files", "runs": "for interrupted runs"}
+    helps = {
+        "figs": "for figures",
+        "models": "for the weights of the best models",
+        "runs": "for other weights, and for runs that go on",
+        "results": "for the numbers of finished runs",
+    }
     for name in which:
         default = Folders._field_defaults[name]
         help = f"folder {helps[name]} (default: {default})"

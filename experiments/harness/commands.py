@@ -12,13 +12,19 @@ import numpy as np
 from experiments.harness.compare import compare as compare_job
 from experiments.harness.config import UserError, replace
 from experiments.harness.job import Job
+from experiments.harness.numbers import job_of, read
 from experiments.harness.registry import experiment, names
-from experiments.harness.results import Folders, Result, save_figure, save_numbers
+from experiments.harness.report import page
+from experiments.harness.results import Folders, Result, draw_again, finished, save_figure
 from experiments.harness.results import evaluate as evaluate_file
 from experiments.harness.run import run as run_job
-from experiments.harness.run import run_seeds
+from experiments.harness.run import seeds
+from experiments.harness.sweep import jobs
+from experiments.harness.sweep import sweep as run_all
+from experiments.harness.table import stale, uncited
+from experiments.harness.table import update as update_table
 
-__all__ = ["compare", "demo", "evaluate", "list_all", "run"]
+__all__ = ["compare", "demo", "draw", "evaluate", "list_all", "report", "results", "run", "sweep"]
 
 #: One experiment of each family: the main job.
 DEMO = (("mlp_toy", "moons-lr0.1"), ("cnn_digits", "dropout"), ("rnn_palindrome", "T10"))
@@ -37,23 +43,78 @@ def list_all(arguments: Namespace) -> int:
 
 
 def run(arguments: Namespace) -> int:
-    job, folders, seeds = _job(arguments, arguments.backend), _folders(arguments), arguments.seeds
-    if seeds < 1:
-        raise UserError(f"--seeds must be at least 1, got {seeds}")
-    if seeds > 1 and arguments.resume:
+    job, folders, count = _job(arguments, arguments.backend), _folders(arguments), arguments.seeds
+    if count < 1:
+        raise UserError(f"--seeds must be at least 1, got {count}")
+    if count > 1 and arguments.resume:
         raise UserError("--resume goes on with a single run: leave --seeds out")
     print(job.stem)
     result = run_job(job, folders, resume=arguments.resume)
     print(
         f"test accuracy {result.metrics['accuracy']:.2%}, test loss {result.metrics['loss']:.4f} "
-        f"after {result.length} in {result.seconds:.1f} s\n"
-        f"{result.figure(folders)}, {result.weights(folders)} and the numbers beside it"
+        f"after {_length(result)} in {_seconds(result):.1f} s\n"
+        f"{folders.figure(job.stem)}, {folders.weights(job)} and {folders.numbers(job.stem)}"
     )
-    if seeds > 1:
-        accuracies = [result.metrics["accuracy"], *run_seeds(job, seeds - 1)]
+    if count > 1:
+        others = [run_job(other, folders, keep=False) for other in seeds(job, count)[1:]]
+        accuracies = [one.metrics["accuracy"] for one in (result, *others)]
         mean, spread = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
-        save_numbers(result, folders, {"test_accuracy": accuracies, "mean": mean, "standard_deviation": spread})
-        print(f"{seeds} seeds: {mean:.2%} ± {spread:.2%}  ({', '.join(f'{a:.2%}' for a in accuracies)})")
+        print(f"{count} seeds: {mean:.2%} ± {spread:.2%}  ({', '.join(f'{a:.2%}' for a in accuracies)})")
+    return 0
+
+
+def sweep(arguments: Namespace) -> int:
+    from tqdm.auto import tqdm
+
+    folders = _folders(arguments)
+    for name in ("seeds", "jobs"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} must be at least 1, got {getattr(arguments, name)}")
+    found = arguments.experiment
+    every = jobs(found.name, arguments.variants or list(found.VARIANTS), arguments.seeds, arguments.backends)
+    todo = [(job, keep) for job, keep in every if not finished(job, folders)]
+    problems = []
+    with tqdm(total=len(every), initial=len(every) - len(todo), unit="run", disable=None) as bar:
+        for outcome in run_all(todo, folders, arguments.jobs):
+            bar.update()
+            said = f"test accuracy {outcome.accuracy:.2%}" if outcome.accuracy is not None else outcome.problem
+            bar.write(f"{outcome.stem}: {said}")
+            problems += [outcome.stem] * (outcome.accuracy is None)
+    print(f"{len(todo) - len(problems)} of {len(todo)} runs done, {len(every) - len(todo)} were done before")
+    if problems:
+        raise UserError(f"these failed: {', '.join(problems)}")
+    return 0
+
+
+def results(arguments: Namespace) -> int:
+    folders = _folders(arguments)
+    print(update_table(folders))
+    for command in stale(folders):
+        print(f"in no row, as the settings are not those of the variant: {command}")
+    for path in uncited(folders):
+        if arguments.prune:
+            path.unlink()
+        print(f"{'deleted' if arguments.prune else 'not in the table (--prune deletes it)'}: {path}")
+    return 0
+
+
+def report(arguments: Namespace) -> int:
+    stems, folders = arguments.stems, _folders(arguments)
+    text = page(stems, folders)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(text, encoding="utf-8")
+    print(f"{arguments.out}, {len(text) / 1e6:.1f} MB")
+    return 0
+
+
+def draw(arguments: Namespace) -> int:
+    folders = _folders(arguments)
+    for stem in arguments.stems:
+        numbers = read(folders.numbers(stem))
+        path = numbers and draw_again(job_of(numbers), folders)
+        if not path:
+            raise UserError(f"there is no finished run {stem} whose weights are at hand")
+        print(path)
     return 0
 
 
@@ -72,6 +133,7 @@ def compare(arguments: Namespace) -> int:
 
 def demo(arguments: Namespace) -> int:
     folders, begin = _folders(arguments), time.perf_counter()
+    folders = folders._replace(results=folders.runs)  # the recorded results stay as they are
     rows: list[Sequence[str]] = [
         ("experiment", "data", "parameters", "backend", "length", "test accuracy", "seconds", "figure")
     ]
@@ -93,6 +155,16 @@ def evaluate(arguments: Namespace) -> int:
     return 0
 
 
+def _length(result: Result) -> str:
+    run = result.trainer.run
+    return f"{run.step:,} steps" if result.config.steps else f"{run.epoch:,} epochs"
+
+
+def _seconds(result: Result) -> float:
+    """Of the training steps, without evaluation, in all processes that took part."""
+    return sum(result.history["seconds"])
+
+
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Rows of text in columns, a line under the first."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -106,10 +178,10 @@ def _row(result: Result, folders: Folders) -> Sequence[str]:
         f"{len(result.data.train):,} + {len(result.data.test):,}",
         f"{result.parameters:,}",
         result.job.backend,
-        result.length,
+        _length(result),
         f"{result.metrics['accuracy']:.2%}",
-        f"{result.seconds:.1f}",
-        str(result.figure(folders)),
+        f"{_seconds(result):.1f}",
+        str(folders.figure(result.job.stem)),
     )
 
 

@@ -33,7 +33,7 @@ class RunConfig:
     steps: int | None = option(None, "optimiser steps, instead of epochs")
     batch_size: int = option(32, "examples per step")
     lr: float = option(1e-2, "learning rate")
-    clip_grad_norm: float | None = option(None, "largest norm of the gradient")
+    clip_grad_norm: float | None = option(None, "largest norm of the gradient; inf only measures it")
     evaluate_every: int | None = option(None, "steps from one record of the history to the next; without it, an epoch")
     validation: int = option(0, "examples held out of the training set, to choose by; 0: records look at the test set")
     patience: int | None = option(None, "stop after this many records without a better validation accuracy")
@@ -48,10 +48,10 @@ class RunConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{flag(name)} must be at least 1, got {value}")
-        for name in ("lr", "clip_grad_norm"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UserError(f"{flag(name)} must be a positive number, got {value}")
+        if not 0 < self.lr < math.inf:
+            raise UserError(f"--lr must be a positive number, got {self.lr}")
+        if self.clip_grad_norm is not None and not self.clip_grad_norm > 0:
+            raise UserError(f"--clip-grad-norm must be a positive number, got {self.clip_grad_norm}")
         if self.patience is not None and not self.validation:
             raise UserError("--patience needs --validation: when to stop must not be chosen by the test set")
 

@@ -13,7 +13,7 @@ from experiments.harness.config import RunConfig, UserError, flag
 from experiments.harness.registry import Experiment
 from experiments.harness.torch_twin import import_torch, torch_twin
 from npnn.data import DataLoader, Dataset, TrainTest, random_split
-from npnn.train import Callback, EarlyStopping, History, Trainer
+from npnn.train import Callback, EarlyStopping, History, Trainer, accuracy, class_accuracy
 
 __all__ = ["Job", "Start"]
 
@@ -50,7 +50,13 @@ class Job:
             words += [] if isinstance(value, bool) else [str(value)]
         return " ".join(words + ["--backend torch"] * (self.backend == "torch"))
 
-    def start(self, callbacks: tuple[Callback, ...] = (), progress: bool = True) -> Start:
+    @property
+    def kept(self) -> str | None:
+        """The dtype in which the weights are kept for everyone to use; None if only this run's own folder has them."""
+        usual = self.backend == "npnn" and not self.changes
+        return self.experiment.BEST.get(self.variant) if usual else None
+
+    def start(self, callbacks: tuple[Callback, ...] = (), progress: bool = True, keep_losses: bool = True) -> Start:
         """Everything as it is before the first step.
 
         The initial weights are npnn's in both frameworks, the batches come from the same generator,
@@ -83,6 +89,7 @@ class Job:
             clip_grad_norm=config.clip_grad_norm,
             schedule_per=per,
             progress=progress,
+            keep_losses=keep_losses,
         )
         return Start(data, loader, watched, trainer)
 
@@ -119,6 +126,11 @@ class Start:
             resume_from=resume_from,
         )
 
-    def test(self) -> dict[str, float]:
-        """Loss and accuracy on the test set."""
-        return self.trainer.evaluate((self.data.test_x, self.data.test_y))
+    def test(self) -> dict[str, Any]:
+        """Loss, accuracy, and accuracy by class (None for a class without examples) on the test set."""
+        examiner = Trainer(
+            self.trainer.model, self.trainer.loss, self.trainer.optimizer, metrics=(accuracy, class_accuracy)
+        )
+        found = examiner.evaluate((self.data.test_x, self.data.test_y))
+        by_class = [None if np.isnan(share) else float(share) for share in found["class_accuracy"]]
+        return {**found, "class_accuracy": by_class}

@@ -1,27 +1,27 @@
-"""What a run leaves behind: a figure, the weights, and a JSON file that says how they came about."""
+"""What a run leaves behind: a figure, the weights, and its numbers; and the way back from the files to the model."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 import npnn
+from experiments.harness import numbers as numbers_of
 from experiments.harness.config import UserError
-from experiments.harness.job import Job
-from experiments.harness.registry import experiment, names
+from experiments.harness.job import Job, Start
 from npnn.data import TrainTest
-from npnn.io.atomic import atomic_write
 from npnn.io.weights import read
 from npnn.train import History, Trainer
 
-__all__ = ["Folders", "Result", "evaluate", "save", "save_figure", "save_numbers"]
+__all__ = ["Folders", "Result", "draw_again", "evaluate", "finished", "save", "save_figure"]
 
 
 class Folders(NamedTuple):
@@ -30,12 +30,23 @@ class Folders(NamedTuple):
     figs: Path = Path("figs")
     models: Path = Path("best_models")
     runs: Path = Path("runs")
+    results: Path = Path("experiments/results")
 
     @property
     def options(self) -> str:
         """What to add to a command for folders other than these."""
         usual = Folders()
         return "".join(f" --{k} {v}" for k, v in self._asdict().items() if v != getattr(usual, k))
+
+    def figure(self, stem: str) -> Path:
+        return self.figs / f"{stem}.png"
+
+    def numbers(self, stem: str) -> Path:
+        return self.results / f"{stem}.json"
+
+    def weights(self, job: Job) -> Path:
+        """The weights of the best variants are for everyone, those of other runs stay with the checkpoints."""
+        return self.models / f"{job.stem}.safetensors" if job.kept else self.runs / job.stem / "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -45,24 +56,27 @@ class Result:
     job: Job
     data: TrainTest
     trainer: Trainer
-    metrics: dict[str, float]  # loss and accuracy on the test set
+    metrics: Mapping[str, Any]  # loss, accuracy and class_accuracy on the test set
+    history: History  # with the records that numbers.compact leaves
+    folders: Folders
 
     @property
     def config(self) -> Any:
         return self.job.config
 
     @property
-    def history(self) -> History:
-        return self.trainer.history
-
-    @property
     def histories(self) -> dict[str, History]:
-        """For plot.curves: the history by backend, and that of the other one where the same run of it is at hand."""
-        return {self.job.backend: self.history}
+        """The history by backend: this run's, and that of the same run in the other framework, if it is finished."""
+        found = {self.job.backend: self.history}
+        for other in {"npnn", "torch"} - found.keys():
+            numbers = finished(dataclasses.replace(self.job, backend=other), self.folders)
+            if numbers is not None:
+                found[other] = numbers_of.history_of(numbers)
+        return dict(sorted(found.items()))
 
     @property
     def watched(self) -> str:
-        """For plot.curves: the set that the records looked at, "validation" or "test"."""
+        """The set that the records looked at, "validation" or "test"."""
         return "validation" if self.config.validation else "test"
 
     @property
@@ -70,24 +84,13 @@ class Result:
         return self.trainer.model
 
     @property
-    def seconds(self) -> float:
-        """Of the training steps, without evaluation, in all processes that took part."""
-        return sum(self.history["seconds"])
-
-    @property
-    def length(self) -> str:
-        config = self.config
-        return f"{config.steps:,} steps" if config.steps else f"{config.epochs:,} epochs"
-
-    @property
     def parameters(self) -> int:
         return sum(p.numel() for p in self.model.parameters())
 
-    def figure(self, folders: Folders) -> Path:
-        return folders.figs / f"{self.job.stem}.png"
-
-    def weights(self, folders: Folders) -> Path:
-        return folders.models / f"{self.job.stem}.safetensors"
+    @cached_property
+    def outputs(self) -> NDArray[Any]:
+        """The model's outputs for the test set."""
+        return self.predict(self.data.test_x)
 
     def predict(self, x: Any, part: Any = None) -> Any:
         """The outputs (array) of the model, or of a part such as ``model[:2]``, for an array of inputs."""
@@ -95,65 +98,74 @@ class Result:
             return self.trainer.predict(x)
         return Trainer(part, self.trainer.loss, self.trainer.optimizer).predict(x)
 
-    def identity(self) -> dict[str, Any]:
-        """What was run and what came out: the same for every run of the same command."""
-        return {
-            "experiment": self.job.experiment.name,
-            "variant": self.job.variant,
-            "backend": self.job.backend,
-            "command": self.job.command,
-            "config": dataclasses.asdict(self.config),
-            "metrics": {f"test_{name}": value for name, value in self.metrics.items()},
-        }
 
-    def circumstances(self) -> dict[str, Any]:
-        """Where and how fast it ran, and every step of the way."""
-        packages = ["numpy", "numba", "scipy", "scikit-learn", *(["torch"] if self.job.backend == "torch" else [])]
-        return {
-            "seed": self.config.seed,
-            "parameters": self.parameters,
-            "seconds": round(self.seconds, 3),
-            "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs, "
-            f"{npnn.get_num_threads()} threads used",
-            "versions": {
-                "python": platform.python_version(),
-                "npnn": npnn.__version__,
-                **{package: _version(package) for package in packages},
-            },
-            "history": self.history.to_dict(),
-        }
-
-
-def _version(package: str) -> str | None:
+def finished(job: Job, folders: Folders) -> dict[str, Any] | None:
+    """The numbers of a finished run of exactly this job, None if there are none."""
+    numbers = numbers_of.read(folders.numbers(job.stem))
+    if numbers is None or not numbers["finished"]:
+        return None
     try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
+        return numbers if numbers_of.config_of(numbers) == job.config else None
+    except UserError:  # it was run when the experiment was another
         return None
 
 
-def save(result: Result, folders: Folders) -> None:
-    """Write the figure, the weights and, last of all, the numbers."""
-    save_figure(result.job.experiment.draw(result), folders, result.job.stem)
-    folders.models.mkdir(parents=True, exist_ok=True)
-    npnn.io.save_file(result.model.state_dict(), result.weights(folders), {"run": json.dumps(result.identity())})
-    save_numbers(result, folders)
+def save(job: Job, start: Start, folders: Folders, keep: bool = True) -> Result:
+    """Measure a trained model on the test set; write the weights, the numbers and, last of all, the figure.
+
+    The weights are measured as they are in their file: if this rounds them, so does the model here.
+    Without ``keep`` only the numbers are written.
+    """
+    trainer = start.trainer
+    if keep:
+        path = folders.weights(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        arrays = _stored(trainer, job.kept or "float32")
+        npnn.io.save_file(arrays, path)
+        trainer.model.load_state_dict(trainer.backend.state(read(path)[0]))
+    metrics = start.test()
+    numbers = numbers_of.measure(job, trainer, metrics)
+    if keep:
+        npnn.io.save_file(arrays, path, {"run": json.dumps(numbers_of.identity(job, metrics))})
+        if job.kept:
+            numbers["weights"] = {"dtype": job.kept, "bytes": path.stat().st_size}
+    numbers_of.write(numbers, folders.runs / job.stem / "run.json")
+    numbers_of.write(numbers, folders.numbers(job.stem))
+    result = Result(job, start.data, trainer, metrics, numbers_of.history_of(numbers), folders)
+    if keep:
+        save_figure(job.experiment.draw(result), folders, job.stem)
+    return result
 
 
-def save_numbers(result: Result, folders: Folders, seeds: Mapping[str, Any] | None = None) -> None:
-    """Write the JSON file; ``seeds`` are the figures of the same run with several seeds."""
-    numbers = {**result.identity(), **({"seeds": seeds} if seeds else {}), **result.circumstances()}
-    with atomic_write(result.weights(folders).with_suffix(".json")) as file:
-        file.write(json.dumps(numbers, indent=1).encode() + b"\n")
+def _stored(trainer: Trainer, dtype: str) -> dict[str, NDArray[Any]]:
+    """The weights as a file shall hold them: halved are matrices and kernels, not biases and running means."""
+    arrays = {name: trainer.backend.array(value) for name, value in trainer.model.state_dict().items()}
+    return {name: a.astype(dtype) if a.ndim > 1 and a.dtype == np.float32 else a for name, a in arrays.items()}
 
 
 def save_figure(figure: Any, folders: Folders, stem: str) -> Path:
     folders.figs.mkdir(parents=True, exist_ok=True)
-    path = folders.figs / f"{stem}.png"
+    path = folders.figure(stem)
     npnn.plot.save(figure, path)
     return path
 
 
-def evaluate(path: Path) -> tuple[dict[str, float], dict[str, float]]:
+def draw_again(job: Job, folders: Folders) -> Path | None:
+    """Draw a finished run's figure from its files, as when its twin in the other framework has come.
+
+    None if the run is not finished or has no weights.
+    """
+    numbers, weights = finished(job, folders), folders.weights(job)
+    if numbers is None or not weights.exists():
+        return None
+    start = job.start(progress=False)
+    start.trainer.model.load_state_dict(start.trainer.backend.state(read(weights)[0]))
+    metrics = {name.removeprefix("test_"): value for name, value in numbers["metrics"].items()}
+    result = Result(job, start.data, start.trainer, metrics, numbers_of.history_of(numbers), folders)
+    return save_figure(job.experiment.draw(result), folders, job.stem)
+
+
+def evaluate(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The figures of a saved model on the test set, measured again by npnn, and those that were saved with it.
 
     Errors: CheckpointError for a damaged file; UserError for one that no experiment wrote.
@@ -162,9 +174,10 @@ def evaluate(path: Path) -> tuple[dict[str, float], dict[str, float]]:
     if "run" not in notes:
         raise UserError(f"{path} does not say which experiment it belongs to: it was not written by a run")
     run = json.loads(notes["run"])
-    if run["experiment"] not in names():
-        raise UserError(f"{path} belongs to the experiment {run['experiment']!r}, which is not here")
-    found = experiment(run["experiment"])
-    start = Job(found, run["variant"], found.Config(**run["config"])).start(progress=False)
+    try:
+        job = dataclasses.replace(numbers_of.job_of(run), backend="npnn")
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    start = job.start(progress=False)
     start.trainer.model.load_state_dict(weights)
     return {f"test_{name}": value for name, value in start.test().items()}, run["metrics"]

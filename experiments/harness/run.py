@@ -2,67 +2,80 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-import shutil
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from experiments.harness.config import UserError, replace
 from experiments.harness.job import Job
-from experiments.harness.results import Folders, Result, save
+from experiments.harness.numbers import measure, write
+from experiments.harness.results import Folders, Result, draw_again, save
 from npnn.train import Checkpoint, Trainer
 
-__all__ = ["Interrupted", "run", "run_seeds"]
+__all__ = ["Interrupted", "can_resume", "run", "seeds"]
 
-SAVE_EVERY = 5.0  # seconds, in case the machine goes down; Ctrl-C saves in any case
+WRITE_EVERY = 1.0  # seconds: the numbers so far
+SAVE_EVERY = 20.0  # seconds, in case the machine goes down; Ctrl-C saves in any case
 
 
 class Saver(Checkpoint):
-    """A checkpoint that does not slow down a run whose records are quick."""
+    """Writes a run's numbers and checkpoints as it goes, without slowing down one whose records are quick."""
 
-    def __init__(self, folder: Path):
-        super().__init__(folder, monitor=None)
-        self.due = time.monotonic() + SAVE_EVERY
+    def __init__(self, job: Job, folders: Folders):
+        super().__init__(folders.runs / job.stem, monitor=None)
+        self.job = job
+        self.numbers_due = 0.0
+        self.checkpoint_due = time.monotonic() + SAVE_EVERY
 
     def on_record(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
-        if time.monotonic() >= self.due:
+        now = time.monotonic()
+        if now >= self.numbers_due:
+            self._write(trainer)
+            self.numbers_due = time.monotonic() + WRITE_EVERY
+        if now >= self.checkpoint_due:
             super().on_record(trainer, record)
-            self.due = time.monotonic() + SAVE_EVERY
+            self.checkpoint_due = time.monotonic() + SAVE_EVERY
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        self._write(trainer)
+        super().on_train_end(trainer)
+
+    def _write(self, trainer: Trainer) -> None:
+        write(measure(self.job, trainer), self.last.with_name("run.json"))
 
 
 class Interrupted(Exception):
     """Ctrl-C: the run is saved and can go on."""
 
 
-def run(job: Job, folders: Folders, resume: bool = False) -> Result:
-    """Train, measure on the test set, and write figure, weights and numbers.
+def run(job: Job, folders: Folders, resume: bool = False, keep: bool = True, progress: bool = True) -> Result:
+    """Train, measure on the test set, and write figure, weights and numbers (without ``keep`` only these).
 
     Errors: Interrupted after Ctrl-C; UserError if there is nothing to resume.
     """
-    folder = folders.runs / job.stem
-    saver = Saver(folder)
+    saver = Saver(job, folders)
     if resume and not saver.last.exists():
         raise UserError(f"there is nothing to resume: {saver.last} does not exist")
-    start = job.start((saver,))
+    start = job.start((saver,), progress=progress, keep_losses=False)
     history = start.fit(job.config, resume_from=saver.last if resume else None)
     if history.interrupted:
         step, command = start.trainer.run.step, f"{job.command}{folders.options} --resume"
         raise Interrupted(f"interrupted after step {step}; to go on: {command}")
-    result = Result(job, start.data, start.trainer, start.test())
-    save(result, folders)
-    shutil.rmtree(folder, ignore_errors=True)  # there is nothing left to resume
+    result = save(job, start, folders, keep)
+    with contextlib.suppress(FileNotFoundError):
+        saver.last.unlink()  # there is nothing left to resume
+    if job.backend == "torch":
+        draw_again(dataclasses.replace(job, backend="npnn"), folders)
     return result
 
 
-def run_seeds(job: Job, count: int) -> list[float]:
-    """The test accuracies of the same job with the next ``count`` seeds.  Nothing is saved."""
-    accuracies = []
-    for i in range(count):
-        other = dataclasses.replace(job, config=replace(job.config, seed=job.config.seed + 1 + i))
-        start = other.start()
-        if start.fit(other.config).interrupted:
-            raise KeyboardInterrupt
-        accuracies.append(start.test()["accuracy"])
-    return accuracies
+def can_resume(job: Job, folders: Folders) -> bool:
+    """True if the job was interrupted and has left a checkpoint."""
+    return Saver(job, folders).last.exists()
+
+
+def seeds(job: Job, count: int) -> list[Job]:
+    """The same job with ``count`` seeds, the first of them its own."""
+    return [dataclasses.replace(job, config=replace(job.config, seed=job.config.seed + k)) for k in range(count)]

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import sys
+
+import numpy as np
 import pytest
 
 from experiments.harness.config import replace
 from experiments.harness.job import Job
-from experiments.harness.registry import experiment
+from experiments.harness.registry import experiment, names
 from experiments.harness.results import Folders
+from npnn.data import TrainTest
+
+DOWNLOADED = {"load_mnist": (1, 28, 28), "load_cifar10": (3, 32, 32)}
+
+
+@pytest.fixture(autouse=True)
+def few_images(monkeypatch):
+    """Instead of the sets that are downloaded: 60 and 30 images of noise, three and more of each class."""
+
+    def fake(shape):
+        def load(dtype="float32"):
+            rng = np.random.default_rng(0)
+            x = rng.integers(0, 256, (90, *shape), np.uint8)
+            x = x if dtype == "uint8" else (x / 255).astype(dtype)
+            y = np.arange(90) % 10
+            return TrainTest(x[:60], y[:60], x[60:], y[60:], tuple("0123456789"))
+
+        return load
+
+    for name in names():
+        experiment(name)
+        for loader, shape in DOWNLOADED.items():
+            if hasattr(module := sys.modules[f"experiments.{name}"], loader):
+                monkeypatch.setattr(module, loader, fake(shape))
 
 
 @pytest.fixture
 def folders(tmp_path):
-    return Folders(tmp_path / "figs", tmp_path / "models", tmp_path / "runs")
+    return Folders(tmp_path / "figs", tmp_path / "models", tmp_path / "runs", tmp_path / "experiments" / "results")
 
 
 def tiny_job(name, variant=None, backend="npnn", **changes):
@@ -21,5 +48,7 @@ def tiny_job(name, variant=None, backend="npnn", **changes):
     variant = variant or next(iter(found.VARIANTS))
     config = found.VARIANTS[variant]
     small = {"steps": 2, "batch_size": 8, "n_samples": 60, "hidden": 8, "channels": 4}
+    if config.validation:
+        small["validation"] = 10
     changes = {name: value for name, value in {**small, **changes}.items() if hasattr(config, name)}
     return Job(found, variant, replace(config, **changes), backend)

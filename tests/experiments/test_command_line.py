@@ -29,8 +29,8 @@ def call(*words, **options):
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=WITHOUT_TERMINAL, **options)
 
 
-def into(folder):
-    return ["--figs", folder / "figs", "--models", folder / "models", "--runs", folder / "runs"]
+def into(folder, names=("figs", "models", "runs", "results")):
+    return [word for name in names for word in (f"--{name}", folder / name)]
 
 
 def test_without_a_command_the_experiments_are_listed():
@@ -44,12 +44,15 @@ def test_without_a_command_the_experiments_are_listed():
 
 def test_help_names_the_commands_and_the_settings(capsys):
     for words, expected in {
-        ("--help",): ["run", "compare", "demo", "evaluate", "exit codes"],
+        ("--help",): ["run", "compare", "demo", "evaluate", "sweep", "results", "report", "draw", "exit codes"],
         ("run", "--help"): names(),
         ("run", "mlp_toy", "--help"): ["--variant", "--backend", "--seeds", "--resume", "--lr", "[0.01]", "--figs"],
         ("compare", "mlp_toy", "--help"): ["--variant", "--steps", "--figs"],
         ("demo", "--help"): ["--models"],
         ("evaluate", "--help"): ["FILE"],
+        ("sweep", "mlp_toy", "--help"): ["--variants", "--seeds", "--backends", "--jobs", "--results"],
+        ("results", "--help"): ["--prune"],
+        ("report", "--help"): ["STEM", "--out"],
     }.items():
         with pytest.raises(SystemExit) as stop:
             main(list(words))
@@ -121,16 +124,16 @@ def test_a_folder_that_cannot_be_written_is_an_error_in_one_line(tmp_path, capsy
 def test_run_then_evaluate(tmp_path, capsys):
     assert main(["run", "mlp_toy", *TINY, *map(str, into(tmp_path))]) == 0
     out = capsys.readouterr().out
-    (weights,) = (tmp_path / "models").glob("*.safetensors")
+    (weights,) = (tmp_path / "runs").glob("*/weights.safetensors")
     assert str(weights) in out
     assert main(["evaluate", str(weights)]) == 0
-    numbers = json.loads(weights.with_suffix(".json").read_text())
+    numbers = json.loads((tmp_path / "results" / f"{weights.parent.name}.json").read_text())
     assert f"test accuracy {numbers['metrics']['test_accuracy']:.2%}" in capsys.readouterr().out
 
 
 def test_evaluate_sees_weights_that_do_not_belong_to_the_numbers(tmp_path, capsys):
     assert main(["run", "mlp_toy", "--steps", "200", *map(str, into(tmp_path))]) == 0
-    (weights,) = (tmp_path / "models").glob("*.safetensors")
+    (weights,) = (tmp_path / "runs").glob("*/weights.safetensors")
     from npnn.io.weights import read
 
     arrays, notes = read(weights)
@@ -146,11 +149,10 @@ def test_evaluate_sees_weights_that_do_not_belong_to_the_numbers(tmp_path, capsy
 def test_several_seeds_give_mean_and_spread(tmp_path, capsys):
     assert main(["run", "mlp_toy", *TINY, "--seeds", "3", *map(str, into(tmp_path))]) == 0
     assert "3 seeds: " in capsys.readouterr().out
-    (numbers,) = (tmp_path / "models").glob("*.json")
-    seeds = json.loads(numbers.read_text())["seeds"]
-    assert len(seeds["test_accuracy"]) == 3
-    assert seeds["mean"] == pytest.approx(np.mean(seeds["test_accuracy"]))
-    assert seeds["standard_deviation"] == pytest.approx(np.std(seeds["test_accuracy"], ddof=1))
+    files = sorted((tmp_path / "results").glob("*.json"))
+    runs = [json.loads(path.read_text()) for path in files]
+    assert sorted(run["config"]["seed"] for run in runs) == [0, 1, 2]
+    assert len(list((tmp_path / "figs").iterdir())) == len(list((tmp_path / "runs").glob("*/weights.safetensors"))) == 1
 
 
 def _hear_ctrl_c():
@@ -178,20 +180,27 @@ def test_interrupted_and_resumed_equals_unbroken(backend, steps, tmp_path):
     assert "interrupted after step" in errors
     assert "--resume" in errors
     assert "Traceback" not in errors
-    assert not (broken / "models").exists(), "an unfinished run must not look finished"
+    assert not (broken / "results").exists(), "an unfinished run must not look finished"
+    (sofar,) = (broken / "runs").glob("*/run.json")
+    stands = json.loads(sofar.read_text())
+    assert not stands["finished"]
+    assert stands["metrics"] is None
+    assert 0 < stands["step"] < steps
 
     done = call(*words, *into(broken), "--resume")
     assert done.returncode == 0, done.stderr
-    (one,) = (unbroken / "models").glob("*.safetensors")
-    other = broken / "models" / one.name
+    (one,) = (unbroken / "runs").glob("*/weights.safetensors")
+    stem = one.parent.name
+    other = broken / "runs" / stem / one.name
     for key, array in load_file(one).items():
         np.testing.assert_array_equal(array.view(np.int32), load_file(other)[key].view(np.int32), err_msg=key)
-    histories = [json.loads(path.with_suffix(".json").read_text())["history"] for path in (one, other)]
+    histories = [
+        json.loads((folder / "results" / f"{stem}.json").read_text())["history"] for folder in (unbroken, broken)
+    ]
     for history in histories:
-        for record in history["records"]:
-            del record["seconds"]
+        del history["seconds"]
     assert histories[0] == histories[1]
-    figures = [(folder / "figs" / f"{one.stem}.png").read_bytes() for folder in (unbroken, broken)]
+    figures = [(folder / "figs" / f"{stem}.png").read_bytes() for folder in (unbroken, broken)]
     assert figures[0] == figures[1]
 
 
@@ -202,7 +211,7 @@ def test_the_demo_ends_with_a_table(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(
         experiment("mlp_toy").VARIANTS, "moons", experiment("mlp_toy").Config(steps=3, n_samples=50, batch_size=8)
     )
-    assert main(["demo", *map(str, into(tmp_path))]) == 0
+    assert main(["demo", *map(str, into(tmp_path, ("figs", "models", "runs")))]) == 0
     head, _, row = capsys.readouterr().out.split("\n\n")[1].splitlines()
     assert head.split("  ")[0] == "experiment"
     assert "test accuracy" in head

@@ -20,8 +20,11 @@ from tests.experiments.conftest import tiny_job
         ({"evaluate_every": 0}, "--evaluate-every must be at least 1"),
         ({"lr": 0.0}, "--lr must be a positive number, got 0.0"),
         ({"lr": float("nan")}, "--lr must be a positive number, got nan"),
-        ({"clip_grad_norm": float("inf")}, "--clip-grad-norm must be a positive number"),
+        ({"clip_grad_norm": 0.0}, "--clip-grad-norm must be a positive number"),
         ({"seed": -1}, "--seed must not be negative"),
+        ({"validation": -1}, "--validation must not be negative"),
+        ({"patience": 3}, "--patience needs --validation"),
+        ({"patience": 0, "validation": 10}, "--patience must be at least 1"),
     ],
 )
 def test_bad_settings_are_refused(changes, message):

@@ -32,16 +32,18 @@ def test_the_file_opens_with_question_command_number_and_time(name):
 
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
 def test_two_steps_leave_figure_weights_and_numbers(name, variant, folders):
-    result = run(tiny_job(name, variant), folders)
-    assert result.figure(folders).read_bytes().startswith(b"\x89PNG")
-    numbers = json.loads(result.weights(folders).with_suffix(".json").read_text())
+    job = tiny_job(name, variant)
+    run(job, folders)
+    assert folders.figure(job.stem).read_bytes().startswith(b"\x89PNG")
+    numbers = json.loads(folders.numbers(job.stem).read_text())
     assert numbers["experiment"] == name
     assert numbers["config"]["steps"] == 2
-    assert numbers["seed"] == 0
+    assert numbers["config"]["seed"] == 0
+    assert numbers["finished"]
+    assert numbers["step"] == numbers["history"]["step"][-1] == 2
     assert numbers["versions"].keys() >= {"python", "npnn", "numpy"}
-    assert len(numbers["history"]["step_losses"]) == 2
-    assert not folders.runs.exists() or not list(folders.runs.iterdir()), "a finished run leaves nothing to resume"
-    measured, saved = evaluate(result.weights(folders))
+    assert not list(folders.runs.glob("*/last.safetensors")), "a finished run leaves nothing to resume"
+    measured, saved = evaluate(folders.weights(job))
     assert measured == saved == numbers["metrics"]
 
 

@@ -1,0 +1,144 @@
+"""The numbers of a run: a small JSON file with what was run, how far it got, what came out, and the way there.
+
+It is written while the run goes on (``finished`` is then false), and it is all that the tables and the
+reports know of a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.environment import describe
+from experiments.harness.config import RunConfig, UserError
+from experiments.harness.job import Job
+from experiments.harness.registry import experiment, names
+from npnn import get_num_threads
+from npnn.io.atomic import atomic_write
+from npnn.train import History, Trainer
+
+__all__ = ["compact", "config_of", "history_of", "identity", "job_of", "measure", "read", "write"]
+
+RECORDS = 200  # of a history: more than a figure of one column can show
+PACKAGES = ("python", "npnn", "numpy", "scipy", "numba")
+
+
+def identity(job: Job, metrics: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was run and what came out: the same for every run of the same command."""
+    return {
+        "experiment": job.experiment.name,
+        "variant": job.variant,
+        "backend": job.backend,
+        "command": job.command,
+        "config": dataclasses.asdict(job.config),
+        "metrics": metrics and {f"test_{name}": value for name, value in metrics.items()},
+    }
+
+
+def measure(job: Job, trainer: Trainer, metrics: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All numbers of a run that stands where ``trainer`` stands; ``metrics``, of the test set, if it is over."""
+    history, run = trainer.history, trainer.run
+    surroundings, packages = _surroundings(), (*PACKAGES, *(["torch"] if job.backend == "torch" else []))
+    seconds = np.array([record["seconds"] for record in history.records])
+    steps = np.diff([0, *(record["step"] for record in history.records)])
+    return {
+        **identity(job, metrics),
+        "finished": metrics is not None,
+        "test_set_measured": "once, after training" if job.config.validation else "in every record",
+        "epoch": history.records[-1]["epoch"] if len(history) else 0,
+        "step": run.step,
+        "seconds": round(float(seconds.sum()), 3),
+        "step_ms": round(1e3 * float(np.median(seconds / steps)), 4) if len(history) else None,
+        "parameters": sum(p.numel() for p in trainer.model.parameters()),
+        "machine": f"{surroundings['processor']}, {surroundings['cores']} cores",
+        "threads": _threads(job.backend),
+        "versions": {k: v for k, v in surroundings["versions"].items() if k in packages},
+        "history": _columns(compact(history)),
+    }
+
+
+@functools.cache
+def _surroundings() -> dict[str, Any]:
+    return describe()
+
+
+def _threads(backend: str) -> int:
+    if backend == "npnn":
+        return get_num_threads()
+    import torch
+
+    return torch.get_num_threads()
+
+
+def compact(history: History, limit: int = RECORDS) -> History:
+    """A history of at most ``limit`` records, in six digits.
+
+    A stretch of records becomes one: the training figures are their mean, the gradient norm their
+    largest, the seconds their sum; everything else is as in the last of them.
+    """
+    shorter = History()
+    size = -(-len(history) // limit) or 1
+    for begin in range(0, len(history), size):
+        stretch = history.records[begin : begin + size]
+        record = dict(stretch[-1])
+        for name in record:
+            values = [r[name] for r in stretch if r.get(name) is not None]
+            if values and name.startswith("train_"):
+                record[name] = sum(values) / len(values)
+            elif values and name in ("grad_norm", "seconds"):
+                record[name] = max(values) if name == "grad_norm" else sum(values)
+        shorter.append({name: float(f"{v:.6g}") if isinstance(v, float) else v for name, v in record.items()})
+    return shorter
+
+
+def _columns(history: History) -> dict[str, list[Any]]:
+    return {name: history[name] for name in history.records[-1]} if len(history) else {}
+
+
+def history_of(numbers: Mapping[str, Any]) -> History:
+    """The history in a run's numbers, as the figures want it."""
+    history, columns = History(), numbers["history"]
+    for values in zip(*columns.values(), strict=True):
+        history.append(dict(zip(columns, values, strict=True)))
+    return history
+
+
+def config_of(numbers: Mapping[str, Any]) -> RunConfig:
+    """The settings of a run.  Errors: UserError if its experiment is not here or has other settings by now."""
+    if numbers["experiment"] not in names():
+        raise UserError(f"the experiment {numbers['experiment']!r} is not here")
+    found = experiment(numbers["experiment"])
+    if numbers["variant"] not in found.VARIANTS:
+        raise UserError(f"{found.name} has no variant {numbers['variant']!r}")
+    try:
+        return found.Config(**numbers["config"])
+    except TypeError as error:
+        raise UserError(f"{found.name} has other settings than when this was run: {error}") from None
+
+
+def job_of(numbers: Mapping[str, Any]) -> Job:
+    """The job that these numbers are of.  Errors: as config_of's."""
+    config = config_of(numbers)
+    return Job(experiment(numbers["experiment"]), numbers["variant"], config, numbers["backend"])
+
+
+def write(numbers: Mapping[str, Any], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({k: v for k, v in numbers.items() if k != "history"}, indent=1)
+    lines = [f'  "{name}": {json.dumps(values, separators=(",", ":"))}' for name, values in numbers["history"].items()]
+    with atomic_write(path) as file:  # a line for each column of the history
+        file.write((text[:-2] + ',\n "history": {\n' + ",\n".join(lines) + "\n }\n}\n").encode())
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """The numbers in a file; None if there is no file."""
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None

@@ -1,0 +1,186 @@
+"""Runs on one HTML page that needs nothing else: to hand in, to print, to open without a network."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from experiments.harness import numbers as numbers_of
+from experiments.harness.config import UserError, settings
+from experiments.harness.job import Job
+from experiments.harness.registry import experiment, names
+from experiments.harness.results import Folders, finished
+from experiments.harness.table import Row, length, mean_and_spread, rows
+
+__all__ = ["page"]
+
+STYLE = """
+:root { color-scheme: light; }
+body { margin: 3rem auto; max-width: 46rem; padding: 0 1.25rem; color: #1a1a1a; background: #fff;
+       font: 1.02rem/1.55 Charter, "Bitstream Charter", "Iowan Old Style", "DejaVu Serif", Georgia, serif; }
+h1, h2, h3 { line-height: 1.25; font-weight: 600; text-wrap: balance; }
+h1 { font-size: 1.9rem; margin-bottom: .3rem; }
+h2 { font-size: 1.4rem; margin: 3.5rem 0 .4rem; padding-top: .8rem; border-top: 2px solid #1a1a1a; }
+h3 { font-size: 1.02rem; margin: 1.6rem 0 .4rem; }
+p { margin: .5rem 0; }
+.lead { color: #444; font-size: 1.08rem; }
+a { color: #0057a3; text-decoration-thickness: 1px; text-underline-offset: .15em; }
+figure { margin: 1.2rem 0; }
+img { display: block; width: 100%; height: auto; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .86rem; line-height: 1.35;
+        font-variant-numeric: tabular-nums lining-nums; }
+th, td { padding: .28rem .6rem .28rem 0; text-align: right; vertical-align: top; }
+th { font-weight: 600; border-bottom: 1px solid #1a1a1a; }
+td { border-bottom: 1px solid #e3e3e3; }
+th:first-child, td:first-child, .text th, .text td { text-align: left; }
+td.changed { font-weight: 600; }
+code, pre { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .84em; overflow-wrap: anywhere; }
+pre { padding: .6rem .8rem; background: #f5f5f3; white-space: pre-wrap; }
+footer { margin-top: 3rem; color: #555; font-size: .86rem; }
+@page { margin: 18mm 16mm; }
+@media print {
+  body { margin: 0; max-width: none; padding: 0; font-size: 10.5pt; }
+  h2 { break-before: page; border: 0; margin-top: 0; }
+  h2, h3 { break-after: avoid; }
+  figure, table, pre { break-inside: avoid; }
+  a { color: inherit; text-decoration: none; }
+}
+"""
+
+
+def page(stems: Sequence[str], folders: Folders) -> str:
+    """The page of the runs of these names; without any, of all rows of the table that have run.
+
+    Errors: UserError for a name without a finished run.
+    """
+    runs = [_named(stem, folders) for stem in stems] or list(_all(folders))
+    if not runs:
+        raise UserError(f"there are no finished runs in {folders.results}")
+    overview = [
+        [
+            f'<a href="#{job.stem}">{escape(job.stem)}</a>',
+            escape(row.reported.figure) if row.reported else "",
+            mean_and_spread(row.accuracies),
+            mean_and_spread(row.torch_accuracies),
+        ]
+        for job, row in runs
+    ]
+    questions = dict.fromkeys(job.experiment.question for job, _ in runs)
+    return "\n".join(
+        [
+            '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{len(runs)} experiments with npnn</title>\n<style>{STYLE}</style>\n</head>\n<body>",
+            "<header><h1>Experiments with npnn</h1>",
+            *(f'<p class="lead">{escape(question)}</p>' for question in questions),
+            "</header>",
+            _table(["run", "reported", "npnn, test %", "torch, test %"], overview),
+            *(_section(job, row, folders) for job, row in runs),
+            "<footer>Accuracies are means ± standard deviations where several seeds were run (their number in "
+            "brackets). Made by <code>python -m experiments report</code>.</footer>\n</body>\n</html>\n",
+        ]
+    )
+
+
+def _named(stem: str, folders: Folders) -> tuple[Job, Row]:
+    """A run of any settings.  If they are the variant's, with all of its seeds."""
+    numbers = numbers_of.read(folders.numbers(stem))
+    if numbers is None or not numbers["finished"]:
+        raise UserError(f"there is no finished run {stem!r}: {folders.numbers(stem)} would tell of it")
+    job = dataclasses.replace(numbers_of.job_of(numbers), backend="npnn")
+    if not job.changes:
+        return job, rows(job.experiment, folders)[job.variant]
+    pair = (finished(dataclasses.replace(job, backend=backend), folders) for backend in ("npnn", "torch"))
+    return job, Row(job.experiment, job.variant, *([run] if run else [] for run in pair))
+
+
+def _all(folders: Folders) -> Iterator[tuple[Job, Row]]:
+    for name in names():
+        for row in rows(experiment(name), folders).values():
+            if row.npnn or row.torch:
+                yield row.job, row
+
+
+def _section(job: Job, row: Row, folders: Folders) -> str:
+    runs = {"npnn": row.npnn[:1], "torch": row.torch[:1]}
+    first = (row.npnn or row.torch)[0]
+    parts = [f'<section id="{job.stem}">\n<h2>{escape(job.stem)}</h2>\n<p class="lead">{job.experiment.question}</p>']
+    if row.reported:
+        said = f"Reported ({escape(row.reported.row)}): {escape(row.reported.figure)}."
+        parts.append(f"<p>{said} {escape(row.reported.note)}</p>")
+    outcomes = [_outcome(run, row) for found in runs.values() for run in found]
+    parts.append(_table(["", "test %", "test loss", "train %", "length", "seconds", "ms a step", "threads"], outcomes))
+    figure = folders.figure(job.stem)
+    if figure.exists():
+        picture = base64.b64encode(figure.read_bytes()).decode()
+        parts.append(f'<figure><img alt="{escape(job.stem)}" src="data:image/png;base64,{picture}"></figure>')
+    parts.append(f"<h3>Command</h3>\n<pre>{escape(job.command)}</pre>")
+    parts += ["<h3>On the way</h3>", _history(first), "<h3>Settings</h3>", _settings(job, first["parameters"])]
+    versions = ", ".join(f"{name} {version}" for name, version in (row.torch or row.npnn)[0]["versions"].items())
+    parts.append(f"<p><small>{escape(first['machine'])}; {versions}.</small></p>\n</section>")
+    return "\n".join(parts)
+
+
+def _outcome(run: Mapping[str, Any], row: Row) -> list[str]:
+    ours = run["backend"] == "npnn"
+    return [
+        run["backend"],
+        mean_and_spread(row.accuracies if ours else row.torch_accuracies),
+        f"{run['metrics']['test_loss']:.4g}",
+        f"{100 * run['history']['train_accuracy'][-1]:.2f}",
+        length(run),
+        f"{run['seconds']:.3g}",
+        f"{run['step_ms']:.3g}",
+        str(run["threads"]),
+    ]
+
+
+def _history(run: Mapping[str, Any], lines: int = 10) -> str:
+    """Some records, evenly spread, the last of them among them."""
+    records = numbers_of.history_of(run).records
+    count = min(lines, len(records))
+    chosen = [records[(k + 1) * len(records) // count - 1] for k in range(count)]
+    watched = "validation" if run["config"]["validation"] else "test"
+    names = {
+        "epoch": "epoch", "step": "step", "train_loss": "train loss", "train_accuracy": "train %",
+        "validation_loss": f"{watched} loss", "validation_accuracy": f"{watched} %", "grad_norm": "gradient norm",
+        "lr": "rate",
+    }  # fmt: skip
+    shown = [name for name in names if name in records[-1]]
+    cells = [[_figure(name, record[name]) for name in shown] for record in chosen]
+    return _table([names[name] for name in shown], cells)
+
+
+def _figure(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if name.endswith("accuracy"):
+        return f"{100 * value:.2f}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def _settings(job: Job, parameters: int) -> str:
+    """Every setting with what it means; bold where the experiment or the variant chose another than the usual."""
+    usual = {f.name: f.default for f in dataclasses.fields(job.experiment.Config)}
+    lines = []
+    for setting in settings(job.experiment.Config):
+        value = getattr(job.config, setting.name)
+        shown = "–" if value is None else f"{value:,}" if type(value) is int else str(value)
+        mark = ' class="changed"' if value != usual[setting.name] else ""
+        lines.append(
+            f"<tr><td><code>{setting.name}</code></td><td{mark}>{shown}</td><td>{escape(setting.help)}</td></tr>"
+        )
+    lines.append(f"<tr><td>parameters</td><td>{parameters:,}</td><td>numbers that are learned</td></tr>")
+    head = "<tr><th>setting</th><th>value</th><th>meaning</th></tr>"
+    return f'<div class="wide"><table class="text">{head}{"".join(lines)}</table></div>'
+
+
+def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """The cells are HTML already."""
+    head = "".join(f"<th>{cell}</th>" for cell in header)
+    body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in line) + "</tr>\n" for line in lines)
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'

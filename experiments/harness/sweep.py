@@ -1,0 +1,77 @@
+"""Many runs side by side: one process and one thread for each, and what is finished is not run again."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import npnn
+from experiments.harness.config import UserError
+from experiments.harness.job import Job
+from experiments.harness.registry import experiment
+from experiments.harness.results import Folders
+from experiments.harness.run import Interrupted, can_resume, run, seeds
+from experiments.harness.torch_twin import import_torch
+from npnn.train.interrupt import Interrupt
+
+__all__ = ["Outcome", "jobs", "sweep"]
+
+
+class Outcome(NamedTuple):
+    """What came of a job: its test accuracy, or why there is none."""
+
+    stem: str
+    accuracy: float | None
+    problem: str
+
+
+def jobs(name: str, variants: Sequence[str], count: int, backends: Sequence[str]) -> list[tuple[Job, bool]]:
+    """Every variant with every seed in every framework, and whether to keep more of it than the numbers.
+
+    In the order of the seeds, so that a sweep cut short has something of each variant.
+    """
+    found = experiment(name)
+    made = [(v, b, seeds(Job(found, v, found.VARIANTS[v], b), count)) for v in variants for b in backends]
+    return [(of_seed[k], k == 0 and backend == "npnn") for k in range(count) for _, backend, of_seed in made]
+
+
+def sweep(todo: Sequence[tuple[Job, bool]], folders: Folders, workers: int) -> Iterator[Outcome]:
+    """Run the jobs in ``workers`` processes; what came of each, as it comes.
+
+    After Ctrl-C no job begins any more, and those under way save their checkpoints, from which the
+    next sweep goes on.  Errors: UserError without joblib.
+    """
+    try:
+        joblib = importlib.import_module("joblib")
+    except ModuleNotFoundError:
+        raise UserError("a sweep needs joblib: pip install 'npnn[experiments]'") from None
+    with Interrupt() as interrupt, joblib.parallel_config("loky", inner_max_num_threads=1):
+        tasks = (
+            joblib.delayed(_work)(job.experiment.name, job.variant, job.config, job.backend, folders, keep)
+            for job, keep in todo
+            if not interrupt.requested
+        )
+        parallel = joblib.Parallel(workers, batch_size=1, pre_dispatch=workers, return_as="generator_unordered")
+        try:
+            yield from parallel(tasks)
+        except Exception:
+            if not interrupt.requested:  # a worker that had nothing to do may die of it
+                raise
+        if interrupt.requested:
+            raise KeyboardInterrupt
+
+
+def _work(name: str, variant: str, config: Any, backend: str, folders: Folders, keep: bool) -> Outcome:
+    """One job, in a process that other jobs may have used before."""
+    job = Job(experiment(name), variant, config, backend)
+    try:
+        npnn.set_num_threads(1)
+        if backend == "torch":
+            import_torch().set_num_threads(1)
+        result = run(job, folders, resume=can_resume(job, folders), keep=keep, progress=False)
+    except (Interrupted, KeyboardInterrupt):
+        return Outcome(job.stem, None, "interrupted")
+    except Exception as error:  # whatever it is, the other jobs go on
+        return Outcome(job.stem, None, f"{type(error).__name__}: {error}")
+    return Outcome(job.stem, result.metrics["accuracy"], "")
