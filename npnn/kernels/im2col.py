@@ -141,15 +141,17 @@ def backward_weight(
     chunks = _chunks(dy, dw)
     x, x_view, dw_view, dy_view, moves = _views(x, dw, dy, geometry, True)
     o, *taps, c = dw_view.shape
-    partial, db = scratch(x.dtype, (chunks, *taps, c, o), (chunks, 1, o))
-    partial.fill(0)
+    views = x.reshape(-1), _form(x_view), dy.reshape(-1), _form(dy_view), np.ones((1, dy_view.shape[2]), x.dtype)
+    shared = c >= PANEL // 2  # rows of dw long enough for the products to write them where they belong
+    partial, db = scratch(x.dtype, (chunks, 0 if shared else dw.size), (chunks, 1, o))
     db.fill(0)
-    ones = np.ones((1, dy_view.shape[2]), x.dtype)
-    views = x.reshape(-1), _form(x_view), dy.reshape(-1), _form(dy_view)
-    threads.run(strided.backward_weight_chunks, chunks, *views, ones, moves, geometry.groups, partial, db)
-    total = partial.sum(axis=0) if chunks > 1 else partial[0]
-    for tap in np.ndindex(*taps):
-        transpose(total[tap], dw_view[(slice(None), *tap)])
+    out = dw_view.transpose(1, 2, 3, 0, 4) if shared else partial[0].reshape(*taps, c, o)
+    memory = dw.reshape(1, -1) if shared else partial
+    threads.run(strided.backward_weight_chunks, chunks, *views, moves, geometry.groups, memory, _form(out), shared, db)
+    if not shared:
+        total = partial.sum(axis=0).reshape(out.shape)
+        for tap in np.ndindex(*taps):
+            transpose(total[tap], dw_view[(slice(None), *tap)])
     return dw, db.sum(axis=(0, 1))
 
 

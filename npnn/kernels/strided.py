@@ -126,28 +126,43 @@ def _backward_input_part(chunk, chunks, dx, dx_form, w, w_form, dy, dy_form, mov
 
 
 @jit(parallel=True, error_model="numpy")
-def backward_weight_chunks(chunks, x, x_form, dy, dy_form, ones, moves, groups, dw, db):  # type: ignore[no-untyped-def]
+def backward_weight_chunks(chunks, x, x_form, dy, dy_form, ones, moves, groups, dw, dw_form, shared, db):  # type: ignore[no-untyped-def]
     for chunk in prange(chunks):
+        own = dw[chunk % len(dw)]  # or the only one there is
         _backward_weight_part(
-            np.int64(chunk), chunks, x, x_form, dy, dy_form, ones, moves, groups, dw[chunk], db[chunk]
+            np.int64(chunk), chunks, x, x_form, dy, dy_form, ones, moves, groups, own, dw_form, shared, db[chunk]
         )
 
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def _backward_weight_part(chunk, chunks, x, x_form, dy, dy_form, ones, moves, groups, dw, db):  # type: ignore[no-untyped-def]
-    """Add the sums over one thread's share of the lines to dw (KP, KH, KR, C/G, O) and db (1, O)."""
-    x, dy = _view4(x, x_form), _view4(dy, dy_form)
+def _backward_weight_part(chunk, chunks, x, x_form, dy, dy_form, ones, moves, groups, dw, dw_form, shared, db):  # type: ignore[no-untyped-def]
+    """The sums for dw, and over one thread's share of the lines for db (1, O).
+
+    Shared, dw is (KP, KH, KR, O, C/G) and each thread computes some of its taps and panels from all
+    lines.  Otherwise it is (KP, KH, KR, C/G, O), each thread's own, and summed over its share of the lines.
+    """
+    x, dy, dw = _view4(x, x_form), _view4(dy, dy_form), _view5(dw, dw_form)
     sp, bp, dp, sh, bh, dh, sr, br, dr = moves
-    kp, kh, kr, c, o = dw.shape
+    kp, kh, kr = dw.shape[:3]
+    c, o = (dw.shape[4], dw.shape[3]) if shared else (dw.shape[3], dw.shape[4])
     height, length, width = dy.shape[1], dy.shape[2], o // groups
     panels = (width + PANEL - 1) // PANEL
-    lo, hi = dy.shape[0] * height * chunk // chunks, dy.shape[0] * height * (chunk + 1) // chunks
+    lines, items = dy.shape[0] * height, groups * panels * kp * kh * kr
+    lo, hi = lines * chunk // chunks, lines * (chunk + 1) // chunks
     for line in range(lo, hi):
         product(ones, dy[line // height, line % height], db, True)
-    for item in range(groups * panels * kp * kh * kr):
+    first_item, last_item = np.int64(0), items
+    if shared:
+        lo, hi = np.int64(0), lines
+        first_item, last_item = items * chunk // chunks, items * (chunk + 1) // chunks
+    for item in range(first_item, last_item):
         tap, start = item // (groups * panels), item % panels * PANEL
         g, i, j, k = item // panels % groups, tap // (kh * kr), tap // kr % kh, tap % kr
         os, cs = slice(g * width + start, g * width + min(start + PANEL, width)), slice(g * c, (g + 1) * c)
+        out = dw[i, j, k, os, :] if shared else dw[i, j, k, :, os]
+        for row in range(out.shape[0]):
+            for column in range(out.shape[1]):
+                out[row, column] = 0
         first, top = k * dr - br, j * dh - bh
         begin, end = _seen(x.shape[2], length, sr, first)
         above, below = _seen(x.shape[1], height, sh, top)
@@ -157,4 +172,7 @@ def _backward_weight_part(chunk, chunks, x, x_form, dy, dy_form, ones, moves, gr
             p = image * sp + i * dp - bp
             if 0 <= p < x.shape[0] and a < z and begin < end:
                 seen = x[p, a * sh + top : (z - 1) * sh + top + 1 : sh, columns, cs]
-                product(_turned(seen), dy[image, a:z, begin:end, os], dw[i, j, k, :, os], True)
+                if shared:
+                    product(_turned(dy[image, a:z, begin:end, os]), seen, out, True)
+                else:
+                    product(_turned(seen), dy[image, a:z, begin:end, os], out, True)
