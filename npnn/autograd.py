@@ -1,7 +1,8 @@
 """The order of things in automatic differentiation: what is recorded, and how the walk back goes.
 
 ``npnn.tensor`` says what a Function and a Tensor are; this file decides when operations are
-recorded (``no_grad``) and calls their ``backward`` in the right order (``walk``).
+recorded (``no_grad``), calls their ``backward`` in the right order (``walk``) and, if asked, finds
+the one that made the first nan (``detect_anomaly``).
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import contextlib
 import heapq
 import itertools
 import threading
+import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["clock", "is_grad_enabled", "mode", "no_grad", "set_grad_enabled", "walk"]
+from npnn import anomaly
+
+__all__ = [
+    "clock", "detect_anomaly", "is_grad_enabled", "mode", "no_grad", "set_detect_anomaly", "set_grad_enabled", "walk",
+]  # fmt: skip
 
 # Functions are numbered as they run, and in-place changes as they happen, on one clock.  So a
 # function always has a higher number than those its inputs came from, and a change after it ran
@@ -25,7 +31,7 @@ clock = itertools.count(1)
 
 class _GradMode(threading.local):
     enabled = True
-    observer: Any = None  # called in place of Function.apply, by who wants to know what is applied (npnn.onnx)
+    observer: Any = None  # called in place of Function.apply, by who wants to know what is applied
 
 
 mode = _GradMode()
@@ -36,26 +42,109 @@ def is_grad_enabled() -> bool:
     return mode.enabled
 
 
-class set_grad_enabled(contextlib.ContextDecorator):  # noqa: N801  torch's spelling
-    """Context manager or decorator: record operations inside if ``mode``, else do not."""
+class _Switch(contextlib.ContextDecorator):
+    """An entry of ``mode`` set to ``value`` inside a ``with`` block or a decorated function, and then set back."""
 
-    def __init__(self, mode: bool):
-        self.mode = mode
-        self.before: list[bool] = []
+    def __init__(self, name: str, value: Any):
+        self.name, self.value = name, value
+        self.before: list[Any] = []
 
     def __enter__(self) -> None:
-        self.before.append(mode.enabled)
-        mode.enabled = self.mode
+        self.before.append(getattr(mode, self.name))
+        setattr(mode, self.name, self.value)
 
     def __exit__(self, *exc: object) -> None:
-        mode.enabled = self.before.pop()
+        setattr(mode, self.name, self.before.pop())
 
 
-class no_grad(set_grad_enabled):  # noqa: N801  torch's spelling
+class _SwitchAtOnce(_Switch):
+    """A switch that acts as soon as it is made, so that making it is all one needs to do."""
+
+    def __init__(self, name: str, value: Any):
+        super().__init__(name, value)
+        self.first = getattr(mode, name)
+        setattr(mode, name, value)
+
+    def __enter__(self) -> None:
+        setattr(mode, self.name, self.first)
+        super().__enter__()
+
+    def __call__(self, function: Any) -> Any:
+        setattr(mode, self.name, self.first)  # a decorator acts when the function is called
+        return _Switch(self.name, self.value)(function)
+
+
+class set_grad_enabled(_SwitchAtOnce):  # noqa: N801  torch's spelling
+    """Record operations if ``mode``, else do not: from now on, or inside a ``with`` block or a decorated function."""
+
+    def __init__(self, mode: bool):
+        super().__init__("enabled", mode)
+
+
+class no_grad(_Switch):  # noqa: N801  torch's spelling
     """Context manager or decorator: operations inside are not recorded, so they cost no memory."""
 
     def __init__(self) -> None:
-        super().__init__(False)
+        super().__init__("enabled", False)
+
+
+class detect_anomaly(_Switch):  # noqa: N801  torch's spelling
+    """Context manager or decorator: the first operation inside, forward or backward, to make nan or inf is an error.
+
+    The error names the operation, the layer, and the line of your code that called it.  inf made of inf
+    passes (a mask of -inf is no mistake), nan never does.  Without ``check_nan`` nothing is checked, but
+    an error in backward comes with a warning that says where its forward was called.  As it looks at
+    every number, it is for finding a mistake, not for training; it concerns one thread.
+    Errors: RuntimeError.
+    """
+
+    def __init__(self, check_nan: bool = True):
+        super().__init__("observer", _Watch(check_nan))
+
+
+class set_detect_anomaly(_SwitchAtOnce):  # noqa: N801  torch's spelling
+    """detect_anomaly switched on if ``mode``, else off: from now on, or inside a ``with`` block or a function."""
+
+    def __init__(self, mode: bool, check_nan: bool = True):
+        super().__init__("observer", _Watch(check_nan) if mode else None)
+
+
+class _Watch:
+    """The observer that runs operations for detect_anomaly."""
+
+    def __init__(self, check_nan: bool):
+        self.check_nan = check_nan
+
+    def __call__(self, op: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        mode.observer = None
+        try:
+            with np.errstate(all="ignore"):  # what NumPy would warn of is looked for here
+                results = op.apply(*inputs, **options)
+        finally:
+            mode.observer = self
+        place, outputs = anomaly.Place(), results if type(results) is tuple else (results,)
+        for y in outputs:
+            if y.grad_fn is not None:
+                y.grad_fn.called_at = place
+        if self.check_nan:
+            arrays = [x.data if hasattr(x, "requires_grad") else x for x in inputs]
+            anomaly.check_results(op.__name__, [*arrays, *options.values()], [y.data for y in outputs], place)
+        return results
+
+    def backward(self, node: Any, grads: list[Any]) -> Any:
+        """What node.backward(*grads) returns, if it can be trusted."""
+        place, needed = vars(node).get("called_at"), node.needs_grad
+        try:
+            with np.errstate(all="ignore"):
+                results = node.backward(*grads)
+        except Exception:
+            if place is not None:
+                warnings.warn(f"{type(node).__name__}.backward failed; its forward was {place}", stacklevel=2)
+            raise
+        if self.check_nan:
+            made = results if type(results) is tuple else (results,)
+            anomaly.check_gradients(type(node).__name__, grads, made, needed, place)
+        return results
 
 
 # ---- the walk from the loss back to the leaves
@@ -76,6 +165,7 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
         grads[index] = gradient if grads[index] is None else grads[index] + gradient
 
     send(root, dy)
+    watch = getattr(mode.observer, "backward", None)
     while queue:
         node, grads = pending.pop(-heapq.heappop(queue))
         if node.inputs is None:
@@ -85,7 +175,7 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
             )
         if node.retained is not None:
             _keep(node, grads)
-        results = node.backward(*grads)
+        results = node.backward(*grads) if watch is None else watch(node, grads)
         if type(results) is not tuple:
             results = (results,)
         if len(results) != len(node.inputs):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-__all__ = ["CheckpointError", "DataError", "ShapeError", "TrainingDiverged"]
+__all__ = ["CheckpointError", "DataError", "ShapeError", "TrainingDiverged", "layer_name"]
 
 
 class CheckpointError(RuntimeError):
@@ -32,26 +34,24 @@ class ShapeError(ValueError, RuntimeError):
     def __init__(self, message: str):
         super().__init__(message)
         self.message = message
-        self.layer = ""
-        self.path: list[str] = []
-        self._last: Any = None
+        self.layers: list[Any] = []
 
     def came_through(self, module: Any) -> None:
         """Note that the error left ``module``; the innermost module calls first."""
-        if self._last is None:
-            self.layer = repr(module).split("\n")[0].removesuffix("(")
-        else:
-            for name, child in module.named_modules():
-                if child is self._last:
-                    self.path.insert(0, name)
-                    break
-        self._last = module
+        self.layers.append(module)
 
     def __str__(self) -> str:
-        where = ".".join(self.path)
-        if not self.layer:
-            return self.message
-        return f"in layer {where + ': ' if where else ''}{self.layer}: {self.message}"
+        return f"in layer {layer_name(self.layers)}: {self.message}" if self.layers else self.message
+
+
+def layer_name(layers: Sequence[Any]) -> str:
+    """The path to the first of these modules from the last, and what it is: ``features.3: ReLU()``."""
+    steps = []
+    for inner, outer in pairwise(layers):
+        steps += [name for name, module in outer.named_modules() if module is inner][:1]
+    path = ".".join(step for step in reversed(steps) if step)
+    kind = repr(layers[0]).split("\n")[0].removesuffix("(")
+    return f"{path}: {kind}" if path else kind
 
 
 class TrainingDiverged(RuntimeError):

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"kernels"},
     {"dtypes", "errors", "random"},
+    {"anomaly"},
     {"autograd"},
     {"tensor"},
     {"ops", "testing"},
