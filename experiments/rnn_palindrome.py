@@ -13,8 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from experiments.harness.config import RunConfig, option
 from experiments.harness.registry import Tolerance
 from experiments.harness.results import Result
@@ -68,8 +66,7 @@ def draw(result: Result) -> Any:
     sheet: Any = plot.figure(plot.PAGE, 3.4)
     left, right = sheet.subfigures(1, 2)
     plot.curves(result.histories, test=result.watched, x="step", figure=left, width=plot.COLUMN)
-    norms = np.repeat(result.history["grad_norm"], result.config.evaluate_every)  # the largest of each stretch
-    plot.gradient_norms(norms, result.config.clip_grad_norm, figure=right)
+    plot.gradient_norms(result.histories, result.config.clip_grad_norm, figure=right)
     return sheet
 
 

@@ -26,9 +26,9 @@ and, if the usual will not do,
     BEST                            {variant: "float32" or "float16"}: the variants whose weights are
                                     kept in best_models/, and how; large models are halved
 
-``draw`` finds in a Result: data, model, config, history, histories (npnn's, and torch's where that run
-exists, for plot.curves), watched ("validation" or "test", what plot.curves calls the set), metrics, and
-predict(x).  Downloaded data are loaded by a name of the module (``from npnn.data import load_mnist``),
+``draw`` finds in a Result: data, model, config, history; histories and class_accuracies, of npnn and,
+where that run exists, torch (for plot.curves, plot.gradient_norms, plot.per_class); watched, the set of the
+records, "validation" or "test"; outputs, the logits for the test set; and predict(x).  Downloaded data are loaded by a name of the module (``from npnn.data import load_mnist``),
 where the tests put a few images instead.
 
 One text serves both frameworks.  What holds data back for choosing a model (``validation``) and stops

@@ -38,6 +38,7 @@ th { font-weight: 600; border-bottom: 1px solid #1a1a1a; }
 td { border-bottom: 1px solid #e3e3e3; }
 th:first-child, td:first-child, .text th, .text td { text-align: left; }
 td.changed { font-weight: 600; }
+td code { white-space: nowrap; }
 code, pre { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .84em; overflow-wrap: anywhere; }
 pre { padding: .6rem .8rem; background: #f5f5f3; white-space: pre-wrap; }
 footer { margin-top: 3rem; color: #555; font-size: .86rem; }
@@ -69,17 +70,19 @@ def page(stems: Sequence[str], folders: Folders) -> str:
         ]
         for job, row in runs
     ]
-    questions = dict.fromkeys(job.experiment.question for job, _ in runs)
+    sections, before = [], ""
+    for job, row in runs:
+        question = job.experiment.question
+        sections.append(_section(job, row, folders, "" if question == before else question))
+        before = question
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{len(runs)} experiments with npnn</title>\n<style>{STYLE}</style>\n</head>\n<body>",
-            "<header><h1>Experiments with npnn</h1>",
-            *(f'<p class="lead">{escape(question)}</p>' for question in questions),
-            "</header>",
+            "<h1>Experiments with npnn</h1>",
             _table(["run", "reported", "npnn, test %", "torch, test %"], overview),
-            *(_section(job, row, folders) for job, row in runs),
+            *sections,
             "<footer>Accuracies are means ± standard deviations where several seeds were run (their number in "
             "brackets). Made by <code>python -m experiments report</code>.</footer>\n</body>\n</html>\n",
         ]
@@ -105,10 +108,12 @@ def _all(folders: Folders) -> Iterator[tuple[Job, Row]]:
                 yield row.job, row
 
 
-def _section(job: Job, row: Row, folders: Folders) -> str:
+def _section(job: Job, row: Row, folders: Folders, question: str) -> str:
     runs = {"npnn": row.npnn[:1], "torch": row.torch[:1]}
     first = (row.npnn or row.torch)[0]
-    parts = [f'<section id="{job.stem}">\n<h2>{escape(job.stem)}</h2>\n<p class="lead">{job.experiment.question}</p>']
+    parts = [f'<section id="{job.stem}">\n<h2>{escape(job.stem)}</h2>']
+    if question:
+        parts.append(f'<p class="lead">{escape(question)}</p>')
     if row.reported:
         said = f"Reported ({escape(row.reported.row)}): {escape(row.reported.figure)}."
         parts.append(f"<p>{said} {escape(row.reported.note)}</p>")

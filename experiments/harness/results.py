@@ -66,17 +66,28 @@ class Result:
 
     @property
     def histories(self) -> dict[str, History]:
-        """The history by backend: this run's, and that of the same run in the other framework, if it is finished."""
-        found = {self.job.backend: self.history}
-        for other in {"npnn", "torch"} - found.keys():
-            numbers = finished(dataclasses.replace(self.job, backend=other), self.folders)
-            if numbers is not None:
-                found[other] = numbers_of.history_of(numbers)
-        return dict(sorted(found.items()))
+        """For plot.curves: the history by backend, this run's and that of the same run in the other framework,
+        if it is finished."""
+        other = {name: numbers_of.history_of(numbers) for name, numbers in self._twin.items()}
+        return dict(sorted({self.job.backend: self.history, **other}.items()))
+
+    @property
+    def class_accuracies(self) -> dict[str, list[float]]:
+        """For plot.per_class: the accuracy on each class of the test set, by backend as in ``histories``."""
+        other = {name: numbers["metrics"]["test_class_accuracy"] for name, numbers in self._twin.items()}
+        found = dict(sorted({self.job.backend: self.metrics["class_accuracy"], **other}.items()))
+        return {name: [np.nan if share is None else share for share in shares] for name, shares in found.items()}
+
+    @cached_property
+    def _twin(self) -> dict[str, dict[str, Any]]:
+        """The numbers of the same run in the other framework, by its name; empty if it is not finished."""
+        other = dataclasses.replace(self.job, backend="torch" if self.job.backend == "npnn" else "npnn")
+        numbers = finished(other, self.folders)
+        return {} if numbers is None else {other.backend: numbers}
 
     @property
     def watched(self) -> str:
-        """The set that the records looked at, "validation" or "test"."""
+        """The set that the records looked at, "validation" or "test": what plot.curves is to call it."""
         return "validation" if self.config.validation else "test"
 
     @property

@@ -104,24 +104,23 @@ def accuracy_against(
 def gradient_norms(
     norms: Any, clip: float | None = None, x: str = "step", figure: FigureBase | None = None, width: float = COLUMN
 ) -> Any:
-    """The norm of the gradient before clipping, step by step (or record by record), on a log scale.
+    """The norm of the gradient before clipping, on a log scale.
 
-    norms  (steps,), or a dict of such by label
+    norms  (steps,), or a History, whose records hold the largest since the record before; or a dict
+           of either by label
     clip   the limit, drawn as a dotted line
+    x      what the norms are numbered by; of a History, "step" or "epoch"
     """
     series = norms if isinstance(norms, Mapping) else {"": norms}
     target = canvas(figure, width, 2.4)
     ax = target.subplots()
     styles = line_styles(label or "npnn" for label in series)
     for label, given in series.items():
-        values = np.asarray(given, float)
-        ax.plot(
-            np.arange(1, len(values) + 1),
-            values,
-            label=label,
-            **{**styles[label or "npnn"], "linewidth": 1.0, "marker": ""},
-        )
-    if clip is not None:
+        recorded = hasattr(given, "records")
+        values = np.asarray(given["grad_norm"] if recorded else given, float)
+        places = given[x] if recorded else np.arange(1, len(values) + 1)
+        ax.plot(places, values, label=label, **{**styles[label or "npnn"], "linewidth": 1.0, "marker": ""})
+    if clip is not None and np.isfinite(clip):
         ax.axhline(clip, color="0.2", linestyle=":", linewidth=1.2, label=f"clipped above {clip:g}")
     ax.set_yscale("log")
     lines(ax)

@@ -1,7 +1,8 @@
-"""Figures of what a convolution has learned: its kernels, and what they make of an image."""
+"""Figures of images: a convolution's kernels, what they make of an image, and what was taken for something else."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from npnn.plot.style import COLUMN, NORMAL, PAGE, SMALL, canvas, color_bar, describe, image
 
-__all__ = ["feature_maps", "kernels"]
+__all__ = ["feature_maps", "kernels", "mistakes"]
 
 
 def kernels(weights: ArrayLike, columns: int = 8, figure: FigureBase | None = None, width: float = COLUMN) -> Any:
@@ -63,21 +64,19 @@ def feature_maps(
 ) -> Any:
     """Images, one a row, and what the first ``count`` channels of a layer make of each.
 
-    images  (N, 1 or 3, H, W), colours in 0..1
+    images  (N, 1 or 3, H, W), in 0..1 or normalised
     maps    (N, C, H', W'), all on one scale
     """
-    pictures, found = np.asarray(images), np.asarray(maps)
-    if pictures.ndim != 4 or found.ndim != 4 or len(pictures) != len(found) or pictures.shape[1] not in (1, 3):
-        raise ValueError(
-            f"expected images (N, 1 or 3, H, W) and maps (N, C, H, W), got {pictures.shape} and {found.shape}"
-        )
+    pictures, found = _pictures(images), np.asarray(maps)
+    if found.ndim != 4 or len(pictures) != len(found):
+        raise ValueError(f"expected maps (N, C, H, W) of {len(pictures)} images, got {found.shape}")
     count = min(count, found.shape[1])
     low, high = float(found[:, :count].min()), float(found[:, :count].max())
     rows, columns = len(pictures), count + 1
     target = canvas(figure, width, 0.35 + rows * (width - 0.5) / columns)
     panels = target.subplots(rows, columns, squeeze=False)
     for row, picture, channels in zip(panels, pictures, found, strict=True):
-        row[0].imshow(picture[0] if len(picture) == 1 else picture.transpose(1, 2, 0), cmap="gray")
+        row[0].imshow(picture, cmap="gray", vmin=0, vmax=1)
         for ax, channel in zip(row[1:], channels, strict=False):
             shown = ax.imshow(channel, cmap="viridis", vmin=low, vmax=high)
     for ax in panels.flat:
@@ -88,3 +87,54 @@ def feature_maps(
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label("activation", fontsize=NORMAL)
     return target
+
+
+def mistakes(
+    images: ArrayLike,
+    outputs: ArrayLike,
+    labels: ArrayLike,
+    names: Sequence[str] | None = None,
+    count: int = 16,
+    columns: int = 8,
+    figure: FigureBase | None = None,
+    width: float = PAGE,
+) -> Any:
+    """The images of which a classifier was most sure, and wrong: what it saw, how sure it was, what is right.
+
+    images   (N, 1 or 3, H, W), in 0..1 or normalised
+    outputs  (N, C) logits
+    labels   (N,) the right classes
+    """
+    logits, right = np.asarray(outputs, float), np.asarray(labels)
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    sureness = powers.max(axis=1) / powers.sum(axis=1)  # (N,)
+    wrong = np.flatnonzero(logits.argmax(axis=1) != right)
+    worst = wrong[np.argsort(-sureness[wrong], kind="stable")][:count]
+    pictures = _pictures(images)[worst]
+    rows = max(1, -(-len(worst) // columns))
+    target = canvas(figure, width, 0.2 + rows * (width / columns + 0.45))
+    panels = target.subplots(rows, columns, squeeze=False).ravel()
+    for ax in panels:
+        ax.set_axis_off()
+    for ax, i, picture in zip(panels, worst, pictures, strict=False):
+        seen, truth = (str(k) if names is None else names[k] for k in (logits[i].argmax(), right[i]))
+        ax.set_axis_on()
+        image(ax)
+        ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
+        ax.set_title(f"{seen}\n{100 * sureness[i]:.1f} %", fontsize=SMALL)
+        ax.set_xlabel(f"is {truth}", fontsize=SMALL)
+    return target
+
+
+def _pictures(images: ArrayLike) -> NDArray[Any]:
+    """Images (N, C, H, W) as matplotlib wants them, (N, H, W, 3) or (N, H, W), in 0..1.
+
+    Those of another range were normalised: each channel's smallest value becomes 0 and its largest 1.
+    """
+    given = np.asarray(images, np.float32)
+    if given.ndim != 4 or given.shape[1] not in (1, 3):
+        raise ValueError(f"expected images (N, 1 or 3, H, W), got {given.shape}")
+    low, high = given.min(axis=(0, 2, 3), keepdims=True), given.max(axis=(0, 2, 3), keepdims=True)
+    if (low < 0).any() or (high > 1).any():
+        given = (given - low) / np.where(high > low, high - low, 1)
+    return given[:, 0] if given.shape[1] == 1 else given.transpose(0, 2, 3, 1)

@@ -123,6 +123,17 @@ def test_gradient_norms_with_the_clip():
     assert legend_texts(fig) == ["clipped above 10"]
 
 
+def test_gradient_norms_of_histories_lie_where_they_were_recorded():
+    recorded = history(4)
+    for k, record in enumerate(recorded.records):
+        record["grad_norm"] = 10.0**k
+    fig = drawn(plot.gradient_norms({"npnn": recorded, "torch": recorded}, clip=float("inf")))
+    ours, theirs = fig.axes[0].lines  # and no line for a limit that there is not
+    assert list(ours.get_xdata()) == [10, 20, 30, 40]
+    assert list(theirs.get_ydata()) == [1.0, 10.0, 100.0, 1000.0]
+    assert legend_texts(fig) == ["npnn", "torch"]
+
+
 # ---- classes
 
 
@@ -265,8 +276,32 @@ def test_feature_maps_share_one_scale(channels):
 
 
 def test_feature_maps_refuses_what_does_not_belong_together():
-    with pytest.raises(ValueError, match="expected images"):
+    with pytest.raises(ValueError, match="of 2 images"):
         plot.feature_maps(np.zeros((2, 1, 8, 8)), np.zeros((3, 4, 8, 8)))
+    with pytest.raises(ValueError, match="expected images"):
+        plot.feature_maps(np.zeros((2, 2, 8, 8)), np.zeros((2, 4, 8, 8)))
+
+
+def test_mistakes_are_shown_with_the_surest_first():
+    logits = np.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.99, 0.01]])
+    fig = drawn(plot.mistakes(np.zeros((4, 1, 5, 5)), logits, [1, 1, 0, 0], ["cat", "dog"]))
+    shown = [ax for ax in fig.axes if ax.images]
+    assert [ax.get_title() for ax in shown] == ["cat\n90.0 %", "dog\n80.0 %", "cat\n60.0 %"]
+    assert [ax.get_xlabel() for ax in shown] == ["is dog", "is cat", "is dog"]
+    two = drawn(plot.mistakes(np.zeros((4, 1, 5, 5)), logits, [1, 1, 0, 0], count=2, columns=2))
+    assert [ax.get_xlabel() for ax in two.axes] == ["is 1", "is 0"]
+
+
+def test_mistakes_of_normalised_colours_get_their_range_back():
+    images = np.random.default_rng(0).random((2, 3, 4, 4))
+    images[0, :, 0, 0], images[1, :, 0, 0] = 0, 1
+    normal = (images - 0.5) / 0.25
+    fig = drawn(plot.mistakes(normal, [[0, 1], [0, 1]], [0, 0]))
+    np.testing.assert_allclose(fig.axes[0].images[0].get_array(), images[0].transpose(1, 2, 0), atol=1e-6)
+
+
+def test_no_mistakes_are_an_empty_figure():
+    assert not any(ax.images for ax in drawn(plot.mistakes(np.zeros((1, 1, 2, 2)), [[0, 1]], [1])).axes)
 
 
 # ---- speed
