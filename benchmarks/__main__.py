@@ -14,17 +14,19 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
-        "workload (the default), single layers over sizes (ops), the first seconds of a program (startup); or put "
-        "the tables of the last results into the README (readme).",
+        "workload (the default), single layers over sizes (ops), the first seconds of a program (startup), how far "
+        "rounding drives training curves apart (drift); or put the tables of the last results into "
+        "README.md and benchmarks/RESULTS.md (readme).",
     )
-    p.add_argument("what", nargs="?", choices=["steps", "ops", "startup", "readme"], default="steps")
+    p.add_argument("what", nargs="?", choices=["steps", "ops", "startup", "drift", "readme"], default="steps")
     p.add_argument("--workloads", metavar="W4,W5", help="only these workloads (default: all)")
     p.add_argument("--rounds", type=int, default=15, help="turns each peer gets (default: 15)")
     p.add_argument("--threads", type=int, help="threads for every peer (default: one a core)")
     p.add_argument("--no-scaling", action="store_true", help="leave out the runs with one thread")
     p.add_argument("--no-memory", action="store_true", help="leave out the peak memory of a step")
     p.add_argument("--json", metavar="FILE", type=Path, help="write the rows to this file")
-    p.add_argument("--figure", metavar="FILE", type=Path, default=Path("figs/roofline.png"), help="ops: where to draw")
+    p.add_argument("--figure", metavar="FILE", type=Path, default=Path("benchmarks/results/roofline.png"),
+                   help="ops: where to draw")  # fmt: skip
     return p
 
 
@@ -51,6 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         rows = startup.measure()
         print(table.startup_table(rows))
+    elif args.what == "drift":
+        from benchmarks import drift
+
+        rows = drift.measure()
+        print(drift.table(rows))
     elif args.what == "ops":
         from benchmarks import ops
 

@@ -1,9 +1,12 @@
 """Single layers over sizes: how cost grows with batch, channels, image size and sequence length.
 
-Each point is a forward and a backward pass.  The roofline sets the rate that a layer reaches,
-in GFLOP/s, against what the machine could do for its arithmetic intensity (flops per byte of
-input, output and weights that must move at least once): the lower of the measured bandwidth times
-the intensity, and the measured peak.   Williams, Waterman & Patterson, Roofline, CACM 52(4), 2009.
+Each point is a forward and a backward pass, on images in the order of memory in which the framework
+keeps them between layers: channels last in npnn, channels first in PyTorch.  The roofline sets the
+rate that a layer reaches, in GFLOP/s, against what the machine could do for its arithmetic
+intensity (flops per byte of input, output and weights that must move at least once): the lower of
+the measured bandwidth times the intensity, and the measured peak.
+
+Source: Williams, Waterman & Patterson, Roofline, CACM 52(4), 2009.
 """
 
 from __future__ import annotations
@@ -99,10 +102,17 @@ def machine_bandwidth() -> float:
     return 2 * 4 * (1 << 25) / times["pass"].min / 1e9
 
 
+def _as_between_layers(lib: Any, array: Any) -> Any:
+    """An array in the order of memory that the framework's own layers would give it."""
+    if array.ndim == 4 and lib.__name__ == Npnn.name:
+        return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    return array
+
+
 def _forward_and_backward(lib: Any, case: Case, x: Any, state: dict[str, Any]) -> tuple[Callable[[], Any], int]:
     layer = case.build(lib.nn)
     layer.load_state_dict({k: lib.tensor(v) for k, v in state.items()})
-    x = lib.tensor(x)
+    x = lib.tensor(_as_between_layers(lib, x))
     x.requires_grad = True
 
     def output() -> Any:
@@ -110,7 +120,8 @@ def _forward_and_backward(lib: Any, case: Case, x: Any, state: dict[str, Any]) -
         return y[0] if isinstance(y, tuple) else y
 
     first = output()
-    cotangent = lib.tensor(np.random.default_rng(1).standard_normal(tuple(first.shape), np.float32))
+    cotangent = np.random.default_rng(1).standard_normal(tuple(first.shape), np.float32)
+    cotangent = lib.tensor(_as_between_layers(lib, cotangent))
 
     def run() -> Any:
         x.grad = None

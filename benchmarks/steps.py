@@ -58,8 +58,8 @@ def measure(workload: Workload, rounds: int, threads: int, memory: bool) -> list
         for peer in peers.values():
             peer.set_threads(threads)
         training = not suffix
-        if not training:
-            peers = {n: p for n, p in peers.items() if n in ("npnn", "torch")}  # the others differ in the update
+        if not training or threads == 1:  # the others differ in the update; what threads gain is told of these
+            peers = {n: p for n, p in peers.items() if n in ("npnn", "torch")}
         functions = {n: (p.trainer(batch) if training else p.predictor(batch)) for n, p in peers.items()}
         steps = workload.steps if training else workload.steps * (20 if suffix.endswith(" 1") else 3)
         times = alternate(functions, steps, rounds)

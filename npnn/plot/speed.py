@@ -35,13 +35,14 @@ def roofline(
     intensities = [peak_gflops / bandwidth_gb]  # where the roof bends
     for family, peers in points.items():
         color, marker = looks[family]["color"], looks[family]["marker"]
-        for peer, pairs in peers.items():
+        for i, (peer, pairs) in enumerate(peers.items()):
             x, y = np.array(list(pairs), float).T
             intensities.extend(x)
-            fill = color if peer == "npnn" else "none"
-            ax.scatter(
-                x, y, s=16, marker=marker, facecolors=fill, edgecolors=color, label=f"{family}, {peer}", zorder=3
-            )
+            fill, label = color if peer == "npnn" else "none", "" if i else family
+            ax.scatter(x, y, s=16, marker=marker, facecolors=fill, edgecolors=color, label=label, zorder=3)
+    for peer in dict.fromkeys(peer for peers in points.values() for peer in peers):
+        fill = "black" if peer == "npnn" else "none"
+        ax.scatter([], [], s=16, marker="o", facecolors=fill, edgecolors="black", label=peer)
     reach = np.geomspace(min(intensities) / 2, max(intensities) * 2, 200)
     roof = np.minimum(peak_gflops, bandwidth_gb * reach)
     ax.plot(reach, roof, color="black", linewidth=1.2, label=f"{peak_gflops:.0f} GFLOP/s, {bandwidth_gb:.0f} GB/s")
