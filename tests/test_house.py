@@ -19,7 +19,7 @@ FLOORS = [
     {"ops", "testing"},
     {"nn"},
     {"optim", "data", "io"},
-    {"train", "plot"},
+    {"train", "plot", "onnx"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted((ROOT / "npnn").rglob("*.py"))
@@ -79,7 +79,7 @@ def test_importing_npnn_leaves_the_heavy_libraries_alone():
     """numba, SciPy and matplotlib come when they are first needed: a script pays for what it uses."""
     code = (
         "import sys, npnn; "
-        "heavy = {'numba', 'scipy', 'matplotlib', 'torch', 'sklearn', 'pooch', 'tqdm', 'threadpoolctl'}; "
+        "heavy = {'numba', 'scipy', 'matplotlib', 'torch', 'sklearn', 'onnx', 'pooch', 'tqdm', 'threadpoolctl'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -1,0 +1,19 @@
+"""The operations by family.  Importing them fills the tables of npnn.onnx.table."""
+
+from npnn.onnx.families import (
+    activations,
+    convolution,
+    elementwise,
+    indexing,
+    linear,
+    normalization,
+    pooling,
+    recurrent,
+    reductions,
+    shape,
+)
+
+__all__ = [
+    "activations", "convolution", "elementwise", "indexing", "linear", "normalization", "pooling", "recurrent",
+    "reductions", "shape",
+]  # fmt: skip

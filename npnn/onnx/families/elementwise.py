@@ -1,0 +1,94 @@
+"""Arithmetic, functions of one number, and casts: nearly all of them are the same in both languages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npnn.onnx.table import reads, same, writes
+from npnn.ops import arithmetic, elementwise, indexing, linalg
+from npnn.ops.promotion import Cast, cast
+from npnn.tensor import Tensor
+
+same(arithmetic.Add, "Add", arithmetic.add)
+same(arithmetic.Sub, "Sub", arithmetic.sub)
+same(arithmetic.Mul, "Mul", arithmetic.mul)
+same(arithmetic.Div, "Div", arithmetic.div)
+same(arithmetic.Neg, "Neg", arithmetic.neg)
+same(arithmetic.Pow, "Pow", arithmetic.pow)
+same(arithmetic.Maximum, "Max", arithmetic.maximum)
+same(arithmetic.Minimum, "Min", arithmetic.minimum)
+same(elementwise.Abs, "Abs", elementwise.abs)
+same(elementwise.Cos, "Cos", elementwise.cos)
+same(elementwise.Erf, "Erf", elementwise.erf)
+same(elementwise.Exp, "Exp", elementwise.exp)
+same(elementwise.Log, "Log", elementwise.log)
+same(elementwise.Reciprocal, "Reciprocal", elementwise.reciprocal)
+same(elementwise.Sigmoid, "Sigmoid", elementwise.sigmoid)
+same(elementwise.Sin, "Sin", elementwise.sin)
+same(elementwise.Sqrt, "Sqrt", elementwise.sqrt)
+same(elementwise.Tanh, "Tanh", elementwise.tanh)
+same(linalg.MatMul, "MatMul", linalg.matmul)
+
+
+@writes(elementwise.Expm1)
+def _write_expm1(g: Any, x: Any) -> str:
+    return g.node("Sub", g.node("Exp", x), np.ones((), x.dtype))
+
+
+@writes(elementwise.Log1p)
+def _write_log1p(g: Any, x: Any) -> str:
+    return g.node("Log", g.node("Add", x, 1))
+
+
+@writes(elementwise.Rsqrt)
+def _write_rsqrt(g: Any, x: Any) -> str:
+    return g.node("Reciprocal", g.node("Sqrt", x))
+
+
+@writes(elementwise.Square)
+def _write_square(g: Any, x: Any) -> str:
+    return g.node("Mul", x, x)
+
+
+@writes(arithmetic.Clamp)
+def _write_clamp(g: Any, x: Any, lo: Any, hi: Any) -> str:
+    return g.node("Clip", x, lo, hi)
+
+
+@reads("Clip")
+def _read_clip(x: Tensor, lo: Tensor | None = None, hi: Tensor | None = None) -> Tensor:
+    if lo is None and hi is None:
+        return x
+    return arithmetic.clamp(x, None if lo is None else lo.item(), None if hi is None else hi.item())
+
+
+@writes(arithmetic.Where)
+def _write_where(g: Any, condition: Any, a: Any, b: Any) -> str:
+    return g.node("Where", condition, a, b)
+
+
+@writes(indexing.MaskedFill)
+def _write_masked_fill(g: Any, x: Any, mask: Any, value: Any) -> str:
+    return g.node("Where", mask, value, x)
+
+
+reads("Where")(arithmetic.where)
+
+
+@writes(Cast)
+def _write_cast(g: Any, x: Any, dtype: np.dtype[Any]) -> str:
+    return g.node("Cast", x, to=g.dtype(dtype))
+
+
+@reads("Cast", saturate=1)
+def _read_cast(x: Tensor, *, to: int) -> Tensor:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    return cast(x, tensor_dtype_to_np_dtype(to))
+
+
+@reads("Identity", "Dropout")
+def _read_identity(x: Tensor, *_: Any) -> Tensor:
+    return x
