@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import linecache
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -11,11 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.errors import layer_name
+from npnn.errors import layer_name, within_npnn
 
 __all__ = ["Place", "check_gradients", "check_results"]
-
-_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class Place:
@@ -27,7 +24,7 @@ class Place:
         frame = sys._getframe(1)
         while frame is not None:
             code = frame.f_code
-            if not code.co_filename.startswith(_PACKAGE):
+            if not within_npnn(frame):
                 self.line = self.line or (code.co_filename, frame.f_lineno, code.co_name)
             elif code.co_name == "__call__" and hasattr(frame.f_locals.get("self"), "named_modules"):
                 self.layers.append(frame.f_locals["self"])

@@ -11,13 +11,13 @@ import contextlib
 import heapq
 import itertools
 import threading
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npnn import anomaly
+from npnn.errors import warn
 
 __all__ = [
     "clock", "detect_anomaly", "is_grad_enabled", "mode", "no_grad", "set_detect_anomaly", "set_grad_enabled", "walk",
@@ -139,7 +139,7 @@ class _Watch:
                 results = node.backward(*grads)
         except Exception:
             if place is not None:
-                warnings.warn(f"{type(node).__name__}.backward failed; its forward was {place}", stacklevel=2)
+                warn(f"{type(node).__name__}.backward failed; its forward was {place}")
             raise
         if self.check_nan:
             made = results if type(results) is tuple else (results,)

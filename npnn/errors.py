@@ -1,12 +1,18 @@
-"""Errors that say where they happened."""
+"""Errors and warnings that say where they happened."""
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from collections.abc import Sequence
 from itertools import pairwise
+from types import FrameType
 from typing import Any
 
-__all__ = ["CheckpointError", "DataError", "ShapeError", "TrainingDiverged", "layer_name"]
+__all__ = ["CheckpointError", "DataError", "ShapeError", "TrainingDiverged", "layer_name", "warn", "within_npnn"]
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 
 class CheckpointError(RuntimeError):
@@ -52,6 +58,19 @@ def layer_name(layers: Sequence[Any]) -> str:
     path = ".".join(step for step in reversed(steps) if step)
     kind = repr(layers[0]).split("\n")[0].removesuffix("(")
     return f"{path}: {kind}" if path else kind
+
+
+def within_npnn(frame: FrameType) -> bool:
+    """True for a frame of npnn's own code."""
+    return frame.f_code.co_filename.startswith(_PACKAGE)
+
+
+def warn(message: str) -> None:
+    """A warning that points at the line of the user's code that called npnn."""
+    level, frame = 2, sys._getframe(1)
+    while within_npnn(frame) and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, stacklevel=level)
 
 
 class TrainingDiverged(RuntimeError):

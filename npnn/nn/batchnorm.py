@@ -118,8 +118,7 @@ class _BatchNorm(NormBase):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.axes:
-            expected = " or ".join(f"{n}D" for n in self.axes)
-            raise ShapeError(f"expected {expected} input (got {input.ndim}D input)")
+            raise ShapeError(self._wrong_axes(input.shape))
         tracking = self.training and self.running_mean is not None
         if tracking:
             self.num_batches_tracked.data += 1
@@ -130,6 +129,14 @@ class _BatchNorm(NormBase):
         return batch_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias, batch_statistics, momentum, self.eps
         )
+
+    def _wrong_axes(self, shape: tuple[int, ...]) -> str:
+        expected = " or ".join(f"{n}D" for n in self.axes)
+        hint = ""
+        if len(shape) == self.axes[-1] - 1 and self.num_features in (1, shape[0]):
+            axis = 0 if shape[0] == self.num_features else 1
+            hint = f"; add the axis of the {'channels' if axis else 'batch'} with x.unsqueeze({axis})"
+        return f"expected {expected} input (got {len(shape)}D input), not {shape}{hint}"
 
 
 class BatchNorm1d(_BatchNorm):

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npnn import random
-from npnn.errors import ShapeError
+from npnn.errors import ShapeError, warn
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.tensor import Function, Tensor
@@ -85,10 +84,9 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     if input.ndim not in (3, 4):
         raise ShapeError(f"dropout2d: expected an input of shape (N, C, H, W), got {input.shape}")
     if input.ndim == 3:
-        warnings.warn(
+        warn(
             f"dropout2d takes an input of shape {input.shape} as (N, C, L): use dropout1d to say so, "
-            "or add the batch's axis with x.unsqueeze(0)",
-            stacklevel=2,
+            "or add the batch's axis with x.unsqueeze(0)"
         )
     return _drop("dropout2d", input, p, training, 2)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 
-from npnn.errors import ShapeError
+from npnn.errors import ShapeError, warn
 from npnn.nn.batchnorm import NormBase
-from npnn.nn.checks import check_channel_vectors, check_floating
+from npnn.nn.checks import check_channel_vectors, check_floating, permute_hint
 from npnn.nn.module import Module, Parameter
 from npnn.nn.normalization import FrozenNormalization, Normalization
 from npnn.tensor import Tensor
@@ -33,9 +32,10 @@ def group_norm(
     """
     check_floating("group_norm", input)
     shape = input.shape
+    if len(shape) >= 2:
+        check_channel_vectors(input, weight=weight, bias=bias)
     if len(shape) < 2 or shape[1] % num_groups:
         raise ShapeError(f"group_norm: expected an input of shape (N, C, *), C divisible by {num_groups}, got {shape}")
-    check_channel_vectors(input, weight=weight, bias=bias)
     if math.prod(shape) == num_groups:
         raise ShapeError(f"expected more than 1 value in each group, got input size {shape}")
     return Normalization.apply(input, weight, bias, samples=shape[0], groups=num_groups, running=None, eps=float(eps))
@@ -129,9 +129,10 @@ class _InstanceNorm(NormBase):
         channels = input.shape[1 if batched else 0]
         if channels != self.num_features:
             text = f"expected an input of {self.num_features} channels, got {input.shape}"
+            text += permute_hint(input.shape, self.axes[0] - 1, self.num_features)
             if self.affine or self.track_running_stats:
                 raise ShapeError(text)
-            warnings.warn(text, stacklevel=3)  # nothing depends on the number, as torch sees it
+            warn(text)  # nothing depends on the number, as torch sees it
         y = instance_norm(
             input if batched else input.unsqueeze(0),  # type: ignore[attr-defined]
             self.running_mean, self.running_var, self.weight, self.bias,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import numpy as np
 
+from npnn.errors import warn
 from npnn.kernels import softmax as kernels
 from npnn.nn.loss_base import Loss, checked_reduction
 from npnn.nn.loss_labels import as_rows, class_indices, class_weight, from_rows, out_of_range
@@ -139,11 +139,10 @@ def _warn_of_probabilities(input: Tensor) -> None:
         return
     _probability_checks_left = 0
     classes = x.shape[axis]
-    warnings.warn(
+    warn(
         "cross-entropy was given rows that sum to 1, so they look like probabilities. It applies softmax itself: "
         "pass the scores from before the softmax. With probabilities the loss of "
-        f"{classes} classes cannot fall below log(e + {classes - 1}) - 1 = {math.log(math.e + classes - 1) - 1:.4f}",
-        stacklevel=3,
+        f"{classes} classes cannot fall below log(e + {classes - 1}) - 1 = {math.log(math.e + classes - 1) - 1:.4f}"
     )
 
 

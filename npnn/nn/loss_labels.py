@@ -53,6 +53,9 @@ def _refuse(x: NDArray[Any], target: NDArray[Any]) -> None:
     hint = ""
     if target.shape == x.shape:
         hint = "; one-hot rows: pass target.argmax(1), or target.float() to have them read as probabilities"
+    elif x.ndim > 2 and target.shape == x.shape[:-1]:
+        order = (0, x.ndim - 1, *range(1, x.ndim - 1))
+        hint = f"; if the last axis of the scores is that of the classes, put it second with x.permute{order}"
     elif target.ndim == x.ndim and math.prod(target.shape) == math.prod(wanted):
         hint = "; remove the axis of size 1 with target.squeeze()"
     raise ShapeError(

@@ -5,6 +5,7 @@ Where the windows lie is worked out in pooling_windows.  A sequence is an image 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
 from npnn.kernels import pooling as kernels
-from npnn.nn.checks import check_floating, pair
+from npnn.nn.checks import check_floating, pair, permute_hint
 from npnn.nn.layout import channels_first, channels_last
 from npnn.nn.module import Module
 from npnn.nn.pooling_windows import Table, average_windows, max_windows, spatial_size
@@ -67,6 +68,16 @@ class AveragePooling(Function):
 # ---- functions
 
 
+def _windows(where: Callable[..., Any], input: Tensor, *arguments: Any) -> Any:
+    """where(*arguments); if no window fits, the error says so when the input looks like (N, H, W, C)."""
+    try:
+        return where(*arguments)
+    except ShapeError as error:
+        *others, last = input.shape
+        hint = permute_hint(input.shape, 2, last) if last in (1, 3, 4) and last < min(others[1:]) else ""
+        raise ShapeError(error.message + hint) from None
+
+
 def _max_pool(
     name: str, dims: int, input: Tensor, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
     ceil_mode: bool, return_indices: bool,
@@ -74,9 +85,8 @@ def _max_pool(
     size = spatial_size(name, input, dims)
     kernel = pair("kernel_size", kernel_size, dims, 1, 1)
     step = kernel if stride is None or stride == [] else pair("stride", stride, dims, 1, 1)
-    tables = max_windows(
-        size, kernel, step, pair("padding", padding, dims, 0, 0), pair("dilation", dilation, dims, 1, 1), ceil_mode
-    )
+    margin, spread = pair("padding", padding, dims, 0, 0), pair("dilation", dilation, dims, 1, 1)
+    tables = _windows(max_windows, input, size, kernel, step, margin, spread, ceil_mode)
     return MaxPooling.apply(input, tables=tables, dims=dims, return_indices=return_indices)
 
 
@@ -126,8 +136,9 @@ def _avg_pool(
     step = kernel if stride is None or stride == [] else pair("stride", stride, dims, 1, 1)
     if divisor_override == 0:
         raise ShapeError("divisor_override must not be zero")
-    tables, scale = average_windows(
-        size, kernel, step, pair("padding", padding, dims, 0, 0), ceil_mode, count_include_pad, divisor_override
+    margin = pair("padding", padding, dims, 0, 0)
+    tables, scale = _windows(
+        average_windows, input, size, kernel, step, margin, ceil_mode, count_include_pad, divisor_override
     )
     return AveragePooling.apply(input, tables=tables, scale=scale, dims=dims)
 

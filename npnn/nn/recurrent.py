@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import math
 import numbers
-import warnings
 from typing import Any
 
 import numpy as np
 
-from npnn.errors import ShapeError
+from npnn.errors import ShapeError, warn
 from npnn.nn import init
 from npnn.nn.dropout import dropout
 from npnn.nn.module import Module, Parameter
@@ -144,10 +143,7 @@ def _check_arguments(
     if not isinstance(dropout, numbers.Real) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError(f"dropout must be a probability between 0 and 1, got {dropout!r}")
     if dropout > 0 and num_layers == 1:
-        warnings.warn(
-            f"dropout acts between layers, not after the last: dropout={dropout} does nothing with num_layers=1",
-            stacklevel=4,  # the line that makes the RNN
-        )
+        warn(f"dropout acts between layers, not after the last: dropout={dropout} does nothing with num_layers=1")
 
 
 def check_dtype(name: str, x: Tensor, weight: Tensor) -> None:

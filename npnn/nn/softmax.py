@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 from numpy.typing import NDArray
 
+from npnn.errors import warn
 from npnn.kernels import softmax_rows as kernels
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
@@ -50,7 +50,7 @@ def _prepare(name: str, input: Tensor, dim: int | None, dtype: Any) -> tuple[Ten
     check_floating(name, input)
     if dim is None:
         dim = 0 if input.ndim in (0, 1, 3) else 1  # torch's guess, and its warning
-        warnings.warn(f"{name} without dim takes dim={dim}: say which axis sums to 1", stacklevel=3)
+        warn(f"{name} without dim takes dim={dim}: say which axis sums to 1")
     if not -max(input.ndim, 1) <= dim < max(input.ndim, 1):
         raise IndexError(f"{name}: dim must be from {-input.ndim} to {input.ndim - 1}, got {dim}")
     return input, dim

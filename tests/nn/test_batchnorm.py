@@ -129,7 +129,10 @@ def test_no_gradient_is_computed_that_nobody_wants():
     ("call", "error", "message"),
     [
         (lambda x: nn.BatchNorm2d(3)(x[0]), ValueError, r"BatchNorm2d\(3, .*: expected 4D input \(got 3D input\)"),
-        (lambda x: nn.BatchNorm1d(3)(x), ValueError, r"expected 2D or 3D input \(got 4D input\)"),
+        (lambda x: nn.BatchNorm1d(3)(x), ValueError, r"expected 2D or 3D input \(got 4D input\), not \(2, 3, 5, 8\)$"),
+        (lambda x: nn.BatchNorm2d(3)(x[0]), ValueError, r"not \(3, 5, 8\); .* the batch with x.unsqueeze\(0\)$"),
+        (lambda x: nn.BatchNorm2d(1)(x[0]), ValueError, r"not \(3, 5, 8\); .* the channels with x.unsqueeze\(1\)$"),
+        (lambda x: nn.BatchNorm2d(2)(x[0]), ValueError, r"not \(3, 5, 8\)$"),
         (lambda x: nn.BatchNorm2d(4)(x), ShapeError, r"\(N, C, \*\) with C = 4 as in running_mean, got \(2, 3, 5, 8\)"),
         (lambda x: nn.BatchNorm2d(8)(x), ShapeError, r"put the channels first with x.permute\(0, 3, 1, 2\)"),
         (lambda x: nn.BatchNorm2d(3)(x[:1, :, :1, :1]), ValueError, "more than 1 value per channel when training"),
