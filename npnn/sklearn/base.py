@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
@@ -19,11 +17,13 @@ from npnn.autograd import no_grad
 from npnn.data import DataLoader
 from npnn.errors import ShapeError
 from npnn.random import use_generator
+from npnn.sklearn.ending import warn_if_early, watch
 from npnn.sklearn.objective import Objective
 from npnn.sklearn.samples import checked_weights, dataset, dense
 from npnn.sklearn.words import check_parameters, make_model, make_optimizer, make_schedule
 from npnn.tensor import _from_array
-from npnn.train import EarlyStopping, Trainer
+from npnn.train import Trainer
+from npnn.train.backend import mode
 
 if TYPE_CHECKING:
     from npnn.nn import Module
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["NeuralNet"]
 
 _PREDICTED_AT_ONCE = 1024  # rows, so that the layers' outputs stay in the cache
-_SMALLEST_RATE = 1e-6  # where learning_rate="adaptive" ends
 
 
 class NeuralNet(BaseEstimator):
@@ -45,7 +44,7 @@ class NeuralNet(BaseEstimator):
                          It must turn (N, ...) into (N, n_outputs) scores; X may then have more than two axes
     dropout              the share of each hidden layer's outputs that is left out in training
     loss                 a word (see the class) or a function like those of npnn.nn.functional, called as
-                         ``loss(outputs, targets, reduction="mean")``, with "none" where samples have weights
+                         ``loss(outputs, targets, reduction="mean")``, or "none" if samples have weights
     solver               "adagrad", "adam", "adamw", "rmsprop", "sgd", or a class of npnn.optim or a partial
                          of one, called with the parameters and ``lr``; there is no "lbfgs"
     alpha                strength of the L2 penalty on the sum of the losses: each step's weight_decay is
@@ -60,8 +59,8 @@ class NeuralNet(BaseEstimator):
     shuffle              whether each epoch has its own order of the samples
     random_state         seeds the weights, the order, dropout and the validation split; npnn's own generator
                          is neither used nor changed
-    tol                  the fit ends when ``n_iter_no_change`` epochs bring no gain of more than ``tol`` on
-    n_iter_no_change     the best loss (or validation score); inf trains for max_iter epochs
+    tol                  the gain on the best loss (or validation score) that counts as progress
+    n_iter_no_change     the fit ends after so many epochs without progress; inf trains for max_iter epochs
     verbose              a progress bar
     warm_start           whether fit goes on from the weights of the fit before
     momentum             of solver "sgd"
@@ -81,6 +80,7 @@ class NeuralNet(BaseEstimator):
     model_: Module
     n_outputs_: int
     loss_curve_: list[float]
+    validation_scores_: list[float]
 
     def __init__(
         self,
@@ -168,10 +168,6 @@ class NeuralNet(BaseEstimator):
         """Train: from new weights or, if it ``goes_on``, from those there are; for one epoch or as many as it takes."""
         parameters = self.get_params(deep=False)
         check_parameters(parameters)
-        if one_epoch and (self.early_stopping or self.learning_rate != "constant"):
-            raise ValueError(
-                "partial_fit, which does not know the end, takes no early_stopping and no learning_rate but 'constant'"
-            )
         X, y = validate_data(
             self, X, y, reset=not goes_on, **self._conditions(goes_on), multi_output=True, y_numeric=self._y_numeric
         )
@@ -189,8 +185,10 @@ class NeuralNet(BaseEstimator):
             self.loss_curve_, self.validation_scores_ = [], []
         with use_generator(self._generator):
             if not goes_on:
-                self.model_ = make_model(parameters, self.n_features_in_, self.n_outputs_).to(X.dtype)
-                self._check_outputs(X)
+                model = make_model(parameters, self.n_features_in_, n_outputs).to(X.dtype)
+                if self.module is not None:
+                    _check_outputs(model, X, n_outputs)
+                self.model_ = model
             if not (one_epoch and goes_on):
                 self._optimizer = make_optimizer(parameters, self.model_)
             self._train(parameters, X, targets, weights, one_epoch)
@@ -206,25 +204,15 @@ class NeuralNet(BaseEstimator):
             "allow_nd": self.module is not None,
         }
 
-    def _check_outputs(self, X: Any) -> None:
-        """Errors: ShapeError if the network does not put out what the estimator will read."""
-        with no_grad():
-            shape = self.model_.eval()(_from_array(dense(X[:1]))).shape
-        if shape != (1, self.n_outputs_):
-            raise ShapeError(f"expected a module that turns {X[:1].shape} into (1, {self.n_outputs_}), got {shape}")
-        self.model_.train()
-
     def _train(
         self, parameters: Mapping[str, Any], X: Any, targets: NDArray[Any], weights: Any, one_epoch: bool
     ) -> None:
         mean_weight = 1.0 if weights is None else float(weights.mean())
         objective = self._objective(targets, weights is not None)
         packed = targets if weights is None else objective.pack(targets, (weights / mean_weight).astype(X.dtype))
-        stopping = _SlowDown if self.learning_rate == "adaptive" else EarlyStopping
-        validation, watched = None, stopping("train_loss", self.n_iter_no_change, self.tol, restore_best=False)
+        validation = None
         if self.early_stopping:
             X, packed, validation = self._set_aside(X, packed, targets)
-            watched = stopping("validation_score", self.n_iter_no_change, self.tol, mode="max")
         batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), len(packed))
         loader = DataLoader(dataset(X, packed), batch_size, shuffle=bool(self.shuffle))
         self._optimizer.param_groups[0]["weight_decay"] = float(self.alpha) / (batch_size * mean_weight)
@@ -233,7 +221,7 @@ class NeuralNet(BaseEstimator):
             objective,
             self._optimizer,
             metrics={"score": objective.score} if self.early_stopping else (),
-            callbacks=() if one_epoch else (watched,),
+            callbacks=() if one_epoch else (watch(parameters),),
             clip_grad_norm=self.clip_grad_norm,
             progress=bool(self.verbose),
             **make_schedule(parameters, self._optimizer, len(loader)),
@@ -241,7 +229,7 @@ class NeuralNet(BaseEstimator):
         epochs = 1 if one_epoch else int(self.max_iter)
         self.history_ = trainer.fit(loader, epochs, validation)
         self._optimizer.zero_grad()
-        self._note(trainer, one_epoch)
+        self._note(trainer, parameters, one_epoch)
 
     def _set_aside(self, X: Any, packed: NDArray[Any], targets: NDArray[Any]) -> tuple[Any, NDArray[Any], Any]:
         """Split off the validation part, with the classes in proportion where a sample has one."""
@@ -258,25 +246,16 @@ class NeuralNet(BaseEstimator):
             )
         return X, packed, DataLoader(dataset(X_validation, packed_validation), _PREDICTED_AT_ONCE)
 
-    def _note(self, trainer: Trainer, one_epoch: bool) -> None:
+    def _note(self, trainer: Trainer, parameters: Mapping[str, Any], one_epoch: bool) -> None:
         """Set the attributes that tell how training went, and warn if it did not end well."""
         history = trainer.history
         self.n_iter_ = trainer.run.epoch
         self.loss_curve_ += [record["train_loss"] for record in history.records]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else math.nan
         if self.early_stopping:
-            self.validation_scores_ += history["validation_score"]
-        if history.interrupted:
-            warnings.warn(f"the fit was interrupted after {self.n_iter_} of {self.max_iter} epochs", stacklevel=5)
-        elif self.learning_rate in ("constant", "adaptive") and not (
-            one_epoch or trainer.run.should_stop or self.n_iter_no_change == math.inf
-        ):
-            warnings.warn(
-                f"max_iter={self.max_iter} epochs have passed while there was still progress; "
-                "n_iter_no_change=inf says that this is meant",
-                ConvergenceWarning,
-                stacklevel=5,
-            )
+            self.validation_scores_ += [record["validation_score"] for record in history.records]
+        if not one_epoch:
+            warn_if_early(trainer, parameters)
 
     # ---- prediction
 
@@ -293,13 +272,11 @@ class NeuralNet(BaseEstimator):
         return np.concatenate(rows)
 
 
-class _SlowDown(EarlyStopping):
-    """Before it stops, divides the learning rate by 5, again and again until that is small."""
-
-    def on_record(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
-        super().on_record(trainer, record)
-        rate = trainer.optimizer.param_groups[0]["lr"]
-        if trainer.run.should_stop and rate > _SMALLEST_RATE:
-            trainer.run.should_stop, self.waited = False, 0
-            for group in trainer.optimizer.param_groups:
-                group["lr"] /= 5
+def _check_outputs(model: Module, X: Any, n_outputs: int) -> None:
+    """Errors: ShapeError if the network does not put out what the estimator will read."""
+    with mode(model, False), no_grad():
+        shape = model(_from_array(dense(X[:1]))).shape
+    if shape != (1, n_outputs):
+        raise ShapeError(
+            f"expected a module that turns an input of shape {X[:1].shape} into (1, {n_outputs}), got {shape}"
+        )

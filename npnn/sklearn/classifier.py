@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.utils import column_or_1d
 from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from npnn.nn import functional as F
 from npnn.sklearn.base import NeuralNet
+from npnn.sklearn.ending import knows_no_end
 from npnn.sklearn.objective import Objective, binary_cross_entropy
 from npnn.sklearn.samples import dense
 from npnn.sklearn.words import look_up
@@ -31,14 +33,15 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
     loss             "cross_entropy" (softmax for classes, sigmoid for labels), or a function of the
                      outputs and int64 class indices (N,) or labels (N, labels)
     label_smoothing  ε takes ε of the right class's probability and shares it out among all
-    class_weight     a dict from class to weight, or "balanced" for weights that make up for rare classes;
-                     multiplies sample_weight
+    class_weight     a dict from class to weight (for labels a list of dicts, whose weights multiply), or
+                     "balanced" for weights that make up for rare classes; multiplies sample_weight
 
     All other parameters and attributes: see npnn.sklearn.base.NeuralNet.  ``classes_`` holds the labels
     in the order of the columns of predict_proba.
     """
 
     _y_numeric = False
+    _multilabel: bool
     classes_: NDArray[Any]
 
     def __init__(
@@ -88,6 +91,7 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
 
     # ---- training
 
+    @available_if(knows_no_end)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Any:
         """One epoch on these samples, from the weights there are.  The first call must name all ``classes``.
 
@@ -142,6 +146,11 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
         """The most probable class of each sample, (N,); or the labels with a probability above 1/2, (N, labels)."""
         outputs = self._outputs(X)
         return (outputs > 0).astype(np.int64) if self._multilabel else self.classes_[outputs.argmax(1)]
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """The scores before softmax or sigmoid, (N, n_outputs_); for 2 classes the lead of the second, (N,)."""
+        outputs = self._outputs(X)
+        return outputs[:, 1] - outputs[:, 0] if len(self.classes_) == 2 and not self._multilabel else outputs
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, in rows of sum 1, or of each label.   (N, n_outputs_)"""

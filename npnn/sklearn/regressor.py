@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
 
 from npnn.nn import functional as F
 from npnn.sklearn.base import NeuralNet
+from npnn.sklearn.ending import knows_no_end
 from npnn.sklearn.objective import Objective, half_squared_error
 from npnn.sklearn.words import look_up
 
@@ -33,12 +34,14 @@ class NeuralNetRegressor(RegressorMixin, NeuralNet):
     """
 
     _y_numeric = True
+    _one_axis: bool
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
 
+    @available_if(knows_no_end)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch on these samples, from the weights there are; they count relative to others of the same call."""
         return self._fit(X, y, sample_weight, goes_on=hasattr(self, "model_"), one_epoch=True)

@@ -32,7 +32,11 @@ _NUMBERS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "tol": (Real, lambda v: v >= 0, "a number of at least 0"),
     "momentum": (Real, lambda v: 0 <= v < 1, "a number from 0 to below 1"),
     "validation_fraction": (Real, lambda v: 0 < v < 1, "a number between 0 and 1"),
-    "n_iter_no_change": (Real, lambda v: v >= 1 and v in (math.inf, int(v)), "a whole number of at least 1, or inf"),
+    "n_iter_no_change": (
+        Real,
+        lambda v: v >= 1 and (v == math.inf or v % 1 == 0),
+        "a whole number of at least 1, or inf",
+    ),
 }
 
 
@@ -43,7 +47,7 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
         if not isinstance(value, kind) or not holds(value):
             raise ValueError(f"{name} must be {words}, got {value!r}")
     size = parameters["batch_size"]
-    if size != "auto" and not (isinstance(size, Integral) and size >= 1):
+    if size != "auto" and not (isinstance(size, Integral) and int(size) >= 1):
         raise ValueError(f"batch_size must be 'auto' or a whole number of at least 1, got {size!r}")
     if parameters["dtype"] not in DTYPES:
         raise ValueError(f"dtype must be one of {', '.join(DTYPES)}, got {parameters['dtype']!r}")
@@ -86,7 +90,7 @@ def make_model(parameters: Mapping[str, Any], n_features: int, n_outputs: int) -
 def _mlp(parameters: Mapping[str, Any], n_features: int, n_outputs: int) -> nn.Module:
     sizes = parameters["hidden_layer_sizes"]
     sizes = [sizes] if isinstance(sizes, Integral) else list(sizes)
-    if not all(isinstance(size, Integral) and size >= 1 for size in sizes):
+    if not all(isinstance(size, Integral) and int(size) >= 1 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be whole numbers of at least 1, got {sizes}")
     activation = look_up(ACTIVATIONS, parameters["activation"], "activation")
     layers: list[nn.Module] = []

@@ -1,0 +1,32 @@
+"""scikit-learn's own conformance checks: all of them, with no expected failures."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from npnn import nn
+from npnn.sklearn import NeuralNetClassifier, NeuralNetRegressor
+
+
+class Gated(nn.Sequential):
+    """A network that the estimators' own parameters cannot describe."""
+
+    def __init__(self, n_features, n_outputs):
+        super().__init__(nn.Linear(n_features, 40), nn.GLU(), nn.LayerNorm(20), nn.Linear(20, n_outputs))
+
+
+@parametrize_with_checks(
+    [
+        NeuralNetClassifier(),
+        NeuralNetRegressor(),
+        NeuralNetClassifier(module=Gated, solver="adamw", learning_rate_init=0.01, learning_rate="one_cycle"),
+        NeuralNetRegressor(module=Gated, loss="huber", solver="rmsprop", learning_rate="cosine"),
+    ]
+)
+@pytest.mark.filterwarnings("ignore")  # the checks' data make many an estimator warn
+def test_conforms(estimator, check):
+    check(estimator)
