@@ -5,6 +5,7 @@ from npnn.optim.adadelta import Adadelta
 from npnn.optim.adagrad import Adagrad
 from npnn.optim.adam import Adam, AdamW
 from npnn.optim.adamax import Adamax
+from npnn.optim.groups import param_groups
 from npnn.optim.nadam import NAdam
 from npnn.optim.optimizer import Optimizer
 from npnn.optim.radam import RAdam
@@ -24,4 +25,5 @@ __all__ = [
     "RAdam",
     "RMSprop",
     "lr_scheduler",
+    "param_groups",
 ]
