@@ -27,9 +27,10 @@ and, if the usual will not do,
                                     kept in best_models/, and how; large models are halved
 
 ``draw`` finds in a Result: data, model, config, history; histories and class_accuracies, of npnn and,
-where that run exists, torch (for plot.curves, plot.gradient_norms, plot.per_class); watched, the set of the
-records, "validation" or "test"; outputs, the logits for the test set; and predict(x).  Downloaded data are loaded by a name of the module (``from npnn.data import load_mnist``),
-where the tests put a few images instead.
+where that run exists, torch (for plot.curves, plot.gradient_norms, plot.per_class); watched, the set of
+the records, "validation" or "test"; outputs, the logits for the test set; and predict(x).  Data that are
+downloaded are loaded by a name of the module (``from npnn.data import load_mnist``), where the tests put
+a few images instead.
 
 One text serves both frameworks.  What holds data back for choosing a model (``validation``) and stops
 early (``patience``) is in every Config, and works without a line in the experiment.
