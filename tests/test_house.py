@@ -20,6 +20,7 @@ FLOORS = [
     {"nn"},
     {"optim", "data", "io"},
     {"train", "plot", "onnx"},
+    {"sklearn"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted((ROOT / "npnn").rglob("*.py"))
