@@ -25,10 +25,11 @@ def make_palindromes(
     test_size: float = 0.2,
     one_hot: bool = False,
     seed: int = 0,
+    replacement: bool = False,
 ) -> TrainTest:
     """Palindromes of ``length`` T digits: X float32 (N, T - 1, 1), or (N, T - 1, 10) if ``one_hot``; y int64 digits.
 
-    Raw digits are scaled to mean 0 and standard deviation 1 over 0..9.
+    Without ``one_hot`` the digits are read as the numbers 0.0 to 9.0.
 
     A palindrome is determined by its first half, (T + 1) // 2 digits, so there are 10 to that power.
     Where these suffice, all ``n_samples`` are different, and training and test share none.  Where
@@ -36,6 +37,9 @@ def make_palindromes(
     share none, and each part repeats its own as often as it takes.  Only for T = 2 is that not possible,
     since there the one digit that is read is the answer: both parts then have all ten palindromes.
     The parts have equal shares of each label.  The set depends on the arguments alone.
+
+    With ``replacement`` palindromes are drawn one by one and only then divided: of the short ones most
+    of the test is then in the training part, too, and the accuracy says what was learned by heart.
 
     Errors: ValueError for T < 2 or sizes that leave a part empty.
     """
@@ -48,7 +52,9 @@ def make_palindromes(
     rng = np.random.default_rng([seed, length])
     half = (length + 1) // 2
     distinct = 10 ** min(half, _MAX_DIGITS)
-    if length == 2:
+    if replacement:
+        train, test = _divide(rng.integers(0, 10, (n_samples, half)), n_test, rng)
+    elif length == 2:
         warnings.warn("all ten palindromes of 2 digits are in both parts: no test of generalisation", stacklevel=2)
         train = test = np.arange(10)[:, None]
     else:
@@ -62,11 +68,16 @@ def make_palindromes(
         halves = _halves(n_samples if enough else distinct, half, rng)
         n = len(halves)
         n_distinct_test = n_test if enough else min(max(round(n * test_size), 1), n - 1)
-        parts = random_split(halves, [n - n_distinct_test, n_distinct_test], rng, stratify=halves[:, 0])
-        train, test = (halves[part.indices] for part in parts)
+        train, test = _divide(halves, n_distinct_test, rng)
     train_x, train_y = _samples(np.resize(train, (n_samples - n_test, half)), length, one_hot)
     test_x, test_y = _samples(np.resize(test, (n_test, half)), length, one_hot)
     return TrainTest(train_x, train_y, test_x, test_y, tuple("0123456789"))
+
+
+def _divide(halves: NDArray[Any], n_test: int, rng: np.random.Generator) -> list[NDArray[Any]]:
+    """Those for training and those for the test, with equal shares of each first digit."""
+    parts = random_split(halves, [len(halves) - n_test, n_test], rng, stratify=halves[:, 0])
+    return [halves[part.indices] for part in parts]
 
 
 def _halves(n: int, half: int, rng: np.random.Generator) -> NDArray[Any]:
@@ -88,5 +99,5 @@ def _samples(halves: NDArray[Any], length: int, one_hot: bool) -> tuple[NDArray[
     if one_hot:
         x = np.eye(10, dtype=np.float32)[read]  # (N, T - 1, 10)
     else:
-        x = ((read - 4.5) / np.arange(10).std()).astype(np.float32)[..., None]  # (N, T - 1, 1)
+        x = read.astype(np.float32)[..., None]  # (N, T - 1, 1)
     return x, digits[:, -1].astype(np.int64)
