@@ -51,6 +51,7 @@ def measure(job: Job, trainer: Trainer, metrics: Mapping[str, Any] | None = None
         **identity(job, metrics),
         "finished": metrics is not None,
         "test_set_measured": "once, after training" if job.config.validation else "in every record",
+        "validation_accuracy": _validated(job, history),
         "epoch": history.records[-1]["epoch"] if len(history) else 0,
         "step": run.step,
         "seconds": round(float(seconds.sum()), 3),
@@ -61,6 +62,14 @@ def measure(job: Job, trainer: Trainer, metrics: Mapping[str, Any] | None = None
         "versions": {k: v for k, v in surroundings["versions"].items() if k in packages},
         "history": _columns(compact(history)),
     }
+
+
+def _validated(job: Job, history: History) -> float | None:
+    """The accuracy on the examples held out, of the weights that the run ends with."""
+    if not job.config.validation or not len(history):
+        return None
+    accuracies = history["validation_accuracy"]
+    return accuracies[-1] if job.config.patience is None else max(accuracies)
 
 
 @functools.cache

@@ -36,7 +36,8 @@ Made by `python -m experiments results` from the numbers in `experiments/results
   brackets); torch started from npnn's initial weights and saw the same batches. **train**: npnn's accuracy on the
   training set during the last record, dropout and augmentation included (first seed). **loss**: on the test set.
 - **length**: what was done, of what was planned where a run stopped early. Where examples were *held out* of the
-  training set, the model was chosen by them and the test set measured once; else the history looks at the test set.
+  training set, the model was chosen by them (their accuracy in % is given) and the test set measured once; else the
+  history looks at the test set.
 - **seconds** of training without evaluation and **ms** a step, medians over seeds, on so many **threads**: of npnn /
   of torch.
 - Every command begins with `python -m experiments`.
@@ -185,12 +186,14 @@ def mean_and_spread(accuracies: Sequence[float]) -> str:
 
 
 def length(run: Mapping[str, Any]) -> str:
-    """How long a run was: "300 steps", "37 of 200 epochs, 5,000 held out"."""
+    """How long a run was: "300 steps", "37 of 200 epochs, 5,000 held out: 71.20"."""
     config = run["config"]
     unit = "steps" if config["steps"] else "epochs"
     done = run["step"] if config["steps"] else run["epoch"]
     early = f" of {config[unit]:,}" if done < config[unit] else ""
-    held_out = f", {config['validation']:,} held out" if config["validation"] else ""
+    held_out = ""
+    if config["validation"]:
+        held_out = f", {config['validation']:,} held out: {100 * run['validation_accuracy']:.2f}"
     return f"{done:,}{early} {unit}{held_out}"
 
 

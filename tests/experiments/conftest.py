@@ -32,8 +32,9 @@ def few_images(monkeypatch):
 
     for name in names():
         experiment(name)
+    for module in [module for name, module in sys.modules.items() if name.startswith("experiments.")]:
         for loader, shape in DOWNLOADED.items():
-            if hasattr(module := sys.modules[f"experiments.{name}"], loader):
+            if hasattr(module, loader):
                 monkeypatch.setattr(module, loader, fake(shape))
 
 

@@ -176,7 +176,8 @@ def test_runs_with_other_settings_are_in_no_row(toy, folders):
 
 def test_an_early_end_and_a_validation_set_are_part_of_the_length():
     config = {"steps": None, "epochs": 200, "validation": 5000}
-    assert table.length({"config": config, "epoch": 37, "step": 100}) == "37 of 200 epochs, 5,000 held out"
+    run = {"config": config, "epoch": 37, "step": 100, "validation_accuracy": 0.712}
+    assert table.length(run) == "37 of 200 epochs, 5,000 held out: 71.20"
 
 
 def test_results_draws_the_overview_and_prunes(toy, folders, monkeypatch, capsys):
