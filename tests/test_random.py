@@ -1,0 +1,27 @@
+"""One generator for everything; a thread may have its own for a while."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import npnn.random
+
+
+def test_use_generator_is_for_one_thread():
+    own, seen = np.random.Generator(np.random.PCG64(1)), []
+    common = npnn.random.generator()
+    with npnn.random.use_generator(own):
+        thread = threading.Thread(target=lambda: seen.append(npnn.random.generator()))
+        thread.start()
+        thread.join()
+        assert npnn.random.generator() is own
+        with pytest.raises(KeyError), npnn.random.use_generator(np.random.Generator(np.random.PCG64(2))):
+            raise KeyError
+        assert npnn.random.generator() is own
+        npnn.manual_seed(1)
+        assert npnn.get_rng_state() == np.random.PCG64(1).state
+    assert seen == [common]
+    assert npnn.random.generator() is common
