@@ -142,7 +142,7 @@ def demo(arguments: Namespace) -> int:
         print(f"\n{name}-{variant}: {found.question}", flush=True)
         rows.append(_row(run_job(Job(found, variant, found.VARIANTS[variant]), folders), folders))
     print("\n" + table(rows))
-    print(f"\n{time.perf_counter() - begin:.0f} s in all; the weights are in {folders.models}, the numbers in {folders.runs}")
+    print(f"\n{time.perf_counter() - begin:.0f} s in all; weights are in {folders.models}, numbers in {folders.runs}")
     return 0
 
 
