@@ -76,7 +76,7 @@ def _written(model: Module, examples: Examples) -> Any:
     runs = [_run(model, examples, size) for size in (n, n + 1)]
     state = _state(model)
     join = Join(n, n + 1, ({}, {}))
-    for name, (array, _) in state.items():
+    for name, (array, _) in reversed(state.items()):  # an array that has several names is known by the first
         join.know(name, array, array)
     inputs = [join.know(name, a, b) for name, a, b in zip(examples.names, runs[0][0], runs[1][0], strict=True)]
     g = Writer(state, inputs, (examples.names[0], examples.dims[0]))
@@ -131,15 +131,20 @@ def _write(g: Writer, join: Join, first: Call, second: Call) -> None:
 
 
 def _outputs(join: Join, first: list[tuple[str, Any]], second: list[tuple[str, Any]]) -> list[tuple[str, Value]]:
+    if not first:
+        raise ONNXError("the model returns nothing")
     if len(first) != len(second):
         raise ONNXError(f"the model returns {len(first)} arrays for one batch and {len(second)} for another")
     outputs = []
     for (name, a), (_, b) in zip(first, second, strict=True):
         if not isinstance(a, Tensor):
             raise ONNXError(f"the model returns a {type(a).__name__} as {name}: an ONNX graph returns arrays only")
-        value = join(a.data, b.data)
+        try:
+            value = join(a.data, b.data)
+        except ONNXError as error:
+            raise ONNXError(f"{name}: {error}") from None
         if not isinstance(value, Value):
-            raise ONNXError(f"{name} does not depend on the input through recorded operations")
+            raise ONNXError(f"{name} does not depend on the input")
         outputs.append((name, value))
     return outputs
 

@@ -141,7 +141,9 @@ class Graph(Module):
 def _readable(onnx: Any, proto: Any) -> tuple[Any, int]:
     """The model without functions of its own, in an opset that the readers know, and that opset."""
     if proto.functions:
-        proto = onnx.inliner.inline_local_functions(proto)
+        from onnx.inliner import inline_local_functions
+
+        proto = inline_local_functions(proto)
     opset = max((i.version for i in proto.opset_import if i.domain in STANDARD), default=OPSET)
     if opset >= OLDEST:
         return proto, opset

@@ -78,8 +78,7 @@ class Join:
         if a is b or a == b or a != a:
             return a
         raise ONNXError(
-            f"it got the number {a} for one input and {b} for another, so that the value depends on the input in a way "
-            "that is not recorded"
+            f"it got {a} for one input and {b} for another: a number depends on the input in a way that is not recorded"
         )
 
     def know(self, name: str | Value, a: NDArray[Any], b: NDArray[Any]) -> Value:
@@ -116,7 +115,7 @@ class Join:
         same = all(np.array_equal(np.broadcast_to(a[one], x.shape), x, equal_nan=x.dtype.kind == "f") for x in (a, b))
         if not same:
             raise ONNXError(
-                f"it got an array of shape {a.shape} that depends on the input in a way that is not recorded "
+                f"an array of shape {a.shape} depends on the input, or on chance, in a way that is not recorded "
                 "(comparisons, argmax, sign, one_hot, .data and .numpy() are not)"
             )
         return Repeated(a[one], shape) if grows else a

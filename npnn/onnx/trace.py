@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
+from npnn.anomaly import Place
 from npnn.autograd import clock, mode, no_grad
 from npnn.nn.module import Module
 from npnn.onnx.table import ONNXError
@@ -60,7 +60,8 @@ def trace(model: Module, inputs: tuple[Any, ...]) -> tuple[list[Call], Any]:
         finally:
             mode.observer = observe
         results = list(result) if isinstance(result, tuple) else [result]
-        calls.append(Call(op, _arrays(given), _arrays(options), [y.data for y in results], _layer(paths)))
+        layer = paths.get(id(next(iter(Place().layers), None)), "")
+        calls.append(Call(op, _arrays(given), _arrays(options), [y.data for y in results], layer))
         seen.extend((t, op.__name__) for t in (*given, *results) if isinstance(t, Tensor))
         return result
 
@@ -85,17 +86,6 @@ def _arrays(tree: Any) -> Any:
     if isinstance(tree, dict):
         return {key: _arrays(value) for key, value in tree.items()}
     return type(tree)(map(_arrays, tree)) if type(tree) in (tuple, list) else tree
-
-
-def _layer(paths: Mapping[int, str]) -> str:
-    """The path of the module whose method is being run: the innermost ``self`` on the way here that is one."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None:
-        path = paths.get(id(frame.f_locals.get("self")))
-        if path is not None:
-            return path
-        frame = frame.f_back
-    return ""
 
 
 def leaves(tree: Any, name: str) -> list[tuple[str, Any]]:

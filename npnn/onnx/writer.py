@@ -43,9 +43,9 @@ class Writer:
         """Add a node; the name of its output, or a tuple of names if there are several.
 
         Inputs are names, Values, arrays, None for one that is left out, or numbers, which take
-        the dtype of the first array.
+        the dtype of the first array that is no condition.
         """
-        dtypes = [x.dtype for x in inputs if isinstance(x, (Value, np.ndarray, np.generic))]
+        dtypes = [x.dtype for x in inputs if isinstance(x, (Value, np.ndarray, np.generic)) and x.dtype != bool]
         names = [self._input(x, dtypes[0] if dtypes else None) for x in inputs]
         while names and not names[-1]:
             names.pop()
@@ -90,6 +90,8 @@ class Writer:
             return x.name
         if isinstance(x, Repeated):
             return self.node("Expand", x.array, self.shape(x.shape))
+        if isinstance(x, Batch):  # the size itself, as a number to compute with
+            return self.node("Cast", self.node("Squeeze", self.shape([x])), to=self.dtype(dtype))
         return self.constant(x, None if isinstance(x, (np.ndarray, np.generic)) else dtype)
 
     def _unique(self, name: str) -> str:

@@ -60,11 +60,14 @@ def _read_conv_transpose(
     geometry = _geometry(w, strides, pads, dilations, group)
     dims = w.ndim - 2
     size, kernel = (1, *x.shape[2:])[-2:], (1, *w.shape[2:])[-2:]
+    given = (*[0] * (2 - dims), *(output_padding or [0] * dims))
+    # The output's padding first gives back what the padding at the end cuts off, then adds what no kernel reaches
+    after = tuple(max(p - e, 0) for p, e in zip(geometry.after, given, strict=True))
+    extra = tuple(max(e - p, 0) for p, e in zip(geometry.after, given, strict=True))
     painted = tuple(
         (n - 1) * s + d * (k - 1) + 1 - p - q
         for n, s, d, k, p, q in zip(
-            size, geometry.stride, geometry.dilation, kernel, geometry.before, geometry.after, strict=True
+            size, geometry.stride, geometry.dilation, kernel, geometry.before, after, strict=True
         )
     )
-    extra = (*[0] * (2 - dims), *(output_padding or [0] * dims))
-    return TransposedConvolution.apply(x, w, b, geometry=geometry, size=painted, extra=extra)
+    return TransposedConvolution.apply(x, w, b, geometry=geometry._replace(after=after), size=painted, extra=extra)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from npnn.onnx.table import reads, same, writes
+from npnn.nn.dropout import DropoutFunction
+from npnn.onnx.table import ONNXError, reads, same, writes
 from npnn.ops import arithmetic, elementwise, indexing, linalg
 from npnn.ops.promotion import Cast, cast
 from npnn.tensor import Tensor
@@ -87,6 +88,11 @@ def _read_cast(x: Tensor, *, to: int) -> Tensor:
     from onnx.helper import tensor_dtype_to_np_dtype
 
     return cast(x, tensor_dtype_to_np_dtype(to))
+
+
+@writes(DropoutFunction)
+def _write_dropout(g: Any, x: Any, p: float, shared: int) -> str:
+    raise ONNXError("it drops even in evaluation mode: give it training=self.training")
 
 
 @reads("Identity", "Dropout")

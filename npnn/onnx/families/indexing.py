@@ -19,6 +19,7 @@ def _write_index(g: Any, x: Any, index: Any) -> Any:
     """Slices first, which keep the number of axes, then numbers and arrays, last axis first, then new axes."""
     parts = list(index) if isinstance(index, tuple) else [index]
     parts = [np.asarray(part) if isinstance(part, list) else part for part in parts]
+    parts = [np.flatnonzero(p) if isinstance(p, np.ndarray) and p.dtype == bool and p.ndim == 1 else p for p in parts]
     _check(parts)
     missing = len(x.shape) - sum(part is not None and part is not Ellipsis for part in parts)
     if not any(part is Ellipsis for part in parts):
@@ -50,7 +51,7 @@ def _check(parts: list[Any]) -> None:
         raise ONNXError("an index of several arrays has no ONNX operator: use gather")
     for part in parts:
         if isinstance(part, (bool, np.bool_)) or (isinstance(part, (Value, np.ndarray)) and part.dtype == bool):
-            raise ONNXError("an index that is a mask gives a result whose size depends on the input: use where")
+            raise ONNXError("a mask over several axes, or one that is computed, cannot be an index: use where")
         known = part is None or part is Ellipsis or isinstance(part, (slice, int, Value, np.ndarray))
         if not known or (isinstance(part, (Value, np.ndarray)) and part.dtype.kind not in "iu"):
             raise ONNXError(f"an index that depends on the batch size or is a {type(part).__name__} cannot be written")
