@@ -123,12 +123,12 @@ def bottleneck(nn: Any, config: Config) -> list[Any]:
 
 
 def vgg(nn: Any, config: Config) -> list[Any]:
-    """Pairs of convolutions, each pair at half the resolution of the one before."""
+    """Five convolutions, at a quarter and a sixteenth of the pixels but for the first; then the mean of each map."""
     return [
-        *normed(nn, 1, 24, 3), *normed(nn, 24, 24, 3), nn.MaxPool2d(2),  # (N, 24, 14, 14)
-        *normed(nn, 24, 48, 3), *normed(nn, 48, 48, 3), nn.MaxPool2d(2),  # (N, 48, 7, 7)
-        *normed(nn, 48, 96, 3), *normed(nn, 96, 96, 3),
-        nn.AvgPool2d(7), nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(96, 10),
+        *normed(nn, 1, 32, 5), nn.MaxPool2d(2),  # (N, 32, 14, 14)
+        *normed(nn, 32, 64, 3), *normed(nn, 64, 64, 3), nn.MaxPool2d(2),  # (N, 64, 7, 7)
+        *normed(nn, 64, 128, 3), *normed(nn, 128, 128, 3), nn.AvgPool2d(7),  # (N, 128, 1, 1)
+        nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(128, 10),
     ]  # fmt: skip
 
 
