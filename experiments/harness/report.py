@@ -41,13 +41,13 @@ td.changed { font-weight: 600; }
 td code { white-space: nowrap; }
 code, pre { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .84em; overflow-wrap: anywhere; }
 pre { padding: .6rem .8rem; background: #f5f5f3; white-space: pre-wrap; }
-footer { margin-top: 3rem; color: #555; font-size: .86rem; }
 @page { margin: 18mm 16mm; }
 @media print {
   body { margin: 0; max-width: none; padding: 0; font-size: 10.5pt; }
   h2 { break-before: page; border: 0; margin-top: 0; }
   h2, h3 { break-after: avoid; }
   figure, table, pre { break-inside: avoid; }
+  img { width: auto; max-width: 100%; max-height: 165mm; margin: 0 auto; }
   a { color: inherit; text-decoration: none; }
 }
 """
@@ -81,10 +81,11 @@ def page(stems: Sequence[str], folders: Folders) -> str:
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{len(runs)} experiments with npnn</title>\n<style>{STYLE}</style>\n</head>\n<body>",
             "<h1>Experiments with npnn</h1>",
+            "<p>Accuracies are means ± standard deviations where several seeds were run (their number in brackets). "
+            "Made by <code>python -m experiments report</code>.</p>",
             _table(["run", "reported", "npnn, test %", "torch, test %"], overview),
             *sections,
-            "<footer>Accuracies are means ± standard deviations where several seeds were run (their number in "
-            "brackets). Made by <code>python -m experiments report</code>.</footer>\n</body>\n</html>\n",
+            "</body>\n</html>\n",
         ]
     )
 
