@@ -72,6 +72,10 @@ def build(nn: Any, config: Config) -> Any:
     model = nn.Sequential(*parts)
     if faults.has(config.faults, "normal"):
         faults.draw_normal(nn, model)
+    else:  # He et al.: the scale at which ReLU passes on what it is given
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                nn.init.kaiming_normal_(parameter)
     return model
 
 
