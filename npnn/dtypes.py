@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
-    "DTYPES", "as_array", "bool_", "float32", "float64", "int8", "int16", "int32", "int64", "resolve", "uint8",
+    "DTYPES", "as_array", "bool_", "destination", "float32", "float64", "int8", "int16", "int32", "int64",
+    "of_parameters", "resolve", "uint8",
 ]  # fmt: skip
 
 float32, float64 = np.dtype("float32"), np.dtype("float64")
@@ -33,6 +34,33 @@ def resolve(dtype: Any) -> np.dtype[Any]:
     except TypeError:
         pass
     raise TypeError(f"tensors hold {', '.join(DTYPES)}; got {dtype!r}")
+
+
+def destination(args: tuple[Any, ...], device: Any = None, dtype: Any = None) -> np.dtype[Any] | None:
+    """The dtype that ``to(*args, device=, dtype=)`` asks for (or the tensor given to it has); None to keep it.
+
+    Errors: TypeError for what is neither a dtype nor the one device, "cpu".
+    """
+    found = None
+    for value in (*args, device, dtype):
+        if value is None or str(value).split(":")[0] == "cpu":
+            continue
+        try:
+            found = resolve(value.dtype if hasattr(value, "requires_grad") else value)
+        except TypeError as error:
+            raise TypeError(f"{error}; the only device is 'cpu'") from None
+    return found
+
+
+def of_parameters(device: Any = None, dtype: Any = None) -> np.dtype[Any]:
+    """The dtype of a layer's parameters, float32 unless given.
+
+    Errors: TypeError for one that is not floating-point, or for a device other than "cpu".
+    """
+    found = destination((), device, dtype) or float32
+    if found.kind != "f":
+        raise TypeError(f"parameters are float32 or float64, not {found}")
+    return found
 
 
 def as_array(data: ArrayLike, dtype: Any = None) -> NDArray[Any]:

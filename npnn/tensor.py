@@ -259,7 +259,7 @@ class Tensor:
     def __reduce__(self) -> Any:
         if self._node is not None:
             raise RuntimeError("only leaf tensors can be pickled: detach() first")
-        return type(self), (self.data, None, self.requires_grad)
+        return _restored, (type(self), self.data, self.requires_grad)
 
     # ---- gradients
 
@@ -341,6 +341,13 @@ class Tensor:
 
     def zero_(self) -> Tensor:
         return self.fill_(0)
+
+
+def _restored(kind: type[Tensor], data: NDArray[Any], requires_grad: bool) -> Tensor:
+    """A Tensor or a Parameter out of a pickle."""
+    self = kind(data)
+    self.requires_grad = requires_grad
+    return self
 
 
 def tensor(data: ArrayLike | Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.kernels import elementwise as kernels
 from npnn.kernels import smooth
@@ -241,9 +242,9 @@ class PReLU(Module):
     ``weight`` (num_parameters,) starts at ``init``; it does well without weight decay.
     """
 
-    def __init__(self, num_parameters: int = 1, init: float = 0.25):
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, device: Any = None, dtype: Any = None):
         self.num_parameters, self.init = num_parameters, init
-        self.weight = Parameter(np.empty(num_parameters, np.float32))
+        self.weight = Parameter(np.empty(num_parameters, of_parameters(device, dtype)))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

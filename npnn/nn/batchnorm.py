@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.nn.checks import check_channel_vectors, check_floating
 from npnn.nn.module import Module, Parameter
@@ -79,16 +80,19 @@ class NormBase(Module):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
+        dtype: Any = None,
         *,
         bias: bool = True,
     ):
+        dtype = of_parameters(device, dtype)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.affine, self.track_running_stats = affine, track_running_stats
-        self.weight = Parameter(np.empty(num_features, np.float32)) if affine else None
-        self.bias = Parameter(np.empty(num_features, np.float32)) if affine and bias else None
+        self.weight = Parameter(np.empty(num_features, dtype)) if affine else None
+        self.bias = Parameter(np.empty(num_features, dtype)) if affine and bias else None
         tracked: list[Any] = [None, None, None]
         if track_running_stats:
-            tracked = [np.empty(num_features, np.float32), np.empty(num_features, np.float32), np.array(0, np.int64)]
+            tracked = [np.empty(num_features, dtype), np.empty(num_features, dtype), np.array(0, np.int64)]
         for name, array in zip(("running_mean", "running_var", "num_batches_tracked"), tracked, strict=True):
             self.register_buffer(name, None if array is None else Tensor(array))
         self.reset_parameters()

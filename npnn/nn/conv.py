@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn import random
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.kernels import conv as kernels
 from npnn.kernels.conv import Geometry
@@ -147,8 +148,10 @@ class ConvBase(Module):
         groups: int,
         bias: bool,
         padding_mode: str,
+        device: Any,
+        dtype: Any,
     ):
-        dims = self.dims
+        dims, dtype = self.dims, of_parameters(device, dtype)
         pair("kernel_size", kernel_size, dims, 1, 1)
         check_groups(groups, in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
@@ -158,9 +161,9 @@ class ConvBase(Module):
         self.output_padding: tuple[int, ...] = (0,) * dims
         self._geometry = geometry(self.kernel_size, stride, padding, dilation, groups, dims)
         first, second = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
-        memory = np.empty((first, *self.kernel_size, second // groups), np.float32)
+        memory = np.empty((first, *self.kernel_size, second // groups), dtype)
         self.weight = Parameter(np.moveaxis(memory, -1, 1))  # (O, C/G, KH, KW), or (C, O/G, KH, KW)
-        self.bias = Parameter(np.empty(out_channels, np.float32)) if bias else None
+        self.bias = Parameter(np.empty(out_channels, dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -197,12 +200,16 @@ class _Conv(ConvBase):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
     ):
         if padding_mode not in ("zeros", "reflect", "replicate", "circular"):
             raise ValueError(
                 f"padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', got {padding_mode!r}"
             )
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        )
 
     def forward(self, input: Tensor) -> Tensor:
         padding = self.padding

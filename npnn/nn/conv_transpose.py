@@ -162,12 +162,16 @@ class _ConvTranspose(ConvBase):
         bias: bool = True,
         dilation: Size = 1,
         padding_mode: str = "zeros",
+        device: Any = None,
+        dtype: Any = None,
     ):
         if padding_mode != "zeros":
             raise ValueError(f"{type(self).__name__} has only the padding_mode 'zeros', got {padding_mode!r}")
         pair("padding", padding, self.dims, 0, 0)  # not 'same' or 'valid'
         pair("output_padding", output_padding, self.dims, 0, 0)
-        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode)
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device, dtype
+        )
         self.output_padding = per_axis(output_padding, self.dims)
 
     def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.nn import init
 from npnn.nn.module import Module, Parameter
@@ -130,12 +131,15 @@ class Embedding(Module):
         sparse: bool = False,
         _weight: Tensor | None = None,
         _freeze: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ):
         _refuse(max_norm, scale_grad_by_freq, sparse)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
         self.padding_idx = _row(padding_idx, num_embeddings)
         if _weight is None:
-            self.weight = Parameter(np.empty((num_embeddings, embedding_dim), np.float32), requires_grad=not _freeze)
+            table = np.empty((num_embeddings, embedding_dim), of_parameters(device, dtype))
+            self.weight = Parameter(table, requires_grad=not _freeze)
             self.reset_parameters()
         else:
             if _weight.shape != (num_embeddings, embedding_dim):

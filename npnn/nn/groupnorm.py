@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError, warn
 from npnn.nn.batchnorm import NormBase
 from npnn.nn.checks import check_channel_vectors, check_floating, permute_hint
@@ -82,13 +84,22 @@ class GroupNorm(Module):
     """
 
     def __init__(
-        self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, *, bias: bool = True
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
     ):
         if num_channels % num_groups:
             raise ValueError(f"num_channels ({num_channels}) must be divisible by num_groups ({num_groups})")
         self.num_groups, self.num_channels, self.eps, self.affine = num_groups, num_channels, eps, affine
-        self.weight = Parameter(np.empty(num_channels, np.float32)) if affine else None
-        self.bias = Parameter(np.empty(num_channels, np.float32)) if affine and bias else None
+        dtype = of_parameters(device, dtype)
+        self.weight = Parameter(np.empty(num_channels, dtype)) if affine else None
+        self.bias = Parameter(np.empty(num_channels, dtype)) if affine and bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -117,10 +128,12 @@ class _InstanceNorm(NormBase):
         momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        device: Any = None,
+        dtype: Any = None,
         *,
         bias: bool = True,
     ):
-        super().__init__(num_features, eps, momentum, affine, track_running_stats, bias=bias)
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in self.axes:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.kernels import layernorm as kernels
 from npnn.nn.checks import check_floating, check_same_dtype
@@ -101,11 +102,20 @@ class LayerNorm(Module):
     ``weight`` starts at 1, ``bias`` at 0, both of shape ``normalized_shape``.
     """
 
-    def __init__(self, normalized_shape: Shape, eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True):
+    def __init__(
+        self,
+        normalized_shape: Shape,
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ):
         self.normalized_shape = _shape(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight = Parameter(np.empty(self.normalized_shape, np.float32)) if elementwise_affine else None
-        self.bias = Parameter(np.empty(self.normalized_shape, np.float32)) if elementwise_affine and bias else None
+        dtype = of_parameters(device, dtype)
+        self.weight = Parameter(np.empty(self.normalized_shape, dtype)) if elementwise_affine else None
+        self.bias = Parameter(np.empty(self.normalized_shape, dtype)) if elementwise_affine and bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -130,18 +140,26 @@ class RMSNorm(Module):
     ``weight`` starts at 1.
     """
 
-    def __init__(self, normalized_shape: Shape, eps: float | None = None, elementwise_affine: bool = True):
+    def __init__(
+        self,
+        normalized_shape: Shape,
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        device: Any = None,
+        dtype: Any = None,
+    ):
         self.normalized_shape = _shape(normalized_shape)
         self.eps, self.elementwise_affine = eps, elementwise_affine
-        self.weight = Parameter(np.empty(self.normalized_shape, np.float32)) if elementwise_affine else None
+        dtype = of_parameters(device, dtype)
+        self.weight = Parameter(np.empty(self.normalized_shape, dtype)) if elementwise_affine else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         if self.weight is not None:
             self.weight.data.fill(1)
 
-    def forward(self, input: Tensor) -> Tensor:
-        return rms_norm(input, self.normalized_shape, self.weight, self.eps)
+    def forward(self, x: Tensor) -> Tensor:
+        return rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
     def extra_repr(self) -> str:
         return f"{self.normalized_shape}, eps={self.eps}, elementwise_affine={self.elementwise_affine}"

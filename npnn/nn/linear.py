@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.kernels.blas import affine, column_sums, matmul
 from npnn.nn import init
@@ -83,10 +84,11 @@ class Linear(Module):
     Source: LeCun et al., Efficient BackProp, 1998, section 4.6 (the scale 1/√I).
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True):
+    def __init__(self, in_features: int, out_features: int, bias: bool = True, device: Any = None, dtype: Any = None):
         self.in_features, self.out_features = in_features, out_features
-        self.weight = Parameter(np.empty((out_features, in_features), np.float32))
-        self.bias = Parameter(np.empty(out_features, np.float32)) if bias else None
+        dtype = of_parameters(device, dtype)
+        self.weight = Parameter(np.empty((out_features, in_features), dtype))
+        self.bias = Parameter(np.empty(out_features, dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -20,8 +20,8 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = True):
-        super().__init__(data, dtype, requires_grad)
+    def __init__(self, data: Any, requires_grad: bool = True):
+        super().__init__(data, None, requires_grad)
 
 
 class Module:
@@ -158,9 +158,14 @@ class Module:
             elif p.grad is not None:
                 p.grad.data.fill(0)
 
-    def to(self, dtype: Any) -> Module:
-        """Cast every floating-point parameter and buffer to ``dtype``, in place; gradients as well."""
-        dtype = dtypes.resolve(dtype)
+    def to(self, *args: Any, device: Any = None, dtype: Any = None) -> Module:
+        """Cast every floating-point parameter and buffer to a dtype (or a tensor's), in place; gradients as well.
+
+        The one device is "cpu": ``to("cpu")`` does nothing.
+        """
+        dtype = dtypes.destination(args, device, dtype)
+        if dtype is None:
+            return self
         if dtype.kind != "f":
             raise TypeError(f"a module can be cast to float32 or float64, not to {dtype}")
         for t in (*self.parameters(), *self.buffers()):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError, warn
 from npnn.nn import init
 from npnn.nn.dropout import dropout
@@ -43,8 +44,11 @@ class RNNBase(Module):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ):
         _check_arguments(input_size, hidden_size, num_layers, bias, batch_first, dropout)
+        dtype = of_parameters(device, dtype)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first = bias, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional
@@ -57,7 +61,7 @@ class RNNBase(Module):
             if bias:
                 shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
             for kind, shape in shapes.items():
-                setattr(self, kind + suffix, Parameter(np.empty(shape, np.float32)))
+                setattr(self, kind + suffix, Parameter(np.empty(shape, dtype)))
             self._weight_names.append([kind + suffix for kind in shapes])
         self.reset_parameters()
 
@@ -181,10 +185,12 @@ class RNN(RNNBase):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        device: Any = None,
+        dtype: Any = None,
     ):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -214,10 +220,12 @@ class LSTM(RNNBase):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
+        device: Any = None,
+        dtype: Any = None,
     ):
         if proj_size:
             raise NotImplementedError(f"proj_size={proj_size}: use a Linear layer after the LSTM")
-        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional)
+        super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         output, h_n, c_n = self._run(input, check_pair(hx))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.nn import init
 from npnn.nn.module import Module, Parameter
@@ -29,13 +30,14 @@ class RNNCellBase(Module):
     gates: int
     states: tuple[str, ...] = ("hx",)
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True):
+    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, device: Any = None, dtype: Any = None):
+        dtype = of_parameters(device, dtype)
         self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
         rows = self.gates * hidden_size
-        self.weight_ih = Parameter(np.empty((rows, input_size), np.float32))
-        self.weight_hh = Parameter(np.empty((rows, hidden_size), np.float32))
-        self.bias_ih = Parameter(np.empty(rows, np.float32)) if bias else None
-        self.bias_hh = Parameter(np.empty(rows, np.float32)) if bias else None
+        self.weight_ih = Parameter(np.empty((rows, input_size), dtype))
+        self.weight_hh = Parameter(np.empty((rows, hidden_size), dtype))
+        self.bias_ih = Parameter(np.empty(rows, dtype)) if bias else None
+        self.bias_hh = Parameter(np.empty(rows, dtype)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -83,10 +85,18 @@ class RNNCell(RNNCellBase):
 
     layer, gates = RNNLayer, 1
 
-    def __init__(self, input_size: int, hidden_size: int, bias: bool = True, nonlinearity: str = "tanh"):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: Any = None,
+        dtype: Any = None,
+    ):
         if nonlinearity not in ("tanh", "relu"):
             raise ValueError(f"nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
-        super().__init__(input_size, hidden_size, bias)
+        super().__init__(input_size, hidden_size, bias, device, dtype)
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:

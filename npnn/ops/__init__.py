@@ -47,9 +47,10 @@ def _reflected(op: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Tens
     return lambda self, other: op(other, self)
 
 
-def _to(self: Tensor, dtype: Any) -> Tensor:
-    """The tensor in another dtype (npnn.float32, "float64", np.int64, or another tensor's)."""
-    return cast(self, dtype.dtype if isinstance(dtype, Tensor) else dtype)
+def _to(self: Tensor, *args: Any, device: Any = None, dtype: Any = None) -> Tensor:
+    """The tensor in another dtype (npnn.float32, "float64", np.int64, or another tensor's); "cpu" changes nothing."""
+    found = dtypes.destination(args, device, dtype)
+    return self if found is None else cast(self, found)
 
 
 # ---- operators: plain functions of two arguments, as they are the hot path of small models
@@ -82,7 +83,7 @@ _METHODS: dict[str, Any] = {
     "view": shape.reshape,  # here a reshape copies only when it must
     "clip": arithmetic.clamp,
     "to": _to,
-    "type": _to,
+    "type": lambda self, dtype: cast(self, dtype),
     "float": lambda self: cast(self, dtypes.float32),
     "double": lambda self: cast(self, dtypes.float64),
     "long": lambda self: cast(self, dtypes.int64),

@@ -28,14 +28,14 @@ def param_groups(model: Any, no_decay: str | type | Iterable[str | type] | None 
     else:
         entries = [no_decay] if isinstance(no_decay, (str, type)) else no_decay
         spared = {i for entry in entries for i in _described(entry, model, named)}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [(name, p) for name, p in named if id(p) not in spared]},
         {"params": [(name, p) for name, p in named if id(p) in spared], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
 
-def _described(entry: str | type, model: Any, named: list[tuple[str, Any]]) -> set[int]:
+def _described(entry: Any, model: Any, named: list[tuple[str, Any]]) -> set[int]:
     if isinstance(entry, str):
         found = {id(p) for name, p in named if entry in name.split(".") or fnmatchcase(name, entry)}
     else:

@@ -144,6 +144,27 @@ def test_all_problems_of_a_state_dict_come_in_one_error_and_change_nothing():
     assert net.block.inner.weight.tolist() == [2, 2, 2]
 
 
+def test_to_takes_what_torchs_takes():
+    model = Affine(3)
+    assert model.to("cpu") is model.to(device="cpu") is model.to("cpu:0", npnn.float64)
+    assert model.weight.dtype == npnn.float64
+    assert model.to(dtype="float32").weight.dtype == npnn.float32
+    assert model.to(npnn.zeros(1, dtype=npnn.float64)).weight.dtype == npnn.float64
+    assert model.weight.to("cpu").dtype == npnn.float64
+    assert model.weight.to("cpu", dtype=npnn.float32).dtype == npnn.float32
+    with pytest.raises(TypeError, match="the only device is 'cpu'"):
+        model.to("cuda")
+
+
+def test_a_parameter_is_made_as_in_torch():
+    assert not Parameter(np.zeros(2), False).requires_grad
+    frozen = Parameter(npnn.ones(2), requires_grad=False)
+    again = pickle.loads(pickle.dumps(frozen))
+    assert type(again) is Parameter
+    assert (again.tolist(), again.requires_grad) == ([1, 1], False)
+    assert pickle.loads(pickle.dumps(Parameter(npnn.ones(2)))).requires_grad
+
+
 def test_a_shape_error_names_the_layer_by_its_path():
     with pytest.raises(ShapeError, match=r"in layer block\.inner: Affine\(3\): expected 3 features, got 2") as caught:
         Net()(npnn.ones(1, 2))

@@ -9,8 +9,8 @@ import pytest
 import npnn
 from tests.parity import requires_torch, torch
 
-# What npnn has no use for: devices, and arguments that choose among torch's implementations.
-IGNORED = {"device", "dtype", "foreach", "fused", "capturable", "differentiable", "decoupled_weight_decay"}
+# What npnn has no use for: arguments that choose among torch's implementations.
+IGNORED = {"foreach", "fused", "capturable", "differentiable"}
 # torch's deprecated spellings of ``reduction``
 IGNORED |= {"size_average", "reduce", "_stacklevel"}
 # what npnn offers under names of its own
@@ -71,6 +71,36 @@ def test_initialisers_and_functions():
                 continue  # written in C++: it has none to compare with
             if not any(p.kind is p.VAR_POSITIONAL for p in inspect.signature(theirs).parameters.values()):
                 _same(name, getattr(mine, name), theirs)
+
+
+def build(layer, **options):
+    """A layer of this class with arguments that serve all that have parameters."""
+    sizes = {"Embedding": (5, 4), "GroupNorm": (2, 4), "PReLU": (4,), "LayerNorm": (4,), "RMSNorm": (4,)}
+    sizes |= {"BatchNorm1d": (4,), "BatchNorm2d": (4,), "InstanceNorm1d": (4,), "InstanceNorm2d": (4,)}
+    sizes |= dict.fromkeys(["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"], (4, 6, 3))
+    return layer(*sizes.get(layer.__name__, (4, 6)), **options)
+
+
+WITH_PARAMETERS = """Conv1d Conv2d ConvTranspose1d ConvTranspose2d Linear Embedding
+    BatchNorm1d BatchNorm2d InstanceNorm1d InstanceNorm2d GroupNorm LayerNorm RMSNorm PReLU RNN LSTM GRU RNNCell LSTMCell GRUCell""".split()
+
+
+@pytest.mark.parametrize("name", WITH_PARAMETERS)
+def test_layers_are_made_in_the_dtype_asked_for(name):
+    layer = getattr(npnn.nn, name)
+    for dtype, expected in ((None, "float32"), (npnn.float64, "float64"), ("float32", "float32")):
+        affine = {"affine": True, "track_running_stats": True} if "InstanceNorm" in name else {}
+        made = build(layer, device="cpu", dtype=dtype, **affine)
+        assert list(made.parameters())
+        floating = [t for t in made.state_dict().values() if t.dtype.kind == "f"]
+        assert {t.dtype.name for t in floating} == {expected}
+        if torch is not None:
+            theirs = build(getattr(torch.nn, name), dtype=getattr(torch, expected), **affine)
+            assert [str(t.dtype) for t in theirs.parameters()] == [f"torch.{expected}"] * len(list(made.parameters()))
+    with pytest.raises(TypeError, match="got 'cuda'; the only device is 'cpu'"):
+        build(layer, device="cuda")
+    with pytest.raises(TypeError, match="parameters are float32 or float64, not int64"):
+        build(layer, dtype=npnn.int64)
 
 
 @requires_torch
