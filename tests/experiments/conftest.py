@@ -48,7 +48,7 @@ def tiny_job(name, variant=None, backend="npnn", **changes):
     found = experiment(name)
     variant = variant or next(iter(found.VARIANTS))
     config = found.VARIANTS[variant]
-    small = {"steps": 2, "batch_size": 8, "n_samples": 60, "hidden": 8, "channels": 4}
+    small = {"steps": 2, "batch_size": 8, "n_samples": 60, "hidden": 8, "channels": 4, "units": "8-8"}
     if config.validation:
         small["validation"] = 10
     changes = {name: value for name, value in {**small, **changes}.items() if hasattr(config, name)}
