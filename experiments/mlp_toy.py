@@ -2,30 +2,18 @@
 
     python -m experiments run mlp_toy --variant moons-lr0.1
 
-Test accuracy in %, mean and standard deviation of five initialisations; a run takes less than 1 s:
-
-                    lr 0.01, all 800     lr 0.01, batches     lr 0.1, all 800
-                    points a step        of 32                points a step
-    moons           87.6 ± 0.4           87.5 ± 0.4           98.8 ± 0.4
-    moons-clean     88.3 ± 0.6           88.3 ± 0.6           99.5 ± 0.0
-    circles         61.9 ± 6.9           61.4 ± 6.6           82.8 ± 0.8
-    blobs           74.1 ± 0.4           74.1 ± 0.7           73.8 ± 1.2
-    quantiles       95.5 ± 1.5           95.4 ± 1.8           98.3 ± 1.3
-    classification  92.3 ± 0.4           92.3 ± 0.4           91.4 ± 0.4
-    hastie          70.9 ± 3.9           70.9 ± 3.9           90.1 ± 1.1
-    multiclass      82.4 ± 1.0           82.3 ± 1.2           86.4 ± 0.4
-
-At a rate of 0.01 the network is not too small but unfinished.  What a step sees makes no difference,
-a batch or everything: only the number of steps counts, and their length.
+Moons: a test accuracy of 87.5 % at a rate of 0.01, 98.8 % at 0.1; a run takes less than 1 s.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from experiments import _toy_figure
 from experiments.harness.config import RunConfig, option
-from experiments.harness.registry import Tolerance
+from experiments.harness.registry import Reported, Tolerance
 from experiments.harness.results import Result
 from npnn.data import TOY_SETS, TrainTest, make_toy
 
@@ -38,6 +26,7 @@ class Config(RunConfig):
     steps: int | None = option(1500, "optimiser steps, instead of epochs")
     batch_size: int = option(800, "points per step; 800 is the whole training set")
     lr: float = option(1e-2, "learning rate of SGD")
+    softmax: bool = option(False, "softmax before the cross-entropy, which has one of its own: a common fault")
     evaluate_every: int | None = option(10, "steps from one record of the history to the next")
 
 
@@ -55,22 +44,59 @@ def optimizer(optim: Any, model: Any, config: Config) -> Any:
     return optim.SGD(model.parameters(), lr=config.lr)
 
 
+def loss(nn: Any, config: Config) -> Any:
+    """Cross-entropy; for the fault written out in its parts, as CrossEntropyLoss warns of rows that sum to 1."""
+    if not config.softmax:
+        return nn.CrossEntropyLoss()
+    softmax, log_softmax, nll = nn.Softmax(dim=1), nn.LogSoftmax(dim=1), nn.NLLLoss()
+    return lambda outputs, y: nll(log_softmax(softmax(outputs)), y)
+
+
 def draw(result: Result) -> Any:
     """Loss and accuracy; for points in the plane also the decision boundary, under the test set."""
     from npnn import plot
 
+    settings = {"test": result.watched, "x": "step", "log_loss": result.config.batch_size == 1}
     if result.data.test_x.shape[1] != 2:
-        return plot.curves(result.histories, test=result.watched, x="step")
+        return plot.curves(result.histories, **settings)
     sheet: Any = plot.figure(plot.PAGE, 3.4)
     left, right = sheet.subfigures(1, 2)
-    plot.curves(result.histories, test=result.watched, x="step", figure=left, width=plot.COLUMN)
+    plot.curves(result.histories, **settings, figure=left, width=plot.COLUMN)
     plot.decision_boundary(result.predict, result.data.test_x, result.data.test_y, "test set", figure=right)
     return sheet
 
 
-SETTINGS: dict[str, dict[str, Any]] = {"": {}, "-batch32": {"batch_size": 32}, "-lr0.1": {"lr": 0.1}}
+def overview(rows: Mapping[str, Any]) -> Any:
+    return _toy_figure.overview(rows)
+
+
+ONE_BY_ONE: dict[str, Any] = {"batch_size": 1, "steps": 1_200_000, "evaluate_every": 6000}  # 1500 epochs
 VARIANTS = {
-    dataset + suffix: Config(dataset=dataset, **changes) for suffix, changes in SETTINGS.items() for dataset in TOY_SETS
+    **{name: Config(dataset=name) for name in TOY_SETS},
+    **{f"{name}-lr1": Config(dataset=name, lr=1.0) for name in TOY_SETS},
+    "moons-lr0.1": Config(lr=0.1),
+    **{f"{name}-softmax": Config(dataset=name, softmax=True) for name in ("moons-clean", "blobs", "quantiles")},
+    "moons-clean-lr1-softmax": Config(dataset="moons-clean", lr=1.0, softmax=True),
+    **{f"{name}-batch1": Config(dataset=name, **ONE_BY_ONE) for name in ("moons", "circles", "classification")},
+}
+UNDER = "undertrained, from other initial weights than torch"
+REPORTED = {
+    "moons-clean": Reported("S0-1", "second of the three"),
+    "blobs": Reported("S0-1", "easy", "the blobs overlap: nobody gets more than 74.5 % of this test set right"),
+    "quantiles": Reported("S0-1", "slow"),
+    "moons-batch1": Reported(
+        "S1-1",
+        "NumPy 100 %, loss .0128, 103.9 s; torch 100 %, 8.2e-5, 438.4 s",
+        "NumPy's loss was a sum over 200 points",
+    ),
+    "circles-batch1": Reported(
+        "S1-2", "NumPy 79.5 %, 96.0 s; torch 82.0 %, 428.8 s", "the rings overlap: the best there is are 84 %"
+    ),
+    "classification-batch1": Reported("S1-3", "NumPy 94 %, 95.4 s; torch 95 %, 458.9 s", "of other points"),
+    "moons": Reported("S2-1, S3-1", "86 %, loss .2690, torch .2903; torch faster at first, same end", UNDER),
+    "hastie": Reported("S2-1", "69.5 %, loss .5759, torch .6106", UNDER),
+    "circles": Reported("S2-1, S3-1", "56.5 %, loss .6846, torch .6882", UNDER),
+    "multiclass": Reported("S2-1", "87.5 %, loss .2610, torch .2769", UNDER),
 }
 TOLERANCE = Tolerance(gap=1e-4, steps=1500)
 BEST = {"moons-lr0.1": "float32"}

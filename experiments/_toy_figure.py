@@ -1,0 +1,88 @@
+"""The figure of all toy experiments together: a rate that is too small, two frameworks that agree, and their speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from experiments.harness.numbers import history_of
+
+__all__ = ["overview", "step_times"]
+
+RATES = {"": "rate 0.01", "-lr1": "rate 1"}
+ATTAINABLE = {"circles": 84.0}  # per cent of the test set, by the densities that it was drawn from: the rings overlap
+
+
+def overview(rows: Mapping[str, Any]) -> Any:
+    """Four panels, from those of the variants that ran: npnn solid, torch dashed and over it."""
+    from npnn import plot
+    from npnn.plot import style
+
+    sheet: Any = plot.figure(plot.PAGE, 5.2)
+    starts, circles, quantiles, times = panels = list(sheet.subplots(2, 2).flat)
+    for letter, ax in zip("abcd", panels, strict=True):
+        style.lines(ax)
+        ax.set_title(f"({letter})", fontsize=style.NORMAL, loc="left")
+    looks = style.line_styles(["npnn", "torch"])
+    looks["torch"] = {**looks["torch"], "linewidth": 2.0}  # seen on both sides of npnn's line where the two agree
+
+    if "moons" in rows:
+        for backend, look in reversed(looks.items()):
+            for k, run in enumerate(getattr(rows["moons"], backend)):
+                history = history_of(run)
+                label = f"{backend}, {len(rows['moons'].npnn)} starts" if k == 0 else None
+                starts.plot(
+                    history["step"], history["train_loss"], label=label, **{"linewidth": 1, **look, "marker": ""}
+                )
+    for ax, name in ((circles, "circles"), (quantiles, "quantiles")):
+        for suffix, said in RATES.items():
+            if name + suffix not in rows:
+                continue
+            for backend, look in reversed(looks.items()):
+                for k, run in enumerate(getattr(rows[name + suffix], backend)):
+                    history = history_of(run)
+                    right = 100 * np.array(history["validation_accuracy"])
+                    label = backend if k == 0 and not suffix else None
+                    ax.plot(history["step"], right, label=label, **{"linewidth": 1, **look, "marker": ""})
+                    if backend == "npnn" and k == 0:
+                        ax.annotate(said, (history["step"][-1], right[-1]), (0, -4), textcoords="offset points",
+                                    ha="right", va="top", fontsize=style.SMALL)  # fmt: skip
+        if name in ATTAINABLE:
+            ax.axhline(ATTAINABLE[name], color="0.3", linestyle=":", linewidth=1.0, label="attainable")
+        style.describe(ax, "step", f"{name}: test accuracy (%)")
+        ax.set_ylim(45, 101)
+    style.describe(starts, "step", "moons: training loss (nats)")
+    starts.set_ylim(bottom=0)
+
+    found = step_times(rows)
+    for k, per in enumerate(found.values()):
+        for (backend, us), shift in zip(per.items(), (-0.2, 0.2), strict=False):
+            hatch = "" if backend == "npnn" else "////"
+            bar = times.bar(
+                k + shift, us, 0.4, color=looks[backend]["color"], hatch=hatch, edgecolor="white", linewidth=0,
+                label=backend if k == 0 else None,
+            )  # fmt: skip
+            times.bar_label(bar, fmt="%.0f", fontsize=style.SMALL)
+    times.set_xticks(range(len(found)), [str(batch) for batch in found])
+    times.grid(False, axis="x")
+    style.describe(times, "points in a step", "time of a step (µs)")
+    for ax in panels:
+        if ax.get_legend_handles_labels()[0]:
+            ax.legend(fontsize=style.SMALL - 1, frameon=False)
+    return sheet
+
+
+def step_times(rows: Mapping[str, Any]) -> dict[int, dict[str, float]]:
+    """Microseconds of a step, the median over the runs, by batch size and framework; of 2-20-2 networks."""
+    found: dict[int, dict[str, list[float]]] = {}
+    for row in rows.values():
+        if row.config.dataset not in ("hastie", "multiclass"):
+            per = found.setdefault(row.config.batch_size, {"npnn": [], "torch": []})
+            for backend in per:
+                per[backend] += [1e3 * run["step_ms"] for run in getattr(row, backend)]
+    return {
+        batch: {backend: float(np.median(times)) for backend, times in per.items() if times}
+        for batch, per in sorted(found.items())
+    }

@@ -1,0 +1,73 @@
+"""The toy sets: the doubled softmax, what can be attained, and the figure of all runs."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import npnn
+from experiments import _toy_figure as figure
+from experiments.harness.registry import experiment
+from npnn.data import make_toy
+
+pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed: no toy sets")
+TOY = experiment("mlp_toy")
+
+
+def test_the_doubled_softmax_is_cross_entropy_of_probabilities_and_has_a_floor():
+    scores, y = npnn.Tensor(np.array([[2.0, -1.0], [0.5, 3.0]])), npnn.Tensor(np.array([0, 0]))
+    loss = TOY.loss(npnn.nn, TOY.Config(softmax=True))
+    p = np.exp(scores.numpy()) / np.exp(scores.numpy()).sum(axis=1, keepdims=True)
+    expected = np.mean(np.log(np.exp(p).sum(axis=1)) - p[:, 0])
+    assert loss(scores, y).item() == pytest.approx(expected)
+    sure = npnn.Tensor(np.array([[60.0, -60.0]]))
+    assert loss(sure, npnn.Tensor(np.array([0]))).item() == pytest.approx(math.log(math.e + 1) - 1)
+    assert TOY.loss(npnn.nn, TOY.Config())(sure, npnn.Tensor(np.array([0]))).item() == 0
+
+
+def test_what_is_attainable_on_the_rings():
+    """Of a ring of radius R blurred by s, a point at radius r has the density exp(-(r - R)^2 / 2 s^2) i0e(r R / s^2)."""
+    special = pytest.importorskip("scipy.special")
+    data, s = make_toy("circles"), 0.1
+    r = np.linalg.norm(data.test_x.astype(float), axis=1)
+    logs = [np.log(special.i0e(r * R / s**2)) - (r - R) ** 2 / (2 * s**2) for R in (1.0, 0.8)]
+    assert 100 * np.mean(np.argmax(logs, axis=0) == data.test_y) == pytest.approx(figure.ATTAINABLE["circles"])
+
+
+def test_what_is_attainable_on_the_blobs():
+    import sklearn.datasets
+
+    _, _, centres = sklearn.datasets.make_blobs(1000, centers=2, cluster_std=3.0, random_state=0, return_centers=True)
+    data = make_toy("blobs")
+    nearest = np.argmin([((data.test_x - c) ** 2).sum(axis=1) for c in centres], axis=0)
+    assert np.mean(nearest == data.test_y) == 0.745
+    assert "74.5 %" in TOY.REPORTED["blobs"].note
+
+
+def row(variant, torch=True):
+    columns = {"step": [10, 20], "train_loss": [0.6, 0.5], "validation_accuracy": [0.5, 0.8]}
+    run = {"history": columns, "step_ms": 0.05}
+    theirs = [{**run, "step_ms": 0.1}] if torch else []
+    return SimpleNamespace(config=TOY.VARIANTS[variant], npnn=[run, run], torch=theirs)
+
+
+def test_the_figure_shows_what_ran():
+    ran = {"moons": row("moons"), "circles": row("circles", torch=False), "circles-lr1": row("circles-lr1")}
+    sheet = TOY.overview({**ran, "moons-batch1": row("moons-batch1")})
+    starts, circles, quantiles, times = sheet.axes
+    assert len(starts.get_lines()) == 3
+    assert len(circles.get_lines()) == 2 + 3 + 1
+    assert [text.get_text() for text in circles.texts] == ["rate 0.01", "rate 1"]
+    assert not quantiles.get_lines()
+    assert [text.get_text() for text in times.texts] == ["50", "100", "50", "100"]
+    assert [tick.get_text() for tick in times.get_xticklabels()] == ["1", "800"]
+    assert TOY.overview({}).axes
+
+
+def test_times_are_of_networks_of_one_size():
+    assert figure.step_times({"hastie": row("hastie")}) == {}
+    found = figure.step_times({"moons": row("moons", torch=False)})
+    assert found == {800: {"npnn": pytest.approx(50)}}
