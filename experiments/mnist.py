@@ -20,7 +20,8 @@ from experiments.harness.results import Result
 from npnn.data import TrainTest, load_mnist
 from npnn.data.transforms import Compose, RandomAffine, RandomRotation, RandomShift
 
-MODELS = ("mlp", "mlp-norm", "conv", "conv-pool", "bottleneck", "vgg")
+PLAIN = ("mlp", "conv", "conv-pool")
+MODELS = (*PLAIN, "mlp-norm", "bottleneck", "vgg")
 SCHEDULES = ("steps", "exponential", "one-cycle")
 
 
@@ -72,7 +73,7 @@ def build(nn: Any, config: Config) -> Any:
     model = nn.Sequential(*parts)
     if faults.has(config.faults, "normal"):
         faults.draw_normal(nn, model)
-    else:  # He et al.: the scale at which ReLU passes on what it is given
+    elif config.model in PLAIN:  # He et al.: the scale at which ReLU passes on what it is given
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 nn.init.kaiming_normal_(parameter)
