@@ -265,8 +265,8 @@ VARIANTS = {
     "bottleneck": replace(LONG, model="bottleneck", epochs=5),
     "long": LONG,
     "long-augmented": replace(LONG, augment=1.0),
-    "best-mlp": replace(LONG, model="mlp-norm", units="1024-1024", augment=1.0, dropout=0.2, epochs=40, smoothing=0.05),
-    "best-cnn": replace(LONG, model="vgg", augment=1.0, dropout=0.2, epochs=15),
+    "best-mlp": replace(LONG, model="mlp-norm", units="1024-1024", augment=1.0, dropout=0.2, epochs=30, smoothing=0.05),
+    "best-cnn": replace(LONG, model="vgg", augment=1.0, dropout=0.2, epochs=12),
 }
 DEV = {  # accuracy in %, on the set that the best state was also chosen by
     "mlp600": ("S4-1", 80.56), "mlp1024": ("S4-2", 83.36), "mlp512": ("S4-3", 88.7), "momentum": ("S4-4", 88.56),
