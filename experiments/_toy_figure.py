@@ -22,9 +22,8 @@ def overview(rows: Mapping[str, Any]) -> Any:
 
     sheet: Any = plot.figure(plot.PAGE, 5.2)
     starts, circles, quantiles, times = panels = list(sheet.subplots(2, 2).flat)
-    for letter, ax in zip("abcd", panels, strict=True):
+    for ax in panels:
         style.lines(ax)
-        ax.set_title(f"({letter})", fontsize=style.NORMAL, loc="left")
     looks = style.line_styles(["npnn", "torch"])
     looks["torch"] = {**looks["torch"], "linewidth": 2.0}  # seen on both sides of npnn's line where the two agree
 
@@ -32,7 +31,7 @@ def overview(rows: Mapping[str, Any]) -> Any:
         for backend, look in reversed(looks.items()):
             for k, run in enumerate(getattr(rows["moons"], backend)):
                 history = history_of(run)
-                label = f"{backend}, {len(rows['moons'].npnn)} starts" if k == 0 else None
+                label = backend if k == 0 else None
                 starts.plot(
                     history["step"], history["train_loss"], label=label, **{"linewidth": 1, **look, "marker": ""}
                 )
@@ -47,13 +46,15 @@ def overview(rows: Mapping[str, Any]) -> Any:
                     label = backend if k == 0 and not suffix else None
                     ax.plot(history["step"], right, label=label, **{"linewidth": 1, **look, "marker": ""})
                     if backend == "npnn" and k == 0:
-                        ax.annotate(said, (history["step"][-1], right[-1]), (0, -4), textcoords="offset points",
-                                    ha="right", va="top", fontsize=style.SMALL)  # fmt: skip
+                        place = 2 * len(right) // 5
+                        ax.annotate(said, (history["step"][place], right[place]), (6, -5), textcoords="offset points",
+                                    va="top", fontsize=style.SMALL)  # fmt: skip
         if name in ATTAINABLE:
             ax.axhline(ATTAINABLE[name], color="0.3", linestyle=":", linewidth=1.0, label="attainable")
-        style.describe(ax, "step", f"{name}: test accuracy (%)")
-        ax.set_ylim(45, 101)
-    style.describe(starts, "step", "moons: training loss (nats)")
+        style.describe(ax, "step", "test accuracy (%)", f"{name}, both rates")
+        ax.set_ylim(35, 101)
+    count = len(rows["moons"].npnn) if "moons" in rows else 0
+    style.describe(starts, "step", "training loss (nats)", f"moons, rate 0.01, {count} initial weights")
     starts.set_ylim(bottom=0)
 
     found = step_times(rows)
@@ -67,7 +68,7 @@ def overview(rows: Mapping[str, Any]) -> Any:
             times.bar_label(bar, fmt="%.0f", fontsize=style.SMALL)
     times.set_xticks(range(len(found)), [str(batch) for batch in found])
     times.grid(False, axis="x")
-    style.describe(times, "points in a step", "time of a step (µs)")
+    style.describe(times, "points in a step", "time of a step (µs)", "2-20-2, one thread")
     for ax in panels:
         if ax.get_legend_handles_labels()[0]:
             ax.legend(fontsize=style.SMALL - 1, frameon=False)

@@ -130,6 +130,7 @@ def _reported(T: int, epochs: int = 30, **settings: Any) -> Config:
 
 
 VARIANTS = {
+    "T10": _remembering(10),  # the first, hence the default
     **{f"T{T}": _remembering(T) for T in LENGTHS},
     **{f"lstm-T{T}": _remembering(T, cell="LSTM", steps=400, lr=3e-3) for T in SOME_LENGTHS},
     **{f"gru-T{T}": _remembering(T, cell="GRU", steps=400, lr=1e-2) for T in SOME_LENGTHS},

@@ -29,7 +29,7 @@ def test_the_doubled_softmax_is_cross_entropy_of_probabilities_and_has_a_floor()
 
 
 def test_what_is_attainable_on_the_rings():
-    """Of a ring of radius R blurred by s, a point at radius r has the density exp(-(r - R)^2 / 2 s^2) i0e(r R / s^2)."""
+    """A ring of radius R, blurred by s, has the density exp(-(r - R)^2 / 2 s^2) i0e(r R / s^2) at radius r."""
     special = pytest.importorskip("scipy.special")
     data, s = make_toy("circles"), 0.1
     r = np.linalg.norm(data.test_x.astype(float), axis=1)
