@@ -48,7 +48,7 @@ def parser() -> Parser:
         experiments = word.add_subparsers(metavar="NAME", required=True)
         for name in names():
             found = experiment(name)
-            one = experiments.add_parser(name, help=found.question, description=found.question)
+            one = experiments.add_parser(name, help=found.question.replace("%", "%%"), description=found.question)
             one.set_defaults(perform=perform, experiment=found)
             add_settings(one, found)
             if perform is commands.run:
@@ -70,7 +70,7 @@ def add_sweep(words: Any) -> None:
     experiments = sweep.add_subparsers(metavar="NAME", required=True)
     for name in names():
         found = experiment(name)
-        one = experiments.add_parser(name, help=found.question, description=found.question)
+        one = experiments.add_parser(name, help=found.question.replace("%", "%%"), description=found.question)
         one.set_defaults(perform=commands.sweep, experiment=found)
         one.add_argument("--variants", nargs="+", choices=found.VARIANTS, metavar="V", help="which (default: all)")
         one.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds of each (default: 1)")
@@ -110,7 +110,7 @@ def add_settings(one: Parser, found: Experiment) -> None:
     group = one.add_argument_group("settings", f"to change the variant's; in brackets what {default} has")
     for setting in settings(found.Config):
         value = getattr(found.VARIANTS[default], setting.name)
-        help = setting.help + ("" if value is None else f" [{value}]")
+        help = (setting.help + ("" if value is None else f" [{value}]")).replace("%", "%%")
         kwargs: dict[str, Any] = {"dest": f"set_{setting.name}", "default": argparse.SUPPRESS, "help": help}
         if setting.read is bool:
             group.add_argument(flag(setting.name), action=argparse.BooleanOptionalAction, **kwargs)

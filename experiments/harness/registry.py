@@ -70,7 +70,7 @@ class Reported(NamedTuple):
     """A published result that a variant stands beside."""
 
     row: str  # where it is from: "S0-3", or "S0-1, S1-1"
-    figure: str  # what was reported: "test about 85 %"
+    figure: str  # what was reported, "test about 85 %"; "" where a row says what its settings should have given
     note: str = ""  # one line: what went wrong there, what differs here
 
 

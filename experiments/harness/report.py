@@ -116,8 +116,10 @@ def _section(job: Job, row: Row, folders: Folders, question: str) -> str:
     if question:
         parts.append(f'<p class="lead">{escape(question)}</p>')
     if row.reported:
-        said = f"Reported ({escape(row.reported.row)}): {escape(row.reported.figure)}."
-        parts.append(f"<p>{said} {escape(row.reported.note)}</p>")
+        said = [f"reported {row.reported.figure}"] * bool(row.reported.figure) + [row.reported.note] * bool(
+            row.reported.note
+        )
+        parts.append(f"<p>{escape(row.reported.row)}: {escape('; '.join(said))}.</p>")
     outcomes = [_outcome(run, row) for found in runs.values() for run in found]
     parts.append(_table(["", "test %", "test loss", "train %", "length", "seconds", "ms a step", "threads"], outcomes))
     figure = folders.figure(job.stem)

@@ -219,7 +219,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(toy, folders, tmp_path, ca
     assert main(["report", "--out", str(page), *words]) == 0
     text = page.read_text()
     assert text.count("<section") == 1
-    assert "Reported (S1-2): 79.5 | 82.0 %. one run" in text
+    assert "S1-2: reported 79.5 | 82.0 %; one run." in text
     assert text.count("data:image/png;base64,") == 1
     assert "python -m experiments run mlp_toy --variant circles" in text
     assert "<script" not in text
