@@ -15,10 +15,12 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
         "workload (the default), single layers over sizes (ops), the first seconds of a program (startup), how far "
-        "rounding drives training curves apart (drift); or put the tables of the last results into "
-        "README.md and benchmarks/RESULTS.md (readme).",
+        "rounding drives training curves apart (drift), or fits beside scikit-learn's MLP (sklearn); or put the "
+        "tables of the last results into README.md and benchmarks/RESULTS.md (readme).",
     )
-    p.add_argument("what", nargs="?", choices=["steps", "ops", "startup", "drift", "readme"], default="steps")
+    p.add_argument(
+        "what", nargs="?", choices=["steps", "ops", "startup", "drift", "sklearn", "readme"], default="steps"
+    )
     p.add_argument("--workloads", metavar="W4,W5", help="only these workloads (default: all)")
     p.add_argument("--rounds", type=int, default=15, help="turns each peer gets (default: 15)")
     p.add_argument("--threads", type=int, help="threads for every peer (default: one a core)")
@@ -58,6 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         rows = drift.measure()
         print(drift.table(rows))
+    elif args.what == "sklearn":
+        from benchmarks import sklearn_mlp
+
+        rows = sklearn_mlp.measure(args.rounds, threads)
+        print(sklearn_mlp.table(rows))
     elif args.what == "ops":
         from benchmarks import ops
 
