@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from npnn.testing import assert_close, gradcheck
 from tests.onnx.common import example, function, onnx, runtime
 from tests.parity import randomise
 
+README = Path(__file__).parent.parent.parent / "README.md"
 X = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
 
 
@@ -349,3 +352,11 @@ def test_every_reader_can_be_differentiated():
     ).double()  # fmt: skip
     randomise(model)
     gradcheck(load(export(model, x)), x)
+
+
+def test_the_readmes_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (code,) = re.findall(r"```python\n(from npnn.onnx import .*?)```", README.read_text(), re.DOTALL)
+    scope = {"model": network(), "x": example((2, 1, 6, 6))[0]}
+    exec(code, scope)
+    assert isinstance(scope["graph"], Graph)
