@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks.readme import render
+from benchmarks.readme import render, results
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 
 
 def test_tables_are_generated():
     """If this fails: python -m benchmarks readme"""
     assert render(README) == README
+    assert results() == (ROOT / "benchmarks" / "RESULTS.md").read_text()
 
 
 def test_the_operation_of_your_own_checks():
@@ -25,4 +27,4 @@ def test_the_operation_of_your_own_checks():
 
 def test_figures_that_it_shows_exist():
     for path in re.findall(r"\]\((figs/[^)]+)\)", README):
-        assert (Path(__file__).parent.parent / path).exists()
+        assert (ROOT / path).exists()
