@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -129,6 +130,24 @@ def test_a_fit_ends_for_lack_of_progress_or_says_that_it_did_not():
     assert caught[0].filename == __file__
     for options in ({"n_iter_no_change": np.inf}, {"learning_rate": "cosine"}):
         clone(net).set_params(**options).fit(X, y)  # a warning would be an error
+
+
+def test_ctrl_c_ends_the_fit_with_a_warning():
+    X, y = classes()
+    steps = []
+
+    def loss(outputs, targets, reduction):
+        steps.append(1)
+        if len(steps) == 5:
+            signal.raise_signal(signal.SIGINT)
+        return nn.functional.cross_entropy(outputs, targets, reduction=reduction)
+
+    net = NeuralNetClassifier(loss=loss, batch_size=60, max_iter=50, **ENDLESS)
+    with pytest.warns(UserWarning, match="interrupted after 2 of 50 epochs"):
+        net.fit(X, y)
+    assert net.n_iter_ == len(net.loss_curve_) == 2
+    assert len(steps) == 5
+    assert net.predict(X).shape == (120,)
 
 
 def test_divergence_stops_the_fit():
