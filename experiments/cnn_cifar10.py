@@ -156,5 +156,7 @@ REPORTED = {
     "narrow-augmented": Reported("S1-6", "", "the softmax once; mirrored and shifted pictures"),
     "dropout": Reported("S3-3", "better than the MLP", "batches of 128, rate 1e-3: the report does not say"),
 }
-TOLERANCE = Tolerance(gap=1e-3, steps=10)
+# Adam divides small gradients by their size, and so enlarges rounding: of 32 bits, a few hundred steps leave
+# nothing (in float64 the frameworks agree to 1e-12).  After 10 steps they were 3e-5 apart, after 20 2e-4.
+TOLERANCE = Tolerance(gap=1e-3, steps=20)
 BEST = {"best": "float16"}

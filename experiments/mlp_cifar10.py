@@ -101,5 +101,7 @@ REPORTED = {
     "steps-right": Reported("S2-2", "", "the softmax once, a rate of 0.1"),
     "augmented": Reported("S3-2", "56.66 %", "batches of 128, the report does not say"),
 }
-TOLERANCE = Tolerance(gap=1e-3, steps=100)
+# The softmax twice makes rounding grow: two runs of npnn whose pictures differ by 1e-7 are 5e-6 apart after 75
+# steps and 3e-3 after 100.  So the first 50 are judged, where npnn and torch were 1e-5 apart.
+TOLERANCE = Tolerance(gap=1e-4, steps=50)
 BEST = {"best": "float16"}
