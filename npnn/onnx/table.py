@@ -40,7 +40,7 @@ class Reader:
         """
         values = {**defaults, **attributes}
         for name, value in self.fixed.items():
-            if values.pop(name, None) != value:
+            if values.pop(name, value) != value:  # an attribute that an older opset has not is as it was then
                 raise ONNXError(f"only {name}={value!r} can be read")
         known = inspect.signature(self.function).parameters
         for name in values.keys() - known.keys():

@@ -226,7 +226,7 @@ REFUSED = [
     (lambda: torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 4)), "modules inside it, parametrizations"),
     (lambda: torch.nn.LSTM(3, 4, proj_size=2), "proj_size=2"),
     (lambda: torch.nn.Linear(4, 4).half(), r"weights are float16: convert module.float\(\)"),
-    (lambda: torch.nn.Embedding(4, 4, max_norm=1.0), "max_norm"),
+    (lambda: torch.nn.Embedding(4, 4, sparse=True), "sparse"),
 ]  # fmt: skip
 
 

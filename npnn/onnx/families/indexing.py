@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npnn.nn.embedding import Lookup
+from npnn.nn.embedding import Lookup, embedding
 from npnn.onnx.families.shape import LAST
 from npnn.onnx.sizes import Value
 from npnn.onnx.table import ONNXError, reads, writes
@@ -84,7 +84,7 @@ def _read_slice(
 
 
 @writes(Lookup)
-def _write_lookup(g: Any, w: Any, index: Any, padding_idx: int | None) -> str:
+def _write_lookup(g: Any, w: Any, index: Any, padding_idx: int | None, averaged: bool = False) -> str:
     if index.dtype not in (np.int32, np.int64):
         index = g.node("Cast", index, to=g.dtype(np.int64))
     return g.node("Gather", w, index)
@@ -93,7 +93,7 @@ def _write_lookup(g: Any, w: Any, index: Any, padding_idx: int | None) -> str:
 @reads("Gather")
 def _read_gather(x: Tensor, indices: Tensor, *, axis: int) -> Any:
     if axis == 0 and x.ndim == 2 and x.data.dtype.kind == "f" and indices.data.min(initial=0) >= 0:
-        return Lookup.apply(x, indices.data, padding_idx=None)  # its derivative is the faster one
+        return embedding(indices, x)  # its derivative is the faster one
     return x[(slice(None),) * (axis % x.ndim) + (indices.data,)]
 
 
