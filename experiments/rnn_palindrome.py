@@ -120,13 +120,19 @@ def _remembering(T: int, **settings: Any) -> Config:
     return Config(T=T, n_samples=min(10_000, 10 ** ((T + 1) // 2)), **settings)
 
 
-def _reported(T: int, epochs: int = 30, **settings: Any) -> Config:
+def _reported(T: int, epochs: int | None = 30, **settings: Any) -> Config:
     """The settings of the reports, as far as they tell; an epoch has 100 steps."""
     usual: dict[str, Any] = {
         "n_samples": 16_000, "replacement": True, "one_hot": False, "init": "default", "optimizer": "RMSprop",
         "schedule": "constant", "clip_grad_norm": 10.0, "evaluate_every": None, "steps": None,
     }  # fmt: skip
     return Config(T=T, epochs=epochs, **{**usual, **settings})
+
+
+def _unseen(T: int) -> Config:
+    """The same number of steps as in 30 epochs of many repeated palindromes, but no palindrome occurs twice."""
+    distinct = 10 ** ((T + 1) // 2)
+    return _reported(T, None, steps=3000, evaluate_every=100, n_samples=distinct, replacement=False)
 
 
 VARIANTS = {
@@ -136,7 +142,9 @@ VARIANTS = {
     **{f"gru-T{T}": _remembering(T, cell="GRU", steps=400, lr=1e-2) for T in SOME_LENGTHS},
     "raw-T4": _reported(4),
     "raw-T4-few": _reported(4, n_samples=100, replacement=False),
+    "raw-T4-unseen": _unseen(4),
     "raw-T5": _reported(5, 150),
+    "raw-T5-unseen": _unseen(5),
     "raw-T5-steplr": _reported(5, 150, schedule="step"),
     "raw-T8": _reported(8),
     "raw-T12": _reported(12),
@@ -154,6 +162,8 @@ REPORTED = {
     ),
     "raw-T4-few": Reported("S2-7", "low", "all 100 that there are, hence 30 steps in 30 epochs"),
     "raw-T5": Reported("S0-8, S1-7", "100 % after about 150 epochs", "the test has nothing that training has not"),
+    "raw-T4-unseen": Reported("S2-7", "100 %", "what the test has is not in training"),
+    "raw-T5-unseen": Reported("S0-8", "100 %", "what the test has is not in training"),
     "raw-T5-steplr": Reported("S0-8", "slow", "at epoch 150 the rate is .0047 of what it was"),
     "raw-T8": Reported("S2-7", "100 %"),
     "raw-T12": Reported("S1-7, S2-7", "falls with T; 100 %"),
