@@ -7,6 +7,7 @@ A network of 2 million weights knows 77 % of the held-out pictures after two epo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from experiments.harness.registry import Reported, Tolerance
 from experiments.harness.results import Result
 from npnn.data import TrainTest, load_cifar10
 
-__all__ = ["Config", "build", "data", "draw", "loss", "optimizer", "schedule", "transform"]
+__all__ = ["Config", "build", "data", "draw", "loss", "optimizer", "overview", "schedule", "transform"]
 
 LOGIT_SCALE = 1 / 9
 
@@ -113,8 +114,20 @@ def draw(result: Result) -> Any:
     return sheet
 
 
-VGG = Config(softmax=True)  # Adam at 1e-4, 64 to 512 channels
-NARROW = replace(VGG, channels=32, evaluate_every=782)  # half as wide: an epoch in a third of the time
+def overview(rows: Mapping[str, Any]) -> Any:
+    """The same network under each optimiser and rate."""
+    from npnn import plot
+
+    chosen = {
+        "Adam 1e-4": "narrow", "Adam 1e-3": "narrow-lr1e-3", "Adam 0.05": "narrow-lr5e-2",
+        "RMSprop 1e-4": "narrow-rmsprop", "SGD 0.01, momentum": "narrow-momentum", "SGD 1e-4": "narrow-sgd",
+    }  # fmt: skip
+    found = {label: rows[variant].history for label, variant in chosen.items() if variant in rows}
+    return plot.curves(found, x="step") if found else None
+
+
+VGG = Config(softmax=True, epochs=1, evaluate_every=782)  # Adam at 1e-4, 64 to 512 channels
+NARROW = replace(VGG, channels=32, epochs=2)  # half as wide: an epoch in a third of the time
 RIGHT = replace(NARROW, softmax=False)
 VARIANTS = {
     "adam": VGG,
@@ -131,7 +144,7 @@ VARIANTS = {
     "narrow-batchnorm-right": replace(RIGHT, batch_norm=True),
     "narrow-augmented": replace(RIGHT, batch_norm=True, shift=4),
     "dropout": Config(
-        net="pairs", lr=1e-3, dropout=0.5, shift=4, batch_size=128, epochs=3, validation=5000, patience=10
+        net="pairs", lr=1e-3, dropout=0.5, shift=4, batch_size=128, epochs=2, validation=5000, patience=10
     ),
     "best": Config(
         net="fast", optimizer="sgd", lr=0.25, momentum=0.9, decay=1e-3, cycle=True, smoothing=0.2, shift=2,
