@@ -189,7 +189,7 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
                     shape, dtype = source[0].outputs[source[1]]
                     send(source, _fit(dx, shape, dtype, node))
             elif source is not None:
-                if source._changed > node.order:
+                if source._changed > node.order and node.keeps_inputs:
                     raise RuntimeError(
                         f"a tensor of shape {source.shape} that {type(node).__name__} used was changed in place "
                         "before backward() (by an optimizer step?): its gradient would be wrong"

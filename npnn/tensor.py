@@ -44,6 +44,7 @@ class Function:
     inputs: Any  # per input (producer, output index), a leaf Tensor, or None; all None once freed
     needs_grad: Sequence[bool]
     order: int  # this function's time on the clock
+    keeps_inputs = True  # False if no input's values are read by backward: they may change before it
     outputs: tuple[tuple[tuple[int, ...], np.dtype[Any]], ...]  # shape and dtype of each
     retained: list[weakref.ref[Tensor]] | None  # outputs that asked to keep their gradient
 
@@ -135,6 +136,8 @@ class Tensor:
         __imul__: Any
         __truediv__: Any
         __rtruediv__: Any
+        __mod__: Any
+        __rmod__: Any
         __pow__: Any
         __rpow__: Any
         __matmul__: Any

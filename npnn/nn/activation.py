@@ -64,7 +64,7 @@ class ReLU6Function(Function):
     """y = min(max(x, 0), 6).   dx = dy where 0 < x < 6"""
 
     def forward(self, x: NDArray[Any]) -> NDArray[Any]:
-        self.inside = ~((x <= 0) | (x >= 6))  # a NaN, too
+        self.inside = (x > 0) & (x < 6)
         return np.minimum(np.maximum(x, 0), 6)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:

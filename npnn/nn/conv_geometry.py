@@ -34,14 +34,14 @@ def geometry(
     dilation = pair("dilation", dilation, dims, 1, 1)
     if padding == "same":
         if max(stride) > 1:
-            raise ValueError(f"padding='same' needs stride 1, got stride={stride[2 - dims :]}")
+            raise ShapeError(f"padding='same' needs stride 1, got stride={stride[2 - dims :]}")
         height, width = (d * (k - 1) for d, k in zip(dilation, image_size(kernel_size, dims), strict=True))
         before = height // 2, width // 2
         return Geometry(stride, before, (height - before[0], width - before[1]), dilation, groups)
     if padding == "valid":
         padding = 0
     elif isinstance(padding, str):
-        raise ValueError(f"padding must be 'valid', 'same' or whole numbers, got {padding!r}")
+        raise ShapeError(f"padding must be 'valid', 'same' or whole numbers, got {padding!r}")
     padding = pair("padding", padding, dims, 0, 0)
     return Geometry(stride, padding, padding, dilation, groups)
 

@@ -19,12 +19,17 @@ __all__ = ["Embedding", "embedding", "one_hot"]
 class Lookup(Function):
     """y = w[index].   index (...) of integers, w (V, D) -> y (..., D)
 
-    Gradient: dw_v = the sum of dy over the places where index = v, nothing for v = ``padding_idx``.
+    Gradient: dw_v = the sum of dy over the places where index = v, or their mean if ``averaged``; nothing
+    for v = ``padding_idx``.
     """
 
-    def forward(self, w: NDArray[Any], index: NDArray[Any], padding_idx: int | None) -> NDArray[Any]:
+    keeps_inputs = False
+
+    def forward(
+        self, w: NDArray[Any], index: NDArray[Any], padding_idx: int | None, averaged: bool = False
+    ) -> NDArray[Any]:
         if self.needs_grad[0]:
-            self.shape, self.index, self.padding_idx = w.shape, index, padding_idx
+            self.shape, self.index, self.padding_idx, self.averaged = w.shape, index, padding_idx, averaged
         return w[index]
 
     def backward(self, dy: NDArray[Any]) -> Any:
@@ -34,7 +39,10 @@ class Lookup(Function):
             order = np.argsort(self.index, axis=None, kind="stable")
             found = self.index.ravel()[order]
             starts = np.flatnonzero(np.diff(found, prepend=found[0] - 1))
-            dw[found[starts]] = np.add.reduceat(dy.reshape(-1, self.shape[1])[order], starts, axis=0)
+            sums = np.add.reduceat(dy.reshape(-1, self.shape[1])[order], starts, axis=0)
+            if self.averaged:
+                sums /= np.diff(starts, append=found.size)[:, None]
+            dw[found[starts]] = sums
         if self.padding_idx is not None:
             dw[self.padding_idx] = 0
         return dw, None
@@ -51,25 +59,39 @@ def embedding(
 ) -> Tensor:
     """The rows of ``weight`` that ``input`` names.   input (...) of integers, weight (V, D) -> (..., D)
 
-    The row ``padding_idx`` gets no gradient.
+    The row ``padding_idx`` gets no gradient.  Rows that are looked up and whose ``norm_type``-norm is
+    above ``max_norm`` are shortened to it first, in place.  ``scale_grad_by_freq`` divides a row's
+    gradient by the number of times it was looked up.
 
-    Errors: TypeError for indices that are not integers; IndexError, with the position, the value and
-    the valid range, for one outside 0 .. V - 1; NotImplementedError for max_norm, scale_grad_by_freq, sparse.
+    Errors: RuntimeError for indices that are not integers; IndexError, with the position, the value and
+    the valid range, for one outside 0 .. V - 1; NotImplementedError for sparse gradients.
     """
-    _refuse(max_norm, scale_grad_by_freq, sparse)
+    _refuse_sparse(sparse)
     if weight.ndim != 2:
         raise ShapeError(f"expected a weight of shape (rows, features), got {weight.shape}")
     V = len(weight.data)
     index = input.data if isinstance(input, Tensor) else np.asarray(input)
     if index.dtype.kind not in "iu":
-        raise TypeError(f"an embedding is looked up by integers, got {index.dtype}: input.long() casts")
+        raise RuntimeError(f"an embedding is looked up by integers, got {index.dtype}: input.long() casts")
     if index.size and not (index.min() >= 0 and index.max() < V):
         at = np.argwhere((index < 0) | (index >= V))[0]
         raise IndexError(
             f"index {index[tuple(at)]} at position {tuple(at.tolist())} is out of range: "
             f"an embedding of {V} rows has indices 0 to {V - 1}"
         )
-    return Lookup.apply(weight, index, padding_idx=_row(padding_idx, V))
+    if max_norm is not None:
+        _shorten(weight, index, max_norm, norm_type)
+    return Lookup.apply(weight, index, padding_idx=_row(padding_idx, V), averaged=scale_grad_by_freq)
+
+
+def _shorten(weight: Tensor, index: NDArray[Any], max_norm: float, norm_type: float) -> None:
+    """Scale the rows that are looked up down to ``max_norm``, those that are longer."""
+    rows = np.unique(index)
+    norms = np.linalg.norm(weight.data[rows], norm_type, axis=1)
+    long = norms > max_norm
+    if long.any():
+        weight.data[rows[long]] *= (max_norm / (norms[long] + 1e-7))[:, None]
+        weight._mark_changed()
 
 
 def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
@@ -77,21 +99,23 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
 
     ``num_classes=-1`` means the largest value plus one.
 
-    Errors: TypeError for values that are not integers; IndexError for a negative value or one
-    beyond num_classes; ValueError if there is nothing to infer num_classes from.
+    Errors: RuntimeError for values that are not integers, a negative value or one beyond num_classes, and if
+    there is nothing to infer num_classes from.
     """
     index = tensor.data if isinstance(tensor, Tensor) else np.asarray(tensor)
     if index.dtype.kind not in "iu":
-        raise TypeError(f"one_hot needs integers, got {index.dtype}: tensor.long() casts")
+        raise RuntimeError(f"one_hot needs integers, got {index.dtype}: tensor.long() casts")
     if num_classes == -1:
         if not index.size:
-            raise ValueError("one_hot of an empty tensor needs num_classes: there is no largest value to infer it from")
+            raise RuntimeError(
+                "one_hot of an empty tensor needs num_classes: there is no largest value to infer it from"
+            )
         num_classes = int(index.max()) + 1
     if num_classes < 1:
-        raise ValueError(f"num_classes must be positive, or -1 to infer it, got {num_classes}")
+        raise RuntimeError(f"num_classes must be positive, or -1 to infer it, got {num_classes}")
     if index.size and not (index.min() >= 0 and index.max() < num_classes):
         bad = index[(index < 0) | (index >= num_classes)][0]
-        raise IndexError(f"class {bad} is out of range: {num_classes} classes are numbered 0 to {num_classes - 1}")
+        raise RuntimeError(f"class {bad} is out of range: {num_classes} classes are numbered 0 to {num_classes - 1}")
     return _from_array((index[..., None] == np.arange(num_classes)).astype(np.int64))
 
 
@@ -104,11 +128,9 @@ def _row(padding_idx: int | None, rows: int) -> int | None:
     return padding_idx % rows
 
 
-def _refuse(max_norm: float | None, scale_grad_by_freq: bool, sparse: bool) -> None:
-    given = {"max_norm": max_norm is not None, "scale_grad_by_freq": scale_grad_by_freq, "sparse": sparse}
-    for name, is_given in given.items():
-        if is_given:
-            raise NotImplementedError(f"embedding: {name} is not implemented, leave it at its default")
+def _refuse_sparse(sparse: bool) -> None:
+    if sparse:
+        raise NotImplementedError("embedding: there are no sparse gradients, leave sparse=False")
 
 
 class Embedding(Module):
@@ -134,8 +156,9 @@ class Embedding(Module):
         device: Any = None,
         dtype: Any = None,
     ):
-        _refuse(max_norm, scale_grad_by_freq, sparse)
+        _refuse_sparse(sparse)
         self.num_embeddings, self.embedding_dim = num_embeddings, embedding_dim
+        self.max_norm, self.norm_type, self.scale_grad_by_freq = max_norm, norm_type, scale_grad_by_freq
         self.padding_idx = _row(padding_idx, num_embeddings)
         if _weight is None:
             table = np.empty((num_embeddings, embedding_dim), of_parameters(device, dtype))
@@ -173,8 +196,9 @@ class Embedding(Module):
         )  # fmt: skip
 
     def forward(self, input: Any) -> Tensor:
-        return embedding(input, self.weight, self.padding_idx)
+        return embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq)
 
     def extra_repr(self) -> str:
-        padding = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
-        return f"{self.num_embeddings}, {self.embedding_dim}{padding}"
+        defaults = {"padding_idx": None, "max_norm": None, "norm_type": 2.0, "scale_grad_by_freq": False}
+        changed = [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
+        return ", ".join([str(self.num_embeddings), str(self.embedding_dim), *changed])

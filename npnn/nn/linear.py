@@ -14,6 +14,7 @@ from npnn.kernels.blas import affine, column_sums, matmul
 from npnn.nn import init
 from npnn.nn.checks import check_same_dtype
 from npnn.nn.module import Module, Parameter
+from npnn.ops.shape import squeeze, unsqueeze
 from npnn.tensor import Function, Tensor
 
 __all__ = ["Identity", "Linear", "linear"]
@@ -56,11 +57,15 @@ class LinearFunction(Function):
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """y = x Wᵀ + b.   x (*, I), W (O, I), b (O,) -> y (*, O)
+    """y = x Wᵀ + b.   x (*, I), W (O, I), b (O,) -> y (*, O), or W (I,), b () -> y (*)
 
     Errors: ShapeError if the last axis of x is not I; RuntimeError if x and W differ in dtype.
     """
-    return LinearFunction.apply(input, weight, bias)
+    if weight.data.ndim != 1:
+        return LinearFunction.apply(input, weight, bias)
+    if bias is not None:
+        bias = unsqueeze(bias, 0)
+    return squeeze(LinearFunction.apply(input, unsqueeze(weight, 0), bias), -1)
 
 
 def _refuse(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any] | None) -> None:

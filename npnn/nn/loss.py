@@ -101,17 +101,22 @@ def cross_entropy(
     ``ignore_index`` count for nothing.  ``label_smoothing`` ε takes ε of the right class's
     probability and shares it out among all.  The mean over no target is nan.
 
-    Errors: ShapeError if the shapes do not fit; RuntimeError for class indices that are not integers;
-    IndexError naming the first index that is no class.
+    Errors: ShapeError if the shapes do not fit; RuntimeError for class indices that are not integers, an
+    option out of range, or an ignore_index with probabilities; IndexError naming the first index
+    that is no class.
     Source: Goodfellow, Bengio & Courville, Deep Learning, 2016, section 6.2.2.3; Szegedy et al.,
     Rethinking the Inception Architecture, 2016, section 7 (smoothing).
     """
     checked_reduction(reduction)
     if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
+        raise RuntimeError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
     if _probability_checks_left:
         _warn_of_probabilities(input)
     if target.data.dtype.kind == "f" and target.data.shape == input.data.shape:
+        if ignore_index >= 0:
+            raise RuntimeError(
+                f"ignore_index={ignore_index} names a class: probabilities as targets have none to ignore"
+            )
         return SoftCrossEntropy.apply(input, target, weight, reduction=reduction, label_smoothing=label_smoothing)
     return CrossEntropy.apply(
         input, target, weight, ignore_index=ignore_index, reduction=reduction, label_smoothing=label_smoothing

@@ -55,7 +55,7 @@ class ElementwiseLoss(Function):
         total = losses.sum()
         if reduction == "sum":
             return total
-        n = len(x) if reduction == "batchmean" else x.size
+        n = len(x) if reduction == "batchmean" and x.ndim else x.size
         if mean_weight and weight is not None:  # by the sum of the weights, not by their number
             n = float(weight.sum())
         self.factor = 1 / n if n else 0.0

@@ -44,12 +44,14 @@ class BinaryCrossEntropy(ElementwiseLoss):
     def element(self, x, t):
         with np.errstate(divide="ignore"):
             log_x, log_rest = np.maximum(np.log(x), -100), np.maximum(np.log1p(-x), -100)
-        self.x, self.t, self.log_x, self.log_rest = x, t, log_x, log_rest
+        self.x, self.t = x, t
         return (t - 1) * log_rest - t * log_x
 
     def slopes(self):
         x = self.x
-        return (x - self.t) / np.maximum(x * (1 - x), 1e-12), self.log_rest - self.log_x
+        with np.errstate(divide="ignore"):
+            dt = np.log1p(-x) - np.log(x) if self.needs_grad[1] else None
+        return (x - self.t) / np.maximum(x * (1 - x), 1e-12), dt
 
 
 class KullbackLeibler(ElementwiseLoss):
@@ -59,10 +61,9 @@ class KullbackLeibler(ElementwiseLoss):
     """
 
     def element(self, x, t):
-        with np.errstate(divide="ignore"):
-            log_t = np.log(t)
-        self.x, self.t, self.log_t = x, t, log_t
-        return np.where(t > 0, t * (np.where(t > 0, log_t, 0) - x), 0)
+        with np.errstate(divide="ignore", invalid="ignore"):  # of a negative probability: nan
+            self.x, self.t, self.log_t = x, t, np.log(t)
+            return np.where(t == 0, 0, t * (self.log_t - x))
 
     def slopes(self):
         return -self.t, self.log_t + 1 - self.x
@@ -103,15 +104,14 @@ def binary_cross_entropy(
     """-(t log x + (1 - t) log(1 - x)), averaged, for probabilities x and t in [0, 1] of one shape.
 
     binary_cross_entropy_with_logits is more exact.   Errors: ShapeError if the shapes differ,
-    RuntimeError for an x that is no probability.
+    RuntimeError for values that are no probabilities.
     """
     checked_reduction(reduction)
-    x = input.data
-    if x.size and not (x.min() >= 0 and x.max() <= 1):
-        raise RuntimeError(
-            f"expected probabilities between 0 and 1, got values from {x.min()} to {x.max()}: "
-            "binary_cross_entropy_with_logits takes logits"
-        )
+    for article, name, p in (("an", "input", input.data), ("a", "target", target.data)):
+        if p.size and not (p.min() >= 0 and p.max() <= 1):
+            hint = ": binary_cross_entropy_with_logits takes logits" if name == "input" else ""
+            found = f"{article} {name} with values from {p.min()} to {p.max()}"
+            raise RuntimeError(f"expected probabilities between 0 and 1, got {found}{hint}")
     return BinaryCrossEntropy.apply(input, target, weight, reduction=reduction)
 
 

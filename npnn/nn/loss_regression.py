@@ -82,7 +82,7 @@ def smooth_l1_loss(input: Tensor, target: Tensor, *, reduction: str = "mean", be
     """
     checked_reduction(reduction)
     if beta < 0:
-        raise ValueError(f"beta must not be negative, got {beta}")
+        raise RuntimeError(f"beta must not be negative, got {beta}")
     if beta == 0:
         return AbsoluteError.apply(input, target, reduction=reduction)
     return SmoothAbsoluteError.apply(input, target, reduction=reduction, beta=beta)
@@ -97,7 +97,7 @@ def huber_loss(
     Shapes and errors as in mse_loss.   Source: Huber, Robust estimation of a location parameter, 1964.
     """
     if delta <= 0:
-        raise ValueError(f"delta must be positive, got {delta}")
+        raise RuntimeError(f"delta must be positive, got {delta}")
     checked_reduction(reduction)
     return HuberError.apply(input, target, weight, reduction=reduction, delta=delta)
 

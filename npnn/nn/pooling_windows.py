@@ -48,7 +48,9 @@ def _windows(
     stop = start + span
     length = np.minimum(stop, size + padding) - start
     start += dilation * -(np.minimum(start, 0) // dilation)  # its first cell within the image
-    table = np.stack([np.minimum(start, size - 1), np.minimum(stop, size), np.full(count, dilation)], axis=1)
+    if (start >= size).any():
+        raise ShapeError(f"with dilation={dilation} and padding={padding} a window sees none of the {size} elements")
+    table = np.stack([start, np.minimum(stop, size), np.full(count, dilation)], axis=1)
     return table, length
 
 

@@ -56,17 +56,18 @@ def _to(self: Tensor, *args: Any, device: Any = None, dtype: Any = None) -> Tens
 # ---- operators: plain functions of two arguments, as they are the hot path of small models
 
 _BINARY = {"add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "truediv": arithmetic.div,
-           "pow": arithmetic.pow, "matmul": linalg.matmul}  # fmt: skip
+           "mod": arithmetic.remainder, "pow": arithmetic.pow, "matmul": linalg.matmul}  # fmt: skip
 _CHANGE: dict[str, np.ufunc] = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide,
-                                "pow": np.power}  # fmt: skip
+                                "mod": np.remainder, "pow": np.power}  # fmt: skip
 _COMPARE: dict[str, np.ufunc] = {"eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal,
                                  "gt": np.greater, "ge": np.greater_equal, "and": np.bitwise_and,
                                  "or": np.bitwise_or, "xor": np.bitwise_xor}  # fmt: skip
+_TORCHS_NAME = {"truediv": "div", "mod": "remainder"}
 _METHODS: dict[str, Any] = {
     **{f"__{name}__": op for name, op in _BINARY.items()},
     **{f"__r{name}__": _reflected(op) for name, op in _BINARY.items()},
     **{f"__i{name}__": _in_place(ufunc) for name, ufunc in _CHANGE.items()},
-    **{f"{'div' if name == 'truediv' else name}_": _in_place(ufunc) for name, ufunc in _CHANGE.items()},
+    **{f"{_TORCHS_NAME.get(name, name)}_": _in_place(ufunc) for name, ufunc in _CHANGE.items()},
     **{f"__{name}__": _compare(ufunc) for name, ufunc in _COMPARE.items()},
     "__neg__": arithmetic.neg,
     "__abs__": elementwise.abs,

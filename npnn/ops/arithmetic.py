@@ -9,7 +9,7 @@ import numpy as np
 from npnn.ops.promotion import as_float, operands
 from npnn.tensor import Function, Tensor
 
-__all__ = ["add", "clamp", "div", "maximum", "minimum", "mul", "neg", "pow", "sub", "where"]
+__all__ = ["add", "clamp", "div", "maximum", "minimum", "mul", "neg", "pow", "remainder", "sub", "where"]
 
 
 class Add(Function):
@@ -56,6 +56,22 @@ class Div(Function):
     def backward(self, dy):
         da = dy / self.b
         return da, (-da * self.y if self.needs_grad[1] else None)
+
+
+class Remainder(Function):
+    """y = a - b ⌊a / b⌋, with the sign of b.   da = dy, db = -dy ⌊a / b⌋"""
+
+    def forward(self, a, b):
+        if self.needs_grad[1]:
+            self.a, self.b = a, b
+        with np.errstate(invalid="ignore"):  # by 0: nan
+            return np.remainder(a, b)
+
+    def backward(self, dy):
+        if not self.needs_grad[1]:
+            return dy, None
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return dy, -dy * np.floor(self.a / self.b)
 
 
 class Neg(Function):
@@ -161,6 +177,20 @@ def div(input: Any, other: Any) -> Tensor:
     if isinstance(b, Tensor) and b.data.dtype.kind != "f":
         b = as_float(b)
     return Div.apply(*operands(a, b.item() if isinstance(b, np.generic) else b))
+
+
+def remainder(input: Any, other: Any) -> Tensor:
+    """input - other ⌊input / other⌋: what is left of a division, with the sign of other (as Python's %).
+
+    Errors: RuntimeError for integers divided by 0; NotImplementedError for booleans.
+    """
+    a, b = operands(input, other)
+    dtype, divisor = (a if isinstance(a, Tensor) else b).dtype, np.asarray(b.data if isinstance(b, Tensor) else b)
+    if dtype.kind == "b":
+        raise NotImplementedError("remainder of booleans")
+    if dtype.kind in "iu" and not divisor.all():
+        raise RuntimeError("ZeroDivisionError: the remainder of integers divided by 0")
+    return Remainder.apply(a, b)
 
 
 def neg(input: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from npnn.kernels import smooth
 from npnn.ops.promotion import as_float
 from npnn.tensor import Function, Tensor
 
@@ -154,10 +155,10 @@ class Tanh(Function):
 
 
 class Sigmoid(Function):
-    """y = 1 / (1 + e⁻ˣ) = (1 + tanh(x/2)) / 2, which cannot overflow.   dx = y (1 - y) dy"""
+    """y = 1 / (1 + e⁻ˣ).   dx = y (1 - y) dy"""
 
     def forward(self, x):
-        self.y = 0.5 * (1 + np.tanh(0.5 * x))
+        self.y = smooth.sigmoid(x)
         return self.y
 
     def backward(self, dy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -106,9 +107,8 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes start_dim to end_dim become one.   (N, C, H, W), start_dim=1 -> (N, C H W)"""
-    if not input.data.ndim:
-        return reshape(input, 1)
-    first, last = _axis(start_dim, input.data.ndim), _axis(end_dim, input.data.ndim)
+    ndim = max(input.data.ndim, 1)  # a single number counts as a row of one
+    first, last = _axis(start_dim, ndim), _axis(end_dim, ndim)
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     shape = input.shape
@@ -119,6 +119,11 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One axis becomes several, of the given sizes."""
     axis = _axis(dim, input.data.ndim)
+    size, known = input.shape[axis], math.prod(n for n in sizes if n != -1)
+    if -1 in sizes:
+        sizes = [size // max(known, 1) if n == -1 else n for n in sizes]
+    if math.prod(sizes) != size:
+        raise ShapeError(f"unflatten: {tuple(sizes)} does not multiply up to the size {size} of axis {dim}")
     return reshape(input, *input.shape[:axis], *sizes, *input.shape[axis + 1 :])
 
 

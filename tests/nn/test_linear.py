@@ -158,6 +158,16 @@ def test_wrong_parameters(weight, bias):
         F.linear(*tensors)
 
 
+@requires_torch
+@pytest.mark.parametrize("shape", [(3,), (2, 3), (2, 0, 3)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_one_output_without_an_axis(shape, bias):
+    inputs = [random_input(shape), random_input((3,)), *[random_input(())] * bias]
+    assert_function_matches_torch(F.linear, *inputs, torch_fn=torch.nn.functional.linear)
+    with pytest.raises(ShapeError, match="expected an input of shape"):
+        F.linear(npnn.zeros(2, 4), npnn.zeros(3))
+
+
 def test_nan_passes_through():
     x = np.zeros((2, 3), np.float32)
     x[0, 0] = np.nan

@@ -241,8 +241,10 @@ def test_bad_arguments():
     x, y = npnn.Tensor(random_input((6, 5))), npnn.Tensor(labels((6, 5)))
     with pytest.raises(ShapeError, match=r"a weight for each of 5 classes, got shape \(4,\)"):
         F.cross_entropy(x, y, npnn.Tensor(np.ones(4)))
-    with pytest.raises(ValueError, match="label_smoothing must be between 0 and 1"):
+    with pytest.raises(RuntimeError, match="label_smoothing must be between 0 and 1"):
         F.cross_entropy(x, y, label_smoothing=1.5)
+    with pytest.raises(RuntimeError, match="ignore_index=2 names a class"):
+        F.cross_entropy(x, x.abs(), ignore_index=2)
     for make in (nn.CrossEntropyLoss, nn.NLLLoss):
         with pytest.raises(ValueError, match="reduction must be none, mean, sum, got 'average'"):
             make(reduction="average")

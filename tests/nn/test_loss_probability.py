@@ -115,6 +115,30 @@ def test_not_a_probability(bad):
         F.binary_cross_entropy(npnn.Tensor(x), npnn.Tensor(TARGET))
 
 
+def test_a_target_that_is_no_probability():
+    with pytest.raises(RuntimeError, match=r"a target with values from 0.0 to 2.0$"):
+        F.binary_cross_entropy(npnn.Tensor(np.full(2, 0.5)), npnn.Tensor([0.0, 2.0]))
+    assert math.isnan(F.kl_div(npnn.zeros(2), npnn.Tensor([0.5, -0.5])).item())
+
+
+def test_certainties():
+    """x = 0 and x = 1: the loss is limited to 100, the slope along the target is not."""
+    x, t = np.array([0.0, 1.0, 0.0, 1.0]), np.array([0.0, 1.0, 1.0, 0.0])
+    assert_function_matches_torch(
+        lambda x, t: F.binary_cross_entropy(x, t, reduction="none"),
+        x,
+        t,
+        torch_fn=lambda x, t: torch.nn.functional.binary_cross_entropy(x, t, reduction="none"),
+        check_gradient=False,
+        rtol=1e-8,  # torch's smallest divisor is 1e-12 in float32
+    )
+
+
+def test_a_batch_of_one_number():
+    x = npnn.Tensor(-1.5)
+    assert F.kl_div(x, npnn.Tensor(0.5), reduction="batchmean").item() == F.kl_div(x, npnn.Tensor(0.5)).item()
+
+
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"])
 def test_shapes_must_agree(name):
     with pytest.raises(ShapeError, match=r"shape \(4, 1\), got \(4,\); .*reshape one of them"):

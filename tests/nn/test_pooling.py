@@ -158,6 +158,7 @@ def test_images_stay_channels_last_in_memory():
         (lambda x: F.max_pool2d(x, 2, stride=0), r"stride must be .* at least 1, got 0"),
         (lambda x: F.max_pool2d(x, 2, dilation=0), r"dilation must be .* at least 1, got 0"),
         (lambda x: F.max_pool2d(x, 2, padding=-1), r"padding must be .* at least 0, got -1"),
+        (lambda x: F.max_pool2d(x[..., :1], 2, padding=1, dilation=2), "a window sees none of the 1 elements"),
         (lambda x: F.max_pool2d(x, (2, 2, 2)), r"kernel_size must be 2 whole numbers of at least 1"),
         (lambda x: F.max_pool2d(x[0, 0], 2), r"expected an input of shape \(N, C, H, W\) or \(C, H, W\).*\(8, 8\)"),
         (lambda x: F.max_pool2d(x[:, :0], 2), r"only N may be 0, got \(2, 0, 8, 8\)"),

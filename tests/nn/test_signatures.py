@@ -82,7 +82,8 @@ def build(layer, **options):
 
 
 WITH_PARAMETERS = """Conv1d Conv2d ConvTranspose1d ConvTranspose2d Linear Embedding
-    BatchNorm1d BatchNorm2d InstanceNorm1d InstanceNorm2d GroupNorm LayerNorm RMSNorm PReLU RNN LSTM GRU RNNCell LSTMCell GRUCell""".split()
+    BatchNorm1d BatchNorm2d InstanceNorm1d InstanceNorm2d GroupNorm LayerNorm RMSNorm
+    PReLU RNN LSTM GRU RNNCell LSTMCell GRUCell""".split()
 
 
 @pytest.mark.parametrize("name", WITH_PARAMETERS)

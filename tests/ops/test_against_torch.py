@@ -27,6 +27,10 @@ SMOOTH = {
     "mul 0-d": (lambda lib, a, b: a * b, [A, ()]),
     "div": (lambda lib, a, b: a / (b * b + 1), [A, (4,)]),
     "div reflected": (lambda lib, a: 2 / (a * a + 1), [A]),
+    "remainder": (
+        lambda lib, a, b: (a % 0.7, a % -0.7, 2 % b.detach(), (3 * a) % b, lib.remainder(a, b[0]), a.remainder(b)),
+        [A, B],
+    ),
     "pow number": (lambda lib, a: a**3 + a**2 + a**1 + a**0, [A]),
     "pow tensor": (lambda lib, a, b: (a * a + 0.5) ** b, [A, (4,)]),
     "pow reflected": (lambda lib, a: 2.0**a, [A]),
@@ -137,15 +141,17 @@ def test_any_memory_order(name, layout):
 
 
 OPERATORS = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "<": operator.lt, "==": operator.eq,
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "%": operator.mod, "<": operator.lt,
+    "==": operator.eq,
 }  # fmt: skip
 MIXED = [
     (a, b, op)
     for a in ["bool", "uint8", "int64", "float32", "float64"]
     for b in ["bool", "uint8", "int32", "int64", "float32", "float64", True, 2, 1.5]
-    for op in ["+", "-", "*", "/", "maximum", "<", "=="]
+    for op in ["+", "-", "*", "/", "%", "maximum", "<", "=="]
     # torch refuses to subtract booleans, and its maximum takes tensors only
     if not (op == "-" and (a == "bool" or b in ("bool", True))) and not (op == "maximum" and not isinstance(b, str))
+    if not (op == "%" and a == "bool" and b in ("bool", True))
 ]
 
 
@@ -195,6 +201,26 @@ def test_reductions_of_integers(dtype):
 
 
 @requires_torch
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [([5.0, -5.0, 0.0], 0.0), ([5.0, -5.0], float("inf")), ([float("inf"), float("nan")], 2.0), ([7, -7], [3, -3])],
+)
+def test_remainders_at_the_edges(a, b):
+    for dtype in ("float32", "float64", "int64"):
+        if dtype == "int64" and not isinstance(b, list):
+            continue
+        ours, theirs = (
+            (lib.tensor(np.array(a, dtype)) % (lib.tensor(np.array(b, dtype)) if isinstance(b, list) else b))
+            for lib in (npnn, torch)
+        )
+        np.testing.assert_array_equal(ours.data, theirs.numpy())
+    x = npnn.tensor([5.0, -5.0])
+    x %= 3
+    x.remainder_(1.5)
+    assert x.tolist() == [0.5, 1.0]
+
+
+@requires_torch
 def test_ties_and_kinks_follow_torch():
     x = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     cases = [
@@ -232,6 +258,13 @@ def test_huge_logits_stay_finite():
     np.testing.assert_array_equal(x.grad.data, [1, 0, 0])
 
 
+def test_a_sigmoid_is_exact_where_it_is_small():
+    for dtype, tolerance in (("float32", 3e-7), ("float64", 1e-15)):
+        x = np.linspace(-80, 20, 1001).astype(dtype)
+        expected = 1 / (1 + np.exp(-x.astype("float64")))
+        np.testing.assert_allclose(npnn.sigmoid(npnn.Tensor(x)).data, expected, rtol=tolerance)
+
+
 def test_mean_of_nothing_is_nan_without_a_warning():
     x = npnn.zeros(0, 3, requires_grad=True)
     y = x.mean()
@@ -255,6 +288,15 @@ BAD = {
     "clamp": (lambda x: x.clamp(), ValueError, "min, max or both"),
     "where": (lambda x: npnn.where(x, x, x), TypeError, "boolean"),
     "mean of integers": (lambda x: x.long().mean(), RuntimeError, "floating-point"),
+    "remainder by 0": (lambda x: x.long() % 0, RuntimeError, "divided by 0"),
+    "remainder of booleans": (lambda x: (x > 0) % (x > 0), NotImplementedError, "booleans"),
+    "flatten number": (lambda x: x.sum().flatten(1), IndexError, "expected -1 to 0, got 1"),
+    "unflatten": (
+        lambda x: x.unflatten(1, (2, 2)),
+        ValueError,
+        r"\(2, 2\) does not multiply up to the size 3 of axis 1",
+    ),
+    "unflatten empty": (lambda x: x[:0].unflatten(1, (2, -1)), ValueError, "does not multiply up"),
     "index": (lambda x: x[5], IndexError, "out of bounds"),
     "gather": (lambda x: x.gather(1, npnn.tensor([[3], [0]])), IndexError, "0 to 2"),
     "item": (lambda x: x.item(), RuntimeError, "6 elements"),
