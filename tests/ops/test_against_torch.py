@@ -28,7 +28,14 @@ SMOOTH = {
     "div": (lambda lib, a, b: a / (b * b + 1), [A, (4,)]),
     "div reflected": (lambda lib, a: 2 / (a * a + 1), [A]),
     "remainder": (
-        lambda lib, a, b: (a % 0.7, a % -0.7, 2 % b.detach(), (3 * a) % b, lib.remainder(a, b[0]), a.remainder(b)),
+        lambda lib, a, b: (
+            a % 0.7,
+            a % -0.7,
+            2 % lib.tensor([0.7, -0.7]),
+            (3 * a) % b,
+            lib.remainder(a, b[0]),
+            a.remainder(b),
+        ),
         [A, B],
     ),
     "pow number": (lambda lib, a: a**3 + a**2 + a**1 + a**0, [A]),
