@@ -65,7 +65,7 @@ def _groups(groups: int, c: int, o: int) -> Iterator[tuple[slice, slice]]:
 @kernel
 def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: Geometry) -> NDArray[Any]:
     """y = columns wᵀ + b.   (N, H, W, C), (O, KH, KW, C/G), (O,) -> (N, OH, OW, O)"""
-    o, *kernel_size = w.shape[:3]
+    o, kernel_size = len(w), w.shape[1:3]
     weights = w.reshape(o, -1)  # (O, KH·KW·C/G)
     y = np.empty((len(x), *geometry.output_size(x.shape[1:3], kernel_size), o), x.dtype)
     for cs, os in _groups(geometry.groups, x.shape[3], o):
@@ -145,13 +145,14 @@ def backward_weight(
     shared = c >= PANEL // 2  # rows of dw long enough for the products to write them where they belong
     partial, db = scratch(x.dtype, (chunks, 0 if shared else dw.size), (chunks, 1, o))
     db.fill(0)
-    out = dw_view.transpose(1, 2, 3, 0, 4) if shared else partial[0].reshape(*taps, c, o)
+    by_tap = dw_view.transpose(1, 2, 3, 0, 4)  # (KP, KH, KR, O, C/G)
+    out = by_tap if shared else partial[0].reshape(*taps, c, o)
     memory = dw.reshape(1, -1) if shared else partial
     threads.run(strided.backward_weight_chunks, chunks, *views, moves, geometry.groups, memory, _form(out), shared, db)
     if not shared:
         total = partial.sum(axis=0).reshape(out.shape)
         for tap in np.ndindex(*taps):
-            transpose(total[tap], dw_view[(slice(None), *tap)])
+            transpose(total[tap], by_tap[tap])
     return dw, db.sum(axis=(0, 1))
 
 
