@@ -188,15 +188,16 @@ class NeuralNet(BaseEstimator):
                 model = make_model(parameters, self.n_features_in_, n_outputs).to(X.dtype)
                 if self.module is not None:
                     _check_outputs(model, X, n_outputs)
-                self.model_ = model
+                self.model_, self._dtype = model, X.dtype
             if not (one_epoch and goes_on):
                 self._optimizer = make_optimizer(parameters, self.model_)
             self._train(parameters, X, targets, weights, one_epoch)
+        self.model_.eval()
         return self
 
     def _conditions(self, fitted: bool) -> dict[str, Any]:
         """What X must be like: after the first fit, of the network's dtype."""
-        dtype = next(self.model_.parameters()).data.dtype if fitted else self.dtype
+        dtype = self._dtype if fitted else self.dtype
         return {
             "accept_sparse": "csr",
             "dtype": [np.float64, np.float32] if dtype == "auto" else np.dtype(dtype),
@@ -263,7 +264,8 @@ class NeuralNet(BaseEstimator):
         """The network's scores for X, (N, n_outputs).  Safe to call from several threads."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, **self._conditions(fitted=True))
-        self.model_.eval()
+        if self.model_.training:  # after a fit that was broken off
+            self.model_.eval()
         with no_grad():
             rows = [
                 self.model_(_from_array(dense(X[i : i + _PREDICTED_AT_ONCE]))).data

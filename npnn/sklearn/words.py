@@ -31,6 +31,7 @@ _NUMBERS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "max_iter": (Integral, lambda v: v >= 1, "a whole number of at least 1"),
     "tol": (Real, lambda v: v >= 0, "a number of at least 0"),
     "momentum": (Real, lambda v: 0 <= v < 1, "a number from 0 to below 1"),
+    "label_smoothing": (Real, lambda v: 0 <= v <= 1, "a number from 0 to 1"),
     "validation_fraction": (Real, lambda v: 0 < v < 1, "a number between 0 and 1"),
     "n_iter_no_change": (
         Real,
@@ -43,8 +44,8 @@ _NUMBERS: dict[str, tuple[type, Callable[[Any], bool], str]] = {
 def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuse what is out of range before any work is done.  Errors: ValueError naming the parameter."""
     for name, (kind, holds, words) in _NUMBERS.items():
-        value = parameters[name]
-        if not isinstance(value, kind) or not holds(value):
+        value = parameters.get(name)
+        if name in parameters and not (isinstance(value, kind) and holds(value)):
             raise ValueError(f"{name} must be {words}, got {value!r}")
     size = parameters["batch_size"]
     if size != "auto" and not (isinstance(size, Integral) and int(size) >= 1):

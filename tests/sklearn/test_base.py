@@ -157,6 +157,22 @@ def test_divergence_stops_the_fit():
         net.fit(X, y)
 
 
+def test_a_fit_that_was_broken_off_leaves_no_dropout():
+    X, y = classes()
+    steps = []
+
+    def loss(outputs, targets, reduction):
+        steps.append(1)
+        if len(steps) == 3:
+            raise ZeroDivisionError
+        return nn.functional.cross_entropy(outputs, targets, reduction=reduction)
+
+    net = NeuralNetClassifier(loss=loss, dropout=0.5, **ENDLESS)
+    with pytest.raises(ZeroDivisionError):
+        net.fit(X, y)
+    np.testing.assert_array_equal(net.predict_proba(X), net.predict_proba(X))
+
+
 def test_random_state_decides_everything_and_npnns_generator_is_left_alone():
     X, y = classes()
     net = NeuralNetClassifier(dropout=0.5, batch_size=20, early_stopping=True, max_iter=5, **ENDLESS)

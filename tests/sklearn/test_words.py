@@ -103,7 +103,7 @@ def test_schedules():
         ({"solver": "lbfgs"}, "solver must be one of adagrad, .* got 'lbfgs'"),
         ({"loss": "hinge"}, "loss must be one of cross_entropy, or a function, got 'hinge'"),
         ({"loss": F.cross_entropy, "label_smoothing": 0.1}, "label_smoothing belongs to loss='cross_entropy'"),
-        ({"label_smoothing": 2}, "label_smoothing must be between 0 and 1"),
+        ({"label_smoothing": 2}, "label_smoothing must be a number from 0 to 1, got 2"),
         ({"dropout": 1.5}, "dropout probability has to be between 0 and 1"),
         ({"clip_grad_norm": -1}, "clip_grad_norm must be positive"),
         ({"early_stopping": True, "validation_fraction": 0.1}, "test_size = 1 should be"),
