@@ -20,7 +20,7 @@ from npnn.random import use_generator
 from npnn.sklearn.ending import warn_if_early, watch
 from npnn.sklearn.objective import Objective
 from npnn.sklearn.samples import checked_weights, dataset, dense
-from npnn.sklearn.words import check_parameters, make_model, make_optimizer, make_schedule
+from npnn.sklearn.words import check_parameters, make_model, make_optimizer, make_schedule, set_decay
 from npnn.tensor import _from_array
 from npnn.train import Trainer
 from npnn.train.backend import mode
@@ -45,8 +45,8 @@ class NeuralNet(BaseEstimator):
     dropout              the share of each hidden layer's outputs that is left out in training
     loss                 a word (see the class) or a function like those of npnn.nn.functional, called as
                          ``loss(outputs, targets, reduction="mean")``, or "none" if samples have weights
-    solver               "adagrad", "adam", "adamw", "rmsprop", "sgd", or a class of npnn.optim or a partial
-                         of one, called with the parameters and ``lr``; there is no "lbfgs"
+    solver               "adadelta", "adagrad", "adam", "adamax", "adamw", "nadam", "radam", "rmsprop", "sgd", or
+                         a class of npnn.optim or a partial of one; there is no "lbfgs"
     alpha                strength of the L2 penalty on the sum of the losses: each step's weight_decay is
                          alpha / batch size, for weights and not for biases.  As in MLPClassifier, but
                          ``loss_`` does not include it, and AdamW's decay is decoupled
@@ -156,7 +156,9 @@ class NeuralNet(BaseEstimator):
     # ---- training
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
-        """Train on X (N, features), dense or sparse, and y.  A whole-number weight counts like so many samples.
+        """Train on X (N, features), dense or sparse, and y.
+
+        A weight multiplies its sample's loss: within a batch, 2 is the same as having the sample twice.
 
         Errors: ValueError for bad data or parameters; TrainingDiverged if the loss becomes nan or infinite.
         """
@@ -216,7 +218,7 @@ class NeuralNet(BaseEstimator):
             X, packed, validation = self._set_aside(X, packed, targets)
         batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), len(packed))
         loader = DataLoader(dataset(X, packed), batch_size, shuffle=bool(self.shuffle))
-        self._optimizer.param_groups[0]["weight_decay"] = float(self.alpha) / (batch_size * mean_weight)
+        set_decay(self._optimizer, float(self.alpha) / (batch_size * mean_weight))
         trainer = Trainer(
             self.model_,
             objective,

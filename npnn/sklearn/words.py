@@ -12,14 +12,18 @@ from typing import Any
 from npnn import nn, optim
 from npnn.optim import lr_scheduler
 
-__all__ = ["check_parameters", "look_up", "make_model", "make_optimizer", "make_schedule"]
+__all__ = ["check_parameters", "look_up", "make_model", "make_optimizer", "make_schedule", "set_decay"]
 
 ACTIVATIONS = {
     "elu": nn.ELU, "gelu": nn.GELU, "identity": nn.Identity, "leaky_relu": nn.LeakyReLU, "logistic": nn.Sigmoid,
     "mish": nn.Mish, "relu": nn.ReLU, "selu": nn.SELU, "silu": nn.SiLU, "tanh": nn.Tanh,
 }  # fmt: skip
 SOLVERS = {
-    "adagrad": optim.Adagrad, "adam": optim.Adam, "adamw": optim.AdamW, "rmsprop": optim.RMSprop, "sgd": optim.SGD,
+    solver.__name__.lower(): solver
+    for solver in (
+        optim.Adadelta, optim.Adagrad, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RAdam, optim.RMSprop,
+        optim.SGD,
+    )
 }  # fmt: skip
 SCHEDULES = ("adaptive", "constant", "cosine", "one_cycle")
 DTYPES = ("auto", "float32", "float64")
@@ -107,21 +111,21 @@ def _mlp(parameters: Mapping[str, Any], n_features: int, n_outputs: int) -> nn.M
 
 
 def make_optimizer(parameters: Mapping[str, Any], model: nn.Module) -> optim.Optimizer:
-    """The optimiser, with one group of weights, which decay, and one of biases and scales, which do not.
-
-    The first group's weight_decay is left at 0: it depends on the data.
-    """
+    """The optimiser.  Errors: ValueError for a network without parameters."""
     solver = look_up(SOLVERS, parameters["solver"], "solver")
     if solver is optim.SGD:
         momentum = float(parameters["momentum"])
         solver = partial(solver, momentum=momentum, nesterov=bool(parameters["nesterovs_momentum"] and momentum))
-    trained = [p for p in model.parameters() if p.requires_grad]
-    if not trained:
+    groups = optim.param_groups(model)
+    if not groups:
         raise ValueError("the module has no parameters to train")
-    groups = [[p for p in trained if p.ndim > 1], [p for p in trained if p.ndim < 2]]
-    return solver(
-        [{"params": group, "weight_decay": 0.0} for group in groups], lr=float(parameters["learning_rate_init"])
-    )
+    return solver(groups, lr=float(parameters["learning_rate_init"]))
+
+
+def set_decay(optimizer: optim.Optimizer, weight_decay: float) -> None:
+    """Give the group of the weights this decay, and that of biases and scales none."""
+    for group in optimizer.param_groups:
+        group["weight_decay"] = weight_decay if group["params"][0].ndim > 1 else 0.0
 
 
 def make_schedule(parameters: Mapping[str, Any], optimizer: optim.Optimizer, steps_per_epoch: int) -> dict[str, Any]:

@@ -59,7 +59,9 @@ def test_modules_that_do_not_fit():
         NeuralNetClassifier(module=nn.Flatten()).fit(X[:, :3], y)
 
 
-@pytest.mark.parametrize("solver", ["adagrad", "adam", "adamw", "rmsprop", "sgd", optim.Adam])
+@pytest.mark.parametrize(
+    "solver", ["adagrad", "adam", "adamax", "adamw", "nadam", "radam", "rmsprop", "sgd", optim.Adam]
+)
 @pytest.mark.parametrize("schedule", ["constant", "adaptive", "cosine", "one_cycle"])
 def test_every_solver_with_every_schedule(solver, schedule):
     X, y = classes()
@@ -100,7 +102,7 @@ def test_schedules():
         ({"learning_rate": "fast"}, "learning_rate must be one of adaptive, constant, cosine, one_cycle"),
         ({"hidden_layer_sizes": (3, 0)}, r"hidden_layer_sizes must be whole numbers of at least 1, got \[3, 0\]"),
         ({"activation": "step"}, "activation must be one of elu, .* got 'step'"),
-        ({"solver": "lbfgs"}, "solver must be one of adagrad, .* got 'lbfgs'"),
+        ({"solver": "lbfgs"}, "solver must be one of adadelta, .* got 'lbfgs'"),
         ({"loss": "hinge"}, "loss must be one of cross_entropy, or a function, got 'hinge'"),
         ({"loss": F.cross_entropy, "label_smoothing": 0.1}, "label_smoothing belongs to loss='cross_entropy'"),
         ({"label_smoothing": 2}, "label_smoothing must be a number from 0 to 1, got 2"),
