@@ -10,7 +10,10 @@ from itertools import pairwise
 from types import FrameType
 from typing import Any
 
-__all__ = ["CheckpointError", "DataError", "ShapeError", "TrainingDiverged", "layer_name", "warn", "within_npnn"]
+__all__ = [
+    "CheckpointError", "DataError", "DtypeError", "LayerError", "ShapeError", "TrainingDiverged", "layer_name", "warn",
+    "within_npnn",
+]  # fmt: skip
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
@@ -30,8 +33,8 @@ class DataError(RuntimeError):
     """A data set's file is missing, damaged or cannot be fetched; the message says what to do."""
 
 
-class ShapeError(ValueError, RuntimeError):
-    """A layer was given an array that does not fit it.
+class LayerError(ValueError, RuntimeError):
+    """A layer was given something that does not go with it.
 
     The message names the layer by its path in the model (``features.3``), which each module on the
     way out adds to.  A ValueError because the value is bad; a RuntimeError because torch's is one.
@@ -48,6 +51,14 @@ class ShapeError(ValueError, RuntimeError):
 
     def __str__(self) -> str:
         return f"in layer {layer_name(self.layers)}: {self.message}" if self.layers else self.message
+
+
+class ShapeError(LayerError):
+    """A layer or an operation was given an array whose shape does not fit it."""
+
+
+class DtypeError(LayerError):
+    """A layer was given an array of a dtype that does not go with its weights, or with what it computes."""
 
 
 def layer_name(layers: Sequence[Any]) -> str:

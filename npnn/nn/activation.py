@@ -152,7 +152,7 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
 def prelu(input: Tensor, weight: Tensor) -> Tensor:
     """x where x > 0, w x elsewhere, with one learnt w or one per channel.   (N, C, *), (1,) or (C,) -> (N, C, *)
 
-    Errors: ShapeError if there are several weights and not one per channel, RuntimeError for mixed dtypes.
+    Errors: ShapeError if there are several weights and not one per channel, DtypeError for mixed dtypes.
     Source: He et al., Delving deep into rectifiers, 2015.
     """
     check_floating("prelu", input)

@@ -37,7 +37,7 @@ def batch_norm(
     Gradient: with x̂ = (x - μ) / √(σ² + ε), dβ = Σ dy, dγ = Σ dy x̂ and, in training,
     dx = γ / √(σ² + ε) · (dy - dβ/M - x̂ dγ/M).
     Errors: ShapeError (a ValueError) for channels that do not fit, and for a single value per channel in
-    training, which has no variance; RuntimeError for mixed dtypes or missing running statistics.
+    training, which has no variance; DtypeError for mixed dtypes or missing running statistics.
     Source: Ioffe & Szegedy, Batch normalization, 2015, algorithms 1 and 2.
     """
     check_floating("batch_norm", input)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npnn.errors import ShapeError
+from npnn.errors import DtypeError, ShapeError
 from npnn.tensor import Tensor
 
 __all__ = ["check_channel_vectors", "check_floating", "check_same_dtype", "pair", "permute_hint"]
@@ -37,24 +37,24 @@ def permute_hint(shape: tuple[int, ...], dims: int, channels: int) -> str:
 
 
 def check_floating(name: str, x: Tensor) -> None:
-    """Errors: RuntimeError unless x holds floating-point numbers."""
+    """Errors: DtypeError unless x holds floating-point numbers."""
     if x.data.dtype.kind != "f":
-        raise RuntimeError(f"{name}: expected a floating-point input, got {x.dtype}; x.float() casts")
+        raise DtypeError(f"{name}: expected a floating-point input, got {x.dtype}; x.float() casts")
 
 
 def check_same_dtype(x: Tensor, **parameters: Tensor | None) -> None:
-    """Errors: RuntimeError that names the first parameter of another dtype than x, and the cast that helps."""
+    """Errors: DtypeError that names the first parameter of another dtype than x, and the cast that helps."""
     for name, p in parameters.items():
         if p is not None and p.data.dtype != x.data.dtype:
             model = "model.double()" if x.data.dtype == np.float64 else "model.float()"
             cast = "x.double()" if p.data.dtype == np.float64 else "x.float()"
-            raise RuntimeError(
+            raise DtypeError(
                 f"the input is {x.dtype} but the {name} is {p.dtype}: cast one of them, with {cast} or {model}"
             )
 
 
 def check_channel_vectors(x: Tensor, **vectors: Tensor | None) -> None:
-    """Errors: ShapeError unless each vector has one element per channel of x (N, C, *); RuntimeError for its dtype."""
+    """Errors: ShapeError unless each vector has one element per channel of x (N, C, *); DtypeError for its dtype."""
     shape = x.data.shape
     for name, v in vectors.items():
         if v is not None and v.data.shape != shape[1:2]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npnn.errors import ShapeError
+from npnn.errors import DtypeError, ShapeError
 from npnn.kernels.conv import Geometry
 from npnn.nn.checks import pair, permute_hint
 from npnn.tensor import Tensor
@@ -67,11 +67,11 @@ def check_weight(weight: Tensor, bias: Tensor | None, dims: int, groups: int, tr
 
 
 def check_input(x: Tensor, weight: Tensor, bias: Tensor | None, dims: int, channels: int) -> None:
-    """Errors: ShapeError for an input with other axes or channels; RuntimeError for another dtype than the weight's."""
+    """Errors: ShapeError for an input with other axes or channels; DtypeError for another dtype than the weight's."""
     if not dims < x.ndim < dims + 3 or x.shape[-dims - 1] != channels:
         raise ShapeError(_wrong_input(x.shape, dims, channels))
     if x.dtype != weight.dtype or (bias is not None and bias.dtype != weight.dtype):
-        raise RuntimeError(_wrong_dtype(x, weight, bias))
+        raise DtypeError(_wrong_dtype(x, weight, bias))
 
 
 def _wrong_input(shape: tuple[int, ...], dims: int, channels: int) -> str:

@@ -138,7 +138,7 @@ def conv_transpose2d(
     is the remainder that the convolution's division by the stride dropped.
 
     Gradient: dx is the convolution of dy with w, dw the correlation of dy with x, db the sum of dy.
-    Errors: ShapeError for channels, sizes or arguments that do not fit, RuntimeError for mixed dtypes.
+    Errors: ShapeError for channels, sizes or arguments that do not fit, DtypeError for mixed dtypes.
     Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016, chapter 4.
     """
     return _convolve_transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)

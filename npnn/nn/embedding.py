@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.dtypes import of_parameters
-from npnn.errors import ShapeError
+from npnn.errors import DtypeError, ShapeError
 from npnn.nn import init
 from npnn.nn.module import Module, Parameter
 from npnn.tensor import Function, Tensor, _from_array
@@ -63,7 +63,7 @@ def embedding(
     above ``max_norm`` are shortened to it first, in place.  ``scale_grad_by_freq`` divides a row's
     gradient by the number of times it was looked up.
 
-    Errors: RuntimeError for indices that are not integers; IndexError, with the position, the value and
+    Errors: DtypeError for indices that are not integers; IndexError, with the position, the value and
     the valid range, for one outside 0 .. V - 1; NotImplementedError for sparse gradients.
     """
     _refuse_sparse(sparse)
@@ -72,7 +72,7 @@ def embedding(
     V = len(weight.data)
     index = input.data if isinstance(input, Tensor) else np.asarray(input)
     if index.dtype.kind not in "iu":
-        raise RuntimeError(f"an embedding is looked up by integers, got {index.dtype}: input.long() casts")
+        raise DtypeError(f"an embedding is looked up by integers, got {index.dtype}: input.long() casts")
     if index.size and not (index.min() >= 0 and index.max() < V):
         at = np.argwhere((index < 0) | (index >= V))[0]
         raise IndexError(
@@ -104,7 +104,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     """
     index = tensor.data if isinstance(tensor, Tensor) else np.asarray(tensor)
     if index.dtype.kind not in "iu":
-        raise RuntimeError(f"one_hot needs integers, got {index.dtype}: tensor.long() casts")
+        raise DtypeError(f"one_hot needs integers, got {index.dtype}: tensor.long() casts")
     if num_classes == -1:
         if not index.size:
             raise RuntimeError(

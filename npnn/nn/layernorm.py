@@ -74,7 +74,7 @@ def layer_norm(
 
     (*, normalized_shape) -> the same; γ and β are of shape ``normalized_shape``.
     Gradient: see LayerNormalization.
-    Errors: ShapeError for an input or parameters of another shape, RuntimeError for mixed dtypes.
+    Errors: ShapeError for an input or parameters of another shape, DtypeError for mixed dtypes.
     Source: Ba, Kiros & Hinton, Layer normalization, 2016, section 3.
     """
     return _apply(input, normalized_shape, weight, bias, eps, True)

@@ -59,7 +59,7 @@ class LinearFunction(Function):
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y = x Wᵀ + b.   x (*, I), W (O, I), b (O,) -> y (*, O), or W (I,), b () -> y (*)
 
-    Errors: ShapeError if the last axis of x is not I; RuntimeError if x and W differ in dtype.
+    Errors: ShapeError if the last axis of x is not I; DtypeError if x and W differ in dtype.
     """
     if weight.data.ndim != 1:
         return LinearFunction.apply(input, weight, bias)

@@ -101,9 +101,9 @@ def cross_entropy(
     ``ignore_index`` count for nothing.  ``label_smoothing`` ε takes ε of the right class's
     probability and shares it out among all.  The mean over no target is nan.
 
-    Errors: ShapeError if the shapes do not fit; RuntimeError for class indices that are not integers, an
-    option out of range, or an ignore_index with probabilities; IndexError naming the first index
-    that is no class.
+    Errors: ShapeError if the shapes do not fit; DtypeError for class indices that are not integers;
+    RuntimeError for an option out of range, or an ignore_index with probabilities; IndexError naming
+    the first index that is no class.
     Source: Goodfellow, Bengio & Courville, Deep Learning, 2016, section 6.2.2.3; Szegedy et al.,
     Rethinking the Inception Architecture, 2016, section 7 (smoothing).
     """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.errors import ShapeError
+from npnn.errors import DtypeError, ShapeError
 from npnn.nn.module import Module
 from npnn.tensor import Function
 
@@ -80,7 +80,7 @@ def spread(weight: NDArray[Any], x: NDArray[Any], name: str = "weight") -> NDArr
 
 def _refuse(x: NDArray[Any], t: NDArray[Any]) -> None:
     if x.dtype.kind != "f":
-        raise RuntimeError(f"a loss needs a floating-point input, got {x.dtype}")
+        raise DtypeError(f"a loss needs a floating-point input, got {x.dtype}")
     hint = ""
     if x.size == t.size:
         hint = "; they hold as many elements, so reshape one of them (broadcasting would compare every pair)"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.errors import ShapeError
+from npnn.errors import DtypeError, ShapeError
 
 __all__ = ["as_rows", "class_indices", "class_weight", "from_rows", "out_of_range"]
 
@@ -43,10 +43,10 @@ def _refuse(x: NDArray[Any], target: NDArray[Any]) -> None:
     if x.ndim == 0:
         raise ShapeError("expected scores of shape (C,), (N, C) or (N, C, d1, ...), got a single number")
     if x.dtype.kind != "f":
-        raise RuntimeError(f"scores must be floating-point numbers, got {x.dtype}")
+        raise DtypeError(f"scores must be floating-point numbers, got {x.dtype}")
     wanted = () if x.ndim == 1 else x.shape[:1] + x.shape[2:]
     if target.shape == wanted:
-        raise RuntimeError(
+        raise DtypeError(
             f"class indices must be integers, got {target.dtype}: cast them with .long(); "
             "probabilities must have the shape of the scores"
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn import dtypes
-from npnn.errors import ShapeError
+from npnn.errors import LayerError
 from npnn.tensor import Tensor
 
 __all__ = ["Module", "Parameter"]
@@ -42,7 +42,7 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return self.forward(*args, **kwargs)
-        except ShapeError as error:
+        except LayerError as error:
             error.came_through(self)
             raise
 

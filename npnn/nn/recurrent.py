@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from npnn.dtypes import of_parameters
-from npnn.errors import ShapeError, warn
+from npnn.errors import DtypeError, ShapeError, warn
 from npnn.nn import init
 from npnn.nn.dropout import dropout
 from npnn.nn.module import Module, Parameter
@@ -151,10 +151,10 @@ def _check_arguments(
 
 
 def check_dtype(name: str, x: Tensor, weight: Tensor) -> None:
-    """Errors: RuntimeError unless x has the dtype of the weights."""
+    """Errors: DtypeError unless x has the dtype of the weights."""
     if x.data.dtype != weight.data.dtype:
         method = "double" if x.data.dtype == np.float64 else "float"
-        raise RuntimeError(
+        raise DtypeError(
             f"expected {name} of dtype {weight.dtype}, as the weights are, got {x.dtype}: "
             f"cast one of them, for example {name}.{'float' if weight.dtype == np.float32 else 'double'}()"
             + (f" or model.{method}()" if x.data.dtype.kind == "f" else "")
@@ -169,7 +169,7 @@ class RNN(RNNBase):
     every step, the directions side by side: (T, N, directions * H).
     ``dropout`` acts on the outputs of all layers but the last, in training mode.
 
-    Errors: ShapeError for an input or h_0 of another shape; RuntimeError for another dtype.
+    Errors: ShapeError for an input or h_0 of another shape; DtypeError for another dtype.
     Source: Elman, Finding structure in time (1990).
     """
 

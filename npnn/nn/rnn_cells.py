@@ -80,7 +80,7 @@ class RNNCell(RNNCellBase):
     """h' = f(x W_ihᵀ + b_ih + h W_hhᵀ + b_hh), f = tanh or ReLU.
 
     cell(input, hx) -> h', with input (N, I) or (I,), hx and h' (N, H) or (H,); hx = 0 if left out.
-    Errors: ShapeError for an input or state of another shape; RuntimeError for another dtype.
+    Errors: ShapeError for an input or state of another shape; DtypeError for another dtype.
     """
 
     layer, gates = RNNLayer, 1

@@ -8,7 +8,7 @@ import pytest
 
 import npnn
 from npnn import nn
-from npnn.errors import ShapeError
+from npnn.errors import DtypeError, ShapeError
 from npnn.nn import functional as F
 
 IMAGES = (2, 28, 28, 3)
@@ -165,3 +165,25 @@ def test_images_of_probabilities_are_noticed():
     x = F.softmax(npnn.randn(2, 5, 3, 3), dim=1)
     with pytest.warns(UserWarning, match="look like probabilities"):
         nn.CrossEntropyLoss()(x, npnn.zeros(2, 3, 3, dtype=npnn.int64))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(3, 4), (2, 3)),
+        (nn.Conv2d(3, 4, 3), (2, 3, 8, 8)),
+        (nn.BatchNorm2d(3), (2, 3, 8, 8)),
+        (nn.GroupNorm(1, 3), (2, 3, 8)),
+        (nn.LayerNorm(3), (2, 3)),
+        (nn.GRU(3, 4), (5, 2, 3)),
+        (nn.GRUCell(3, 4), (2, 3)),
+        (nn.PReLU(), (2, 3)),
+        (nn.Embedding(3, 4), (2, 3)),
+    ],
+)
+def test_a_dtype_that_does_not_fit_is_an_error_of_the_layer(layer, shape):
+    """A ValueError, as of torch's recurrent layers, and a RuntimeError, as of its others; with path and cast."""
+    x = npnn.zeros(*shape, dtype=npnn.float64)
+    with pytest.raises(DtypeError, match=r"^in layer 1: .* float64.*(model\.double\(\)|long\(\) casts)") as caught:
+        nn.Sequential(nn.Identity(), layer)(x)
+    assert isinstance(caught.value, (ValueError, RuntimeError))
