@@ -210,10 +210,12 @@ class NeuralNet(BaseEstimator):
     def _train(
         self, parameters: Mapping[str, Any], X: Any, targets: NDArray[Any], weights: Any, one_epoch: bool
     ) -> None:
-        mean_weight = 1.0 if weights is None else float(weights.mean())
+        mean_weight = 1.0
+        if weights is not None:
+            mean_weight = float(weights.mean())
+            weights = (weights / mean_weight).astype(X.dtype)
         objective = self._objective(targets, weights is not None)
-        packed = targets if weights is None else objective.pack(targets, (weights / mean_weight).astype(X.dtype))
-        validation = None
+        packed, validation = objective.pack(targets, weights), None
         if self.early_stopping:
             X, packed, validation = self._set_aside(X, packed, targets)
         batch_size = min(200 if self.batch_size == "auto" else int(self.batch_size), len(packed))

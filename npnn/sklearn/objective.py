@@ -30,9 +30,9 @@ class Objective:
     def __init__(self, loss: Callable[..., Tensor], score: Score, dtype: Any, weighted: bool):
         self.loss, self.of, self.dtype, self.weighted = loss, score, np.dtype(dtype), weighted
 
-    def pack(self, targets: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-        """Targets (N,) or (N, K) beside their weights (N,): (N, 2) or (N, K + 1); the targets alone if all weigh 1."""
-        return np.column_stack([targets, weights]).astype(weights.dtype) if self.weighted else targets
+    def pack(self, targets: NDArray[Any], weights: NDArray[Any] | None) -> NDArray[Any]:
+        """Targets (N,) or (N, K) beside their weights (N,): (N, 2) or (N, K + 1); the targets alone without weights."""
+        return targets if weights is None else np.column_stack([targets, weights]).astype(weights.dtype)
 
     def unpack(self, packed: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """The way back."""
