@@ -119,6 +119,8 @@ class Optimizer:
             if id(p) in taken:
                 raise ValueError(f"some parameters appear more than once: one of shape {p.shape}")
             taken.add(id(p))
+        if isinstance(group.get("lr"), Tensor):
+            group["lr"] = group["lr"].item()
         _check_options(group)
         self.param_groups.append(group)
 

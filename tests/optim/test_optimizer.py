@@ -147,6 +147,16 @@ def test_a_group_may_hold_one_tensor_or_a_generator():
     assert [group["lr"] for group in optimizer.param_groups] == [1e-3, 7.0]
 
 
+@pytest.mark.parametrize("name", ["SGD", "Adam", "Adadelta"])
+def test_a_learning_rate_may_be_a_tensor_of_one_number(name):
+    p, q = parameter(), parameter()
+    getattr(optim, name)([p], lr=npnn.tensor(0.25)).step()
+    getattr(optim, name)([q], lr=0.25).step()
+    assert np.array_equal(p.data, q.data)
+    with pytest.raises(ValueError, match=r"Invalid learning rate: -0\.25"):
+        getattr(optim, name)([p], lr=npnn.tensor(-0.25))
+
+
 def test_the_callers_dict_is_left_alone():
     group = {"params": [parameter()]}
     optim.SGD([group])

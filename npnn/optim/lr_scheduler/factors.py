@@ -56,7 +56,10 @@ class ExponentialLR(LRScheduler):
 
 
 class ConstantLR(LRScheduler):
-    """``factor`` for the first ``total_iters`` steps, then 1.  Errors: ValueError unless 0 <= factor <= 1."""
+    """``factor`` for the first ``total_iters`` steps, then 1; for ever if there are none.
+
+    Errors: ValueError unless 0 <= factor <= 1.
+    """
 
     def __init__(self, optimizer: Optimizer, factor: float = 1.0 / 3, total_iters: int = 5, last_epoch: int = -1):
         if not 0 <= factor <= 1:
@@ -65,7 +68,7 @@ class ConstantLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, step: int) -> float:
-        return self.factor if step < self.total_iters else 1.0
+        return 1.0 if 0 < self.total_iters <= step else self.factor
 
 
 class LinearLR(LRScheduler):
@@ -90,19 +93,19 @@ class LinearLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, step: int) -> float:
-        done = min(step, self.total_iters) / max(self.total_iters, 1)
+        done = max(min(step, self.total_iters), 0) / max(self.total_iters, 1)
         return self.start_factor + (self.end_factor - self.start_factor) * done
 
 
 class PolynomialLR(LRScheduler):
-    """(1 - t / total_iters)^power, and 0 afterwards."""
+    """(1 - t / total_iters)^power, and 0 afterwards; 1 for ever without any ``total_iters``."""
 
     def __init__(self, optimizer: Optimizer, total_iters: int = 5, power: float = 1.0, last_epoch: int = -1):
         self.total_iters, self.power = total_iters, power
         super().__init__(optimizer, last_epoch)
 
     def factor_at(self, step: int) -> float:
-        return (1.0 - min(step, self.total_iters) / self.total_iters) ** self.power
+        return (1.0 - min(step, self.total_iters) / self.total_iters) ** self.power if self.total_iters > 0 else 1.0
 
 
 class CosineAnnealingLR(LRScheduler):
