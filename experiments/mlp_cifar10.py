@@ -94,7 +94,7 @@ VARIANTS = {
     ),
     "best": Config(
         units="1024-1024-512", optimizer="adamw", lr=2e-3, decay=2e-2, dropout=0.1, batch_norm=True, shift=2,
-        smoothing=0.1, cycle=True, batch_size=256, epochs=45, validation=2000,
+        smoothing=0.1, cycle=True, batch_size=256, epochs=50, validation=2000,
     ),
 }  # fmt: skip
 TWICE = "the softmax is applied twice, as there"
