@@ -132,15 +132,16 @@ class Minimum(Function):
 
 
 class Clamp(Function):
-    """y = min(max(x, lo), hi).   dx = dy where lo <= x <= hi, else 0"""
+    """y = min(max(x, lo), hi).   dx = dy where lo <= x <= hi; dlo = dy below, dhi = dy above (and where hi < lo)"""
 
     def forward(self, x, lo, hi):
-        inside = np.ones(x.shape, bool) if lo is None else x >= lo
-        self.inside = inside if hi is None else inside & (x <= hi)
+        none = np.zeros(x.shape, bool)
+        self.above = none if hi is None else (x > hi) | (lo is not None and np.less(hi, lo))
+        self.below = none if lo is None else (x < lo) & ~self.above
         return np.clip(x, lo, hi)
 
     def backward(self, dy):
-        return dy * self.inside, None, None
+        return dy * ~(self.above | self.below), dy * self.below, dy * self.above
 
 
 class Where(Function):
@@ -213,12 +214,16 @@ def minimum(input: Any, other: Any) -> Tensor:
     return Minimum.apply(*operands(input, other))
 
 
-def clamp(input: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    """input limited to [min, max].  Errors: ValueError without any limit."""
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """input limited to [min, max], numbers or tensors.  Errors: RuntimeError without any limit."""
     if min is None and max is None:
-        raise ValueError("clamp needs min, max or both")
-    lo, hi = (None if x is None else input.data.dtype.type(x) for x in (min, max))
-    return Clamp.apply(input, lo, hi)
+        raise RuntimeError("clamp needs min, max or both")
+    bounds = []
+    for bound in (min, max):
+        if bound is not None:
+            input, bound = operands(input, bound)
+        bounds.append(bound)
+    return Clamp.apply(input, *bounds)
 
 
 def where(condition: Any, input: Any, other: Any) -> Tensor:

@@ -76,6 +76,8 @@ def arange(start: float, end: float | None = None, step: float = 1, *, dtype: An
     """start, start + step, ... up to but without end; int64 for integers, else float32."""
     if end is None:
         start, end = 0, start
+    if step == 0 or (end - start) * step < 0:
+        raise RuntimeError(f"arange: no step of {step} leads from {start} to {end}")
     whole = all(isinstance(x, (int, np.integer)) for x in (start, end, step))
     kind = dtypes.resolve(dtype) if dtype is not None else dtypes.int64 if whole else dtypes.float32
     return Tensor(np.arange(start, end, step).astype(kind))

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from npnn.autograd import is_grad_enabled
-from npnn.errors import ShapeError
+from npnn.errors import DtypeError, ShapeError
+from npnn.ops.shape import axis_of
 from npnn.tensor import Function, Tensor
 
 __all__ = ["gather", "getitem", "index_select", "masked_fill", "setitem"]
@@ -118,7 +119,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
     picked = np.asarray(index.data)
     if picked.ndim != input.ndim:
         raise ShapeError(f"gather needs an index with {input.ndim} axes, got {picked.ndim}")
-    axis = dim % input.ndim
+    axis = axis_of(dim, input.ndim)
     n = input.shape[axis]
     if picked.size and (picked.min() < 0 or picked.max() >= n):
         raise IndexError(f"gather: indices must lie in 0 to {n - 1}, got {picked.min()} to {picked.max()}")
@@ -126,11 +127,15 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
-    """The slices along ``dim`` that the 1-D ``index`` names, in its order."""
-    axis = dim % input.ndim
-    return getitem(input, (*(slice(None),) * axis, np.asarray(index.data)))
+    """The slices along ``dim`` that the 1-D ``index`` names, in its order.   Errors: IndexError for another index."""
+    axis, picked = axis_of(dim, input.ndim), np.asarray(index.data)
+    if picked.ndim > 1 or (picked.size and not 0 <= picked.min() <= picked.max() < input.shape[axis]):
+        raise IndexError(f"index_select: expected a row of indices from 0 to {input.shape[axis] - 1}, got {picked}")
+    return getitem(input, (*(slice(None),) * axis, picked.reshape(-1)))
 
 
 def masked_fill(input: Tensor, mask: Tensor, value: float) -> Tensor:
-    """input with ``value`` where the boolean ``mask`` holds."""
+    """input with ``value`` where the boolean ``mask`` holds.   Errors: DtypeError for a mask that is not boolean."""
+    if mask.data.dtype != bool:
+        raise DtypeError(f"masked_fill needs a boolean mask, got {mask.dtype}")
     return MaskedFill.apply(input, np.asarray(mask.data), input.data.dtype.type(value))

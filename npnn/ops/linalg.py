@@ -1,15 +1,19 @@
-"""Matrix products."""
+"""Matrix products, and norms."""
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
-from npnn.errors import ShapeError
+from npnn.errors import DtypeError, ShapeError
 from npnn.kernels import blas
-from npnn.ops.promotion import operands
+from npnn.ops import reductions
+from npnn.ops.promotion import cast, operands
 from npnn.tensor import Function, Tensor
 
-__all__ = ["bmm", "dot", "matmul", "mm", "outer"]
+__all__ = ["bmm", "dot", "matmul", "mm", "norm", "outer"]
 
 
 def _product(a, b, trans_a=False, trans_b=False):
@@ -41,14 +45,19 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     """The matrix product, as ``@``.   (*, M, K) (*, K, N) -> (*, M, N)
 
     A vector on the left counts as a row, one on the right as a column; the extra axis is dropped.
-    Errors: ShapeError if the inner sizes differ or an operand has no axis.
+    Errors: ShapeError if the inner sizes differ, the batch axes do not broadcast or an operand has no axis;
+    DtypeError if the dtypes differ.
     """
+    if isinstance(input, Tensor) and isinstance(other, Tensor) and input.data.dtype != other.data.dtype:
+        raise DtypeError(f"@ of {input.dtype} and {other.dtype}: cast one of them, as with x.float() or x.double()")
     a, b = operands(input, other)
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)) or a.ndim == 0 or b.ndim == 0:
         raise ShapeError("both operands of @ need at least one axis: use * to multiply by a number")
     inner = b.shape[0] if b.ndim == 1 else b.shape[-2]
     if a.shape[-1] != inner:
         raise ShapeError(f"@ of {a.shape} and {b.shape}: the inner sizes {a.shape[-1]} and {inner} differ")
+    if a.ndim > 2 and b.ndim > 2 and any(n != m and 1 not in (n, m) for n, m in zip(a.shape[-3::-1], b.shape[-3::-1])):  # noqa: B905
+        raise ShapeError(f"@ of {a.shape} and {b.shape}: the batch axes do not broadcast")
     row, column = a.ndim == 1, b.ndim == 1
     if row:
         a = a.reshape(1, -1)
@@ -86,3 +95,36 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     if input.ndim != 1 or vec2.ndim != 1:
         raise ShapeError(f"outer needs two vectors, got shapes {input.shape} and {vec2.shape}")
     return input.reshape(-1, 1) * vec2.reshape(1, -1)
+
+
+class Norm(Function):
+    """y = √Σ x².   dx = x dy / y, and 0 where y is 0 (the subgradient torch takes)"""
+
+    def forward(self, x, axes, keepdim):
+        y = np.sqrt((x * x).sum(axis=axes, keepdims=True))
+        self.x, self.y, self.axes, self.keepdim = x, y, axes, keepdim
+        return y if keepdim else y.squeeze(axes)
+
+    def backward(self, dy):
+        unit = np.divide(self.x, self.y, out=np.zeros_like(self.x), where=self.y != 0)
+        return unit * reductions.with_axes(dy, self.axes, self.keepdim), None, None
+
+
+def norm(input: Tensor, p: float | str = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
+    """(Σ |input|ᵖ)^(1/p); the largest |input| for p = inf, the smallest for -inf, how many are not 0 for p = 0.
+
+    ``p="fro"`` is 2.
+    """
+    reductions.refuse_integers(input, "norm")
+    if p in (2, "fro"):
+        return Norm.apply(input, reductions.axes_of(dim, input.data.ndim), keepdim)
+    if p == 0:
+        return reductions.sum(cast(Tensor(input.data != 0), input.dtype), dim, keepdim)
+    size = input.abs()  # type: ignore[attr-defined]
+    if p == math.inf:
+        return reductions.amax(size, dim, keepdim)
+    if p == -math.inf:
+        return reductions.amin(size, dim, keepdim)
+    if p == 1:
+        return reductions.sum(size, dim, keepdim)
+    return reductions.sum(size**p, dim, keepdim) ** (1 / float(p))

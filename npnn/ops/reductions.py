@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from npnn import dtypes
+from npnn.ops.arithmetic import maximum, minimum
 from npnn.ops.promotion import as_float, cast
 from npnn.tensor import Function, Tensor
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "cumsum", "logsumexp", "max", "mean", "min", "norm", "prod",
+    "all", "amax", "amin", "any", "argmax", "argmin", "cumsum", "logsumexp", "max", "mean", "min", "prod",
     "std", "sum", "var",
 ]  # fmt: skip
 
@@ -28,7 +31,7 @@ class ValuesAndIndices(NamedTuple):
     indices: Tensor
 
 
-def _axes(dim: Dim, ndim: int) -> tuple[int, ...]:
+def axes_of(dim: Dim, ndim: int) -> tuple[int, ...]:
     """``dim`` as a tuple of axes, counted from the front.
 
     Errors: IndexError for an axis out of range, RuntimeError for one named twice.
@@ -46,7 +49,19 @@ def _axes(dim: Dim, ndim: int) -> tuple[int, ...]:
     return axes if ndim else ()
 
 
-def _with_axes(dy, axes, keepdim):
+def _axis(dim: Any, ndim: int) -> int:
+    """One axis, counted from the front.  Errors: TypeError unless it is one whole number, IndexError out of range."""
+    return axes_of(operator.index(dim), ndim or 1)[0]
+
+
+def _refuse_empty(name: str, x: Tensor, dim: Any) -> None:
+    """Errors: IndexError, or RuntimeError for a largest of all elements, if there is nothing to choose from."""
+    if not x.data.size and not math.prod([x.data.shape[a] for a in axes_of(dim, x.data.ndim)]):
+        error = RuntimeError if dim is None and not name.startswith("arg") else IndexError
+        raise error(f"{name} of nothing: the input has shape {x.shape}" + ("" if dim is None else f", dim={dim}"))
+
+
+def with_axes(dy, axes, keepdim):
     """The gradient of a reduction with its lost axes back, of size 1, so that it broadcasts."""
     return dy if keepdim else np.expand_dims(dy, axes)
 
@@ -59,7 +74,7 @@ class Sum(Function):
         return x.sum(axis=axes, keepdims=keepdim)
 
     def backward(self, dy):
-        return np.broadcast_to(_with_axes(dy, self.axes, self.keepdim), self.shape), None, None
+        return np.broadcast_to(with_axes(dy, self.axes, self.keepdim), self.shape), None, None
 
 
 class Mean(Function):
@@ -73,7 +88,7 @@ class Mean(Function):
         return x.mean(axis=axes, keepdims=keepdim)
 
     def backward(self, dy):
-        dy = _with_axes(dy, self.axes, self.keepdim)
+        dy = with_axes(dy, self.axes, self.keepdim)
         return np.broadcast_to(dy / self.n if self.n else dy, self.shape), None, None
 
 
@@ -87,7 +102,7 @@ class Extreme(Function):
 
     def backward(self, dy):
         share = self.attained / self.attained.sum(axis=self.axes, keepdims=True)
-        return _with_axes(dy, self.axes, self.keepdim) * share, None, None
+        return with_axes(dy, self.axes, self.keepdim) * share, None, None
 
 
 class Pick(Function):
@@ -101,7 +116,7 @@ class Pick(Function):
 
     def backward(self, dy, _):
         dx = np.zeros(self.shape, dy.dtype)
-        np.put_along_axis(dx, self.indices, _with_axes(dy, (self.dim,), self.keepdim), self.dim)
+        np.put_along_axis(dx, self.indices, with_axes(dy, (self.dim,), self.keepdim), self.dim)
         return dx, None, None
 
 
@@ -117,7 +132,7 @@ class Var(Function):
             return (centred * centred).sum(axis=axes, keepdims=keepdim) * scale
 
     def backward(self, dy):
-        return self.centred * (2 * self.scale * _with_axes(dy, self.axes, self.keepdim)), None, None, None
+        return self.centred * (2 * self.scale * with_axes(dy, self.axes, self.keepdim)), None, None, None
 
 
 class Prod(Function):
@@ -133,7 +148,7 @@ class Prod(Function):
         before[..., 1:] = np.cumprod(x[..., :-1], axis=-1)
         after[..., :-1] = np.cumprod(x[..., :0:-1], axis=-1)[..., ::-1]
         others = np.moveaxis(before * after, -1, self.dim)
-        return others * _with_axes(dy, (self.dim,), self.keepdim), None, None
+        return others * with_axes(dy, (self.dim,), self.keepdim), None, None
 
 
 class CumSum(Function):
@@ -151,7 +166,7 @@ class LogSumExp(Function):
     """y = ln Σ eˣ, with the largest x taken out first so that nothing overflows.   dx = eˣ⁻ʸ dy"""
 
     def forward(self, x, axes, keepdim):
-        top = x.max(axis=axes, keepdims=True)
+        top = x.max(axis=axes, keepdims=True, initial=-np.inf)
         top = np.where(np.isfinite(top), top, 0)
         with np.errstate(divide="ignore"):
             y = np.log(np.exp(x - top).sum(axis=axes, keepdims=True)) + top
@@ -159,7 +174,7 @@ class LogSumExp(Function):
         return y if keepdim else y.squeeze(axes)
 
     def backward(self, dy):
-        return self.softmax * _with_axes(dy, self.axes, self.keepdim), None, None
+        return self.softmax * with_axes(dy, self.axes, self.keepdim), None, None
 
 
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -168,51 +183,60 @@ def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = N
         dtype = dtypes.int64
     if dtype is not None:
         input = cast(input, dtype)
-    return Sum.apply(input, _axes(dim, input.data.ndim), keepdim)
+    return Sum.apply(input, axes_of(dim, input.data.ndim), keepdim)
 
 
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The arithmetic mean.  Errors: RuntimeError for integers."""
     if dtype is not None:
         input = cast(input, dtype)
-    _refuse_integers(input, "mean")
-    return Mean.apply(input, _axes(dim, input.data.ndim), keepdim)
+    refuse_integers(input, "mean")
+    return Mean.apply(input, axes_of(dim, input.data.ndim), keepdim)
 
 
 def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest element; equal ones share the gradient.  NaN wins."""
-    return Extreme.apply(input, _axes(dim, input.data.ndim), keepdim, reduce=np.max)
+    _refuse_empty("amax", input, dim)
+    return Extreme.apply(input, axes_of(dim, input.data.ndim), keepdim, reduce=np.max)
 
 
 def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest element; equal ones share the gradient.  NaN wins."""
-    return Extreme.apply(input, _axes(dim, input.data.ndim), keepdim, reduce=np.min)
+    _refuse_empty("amin", input, dim)
+    return Extreme.apply(input, axes_of(dim, input.data.ndim), keepdim, reduce=np.min)
 
 
-def max(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The largest element; over one axis, (values, indices) with the first of equal ones."""
-    return amax(input) if dim is None else _pick(input, np.argmax, dim, keepdim)
+def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The largest element; over one axis, (values, indices) with the first of equal ones; of two tensors, maximum."""
+    if isinstance(dim, Tensor):
+        return maximum(input, dim)
+    return amax(input) if dim is None else _pick("max", input, np.argmax, dim, keepdim)
 
 
-def min(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
-    """The smallest element; over one axis, (values, indices) with the first of equal ones."""
-    return amin(input) if dim is None else _pick(input, np.argmin, dim, keepdim)
+def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """The smallest element; over one axis, (values, indices) with the first of equal ones; of two tensors, minimum."""
+    if isinstance(dim, Tensor):
+        return minimum(input, dim)
+    return amin(input) if dim is None else _pick("min", input, np.argmin, dim, keepdim)
 
 
-def _pick(input: Tensor, where: Any, dim: int, keepdim: bool) -> ValuesAndIndices:
+def _pick(name: str, input: Tensor, where: Any, dim: int, keepdim: bool) -> ValuesAndIndices:
+    axis = _axis(dim, input.data.ndim)
     if not input.data.ndim:
         return ValuesAndIndices(input, Tensor(np.int64(0)))
-    (axis,) = _axes(dim, input.data.ndim)
+    _refuse_empty(name, input, axis)
     return ValuesAndIndices(*Pick.apply(input, axis, keepdim, where=where))
 
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the largest element is (the first of equal ones)."""
+    _refuse_empty("argmax", input, dim)
     return Tensor(np.argmax(input.data, axis=dim, keepdims=keepdim))
 
 
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the smallest element is (the first of equal ones)."""
+    _refuse_empty("argmin", input, dim)
     return Tensor(np.argmin(input.data, axis=dim, keepdims=keepdim))
 
 
@@ -220,9 +244,9 @@ def var(
     input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The variance, with Bessel's correction n - 1 unless ``unbiased=False`` or ``correction`` says otherwise."""
-    _refuse_integers(input, "var")
+    refuse_integers(input, "var")
     taken = correction if correction is not None else int(unbiased)
-    return Var.apply(input, _axes(dim, input.data.ndim), taken, keepdim)
+    return Var.apply(input, axes_of(dim, input.data.ndim), taken, keepdim)
 
 
 def std(
@@ -238,60 +262,34 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor
         input = cast(input, dtypes.int64)
     if dim is None:
         return Prod.apply(input.reshape(-1), 0, False)
-    (axis,) = _axes(dim, input.data.ndim)
-    return Prod.apply(input, axis, keepdim)
+    axis = _axis(dim, input.data.ndim)
+    return Prod.apply(input, axis, keepdim) if input.data.ndim else input
 
 
 def cumsum(input: Tensor, dim: int) -> Tensor:
     """The running sum along one axis."""
     if input.data.dtype.kind != "f":
         input = cast(input, dtypes.int64)
-    (axis,) = _axes(dim, input.data.ndim)
-    return CumSum.apply(input, axis)
+    axis = _axis(dim, input.data.ndim)
+    return CumSum.apply(input, axis) if input.data.ndim else input
 
 
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """ln Σ exp(input), finite however large the input is."""
     input = as_float(input)
-    return LogSumExp.apply(input, _axes(dim, input.data.ndim), keepdim)
-
-
-def norm(input: Tensor, p: float = 2, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    """(Σ |input|ᵖ)^(1/p); the largest |input| for p = inf."""
-    _refuse_integers(input, "norm")
-    size = input.abs()
-    if p == float("inf"):
-        return amax(size, dim, keepdim)
-    if p == 1:
-        return sum(size, dim, keepdim)
-    if p == 2:
-        return Norm.apply(input, _axes(dim, input.data.ndim), keepdim)
-    return sum(size**p, dim, keepdim) ** (1 / p)
-
-
-class Norm(Function):
-    """y = √Σ x².   dx = x dy / y, and 0 where y is 0 (the subgradient torch takes)"""
-
-    def forward(self, x, axes, keepdim):
-        y = np.sqrt((x * x).sum(axis=axes, keepdims=True))
-        self.x, self.y, self.axes, self.keepdim = x, y, axes, keepdim
-        return y if keepdim else y.squeeze(axes)
-
-    def backward(self, dy):
-        unit = np.divide(self.x, self.y, out=np.zeros_like(self.x), where=self.y != 0)
-        return unit * _with_axes(dy, self.axes, self.keepdim), None, None
+    return LogSumExp.apply(input, axes_of(dim, input.data.ndim), keepdim)
 
 
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """True where every element is true (not 0)."""
-    return Tensor(np.all(input.data, axis=_axes(dim, input.data.ndim), keepdims=keepdim))
+    return Tensor(np.all(input.data, axis=axes_of(dim, input.data.ndim), keepdims=keepdim))
 
 
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """True where some element is true (not 0)."""
-    return Tensor(np.any(input.data, axis=_axes(dim, input.data.ndim), keepdims=keepdim))
+    return Tensor(np.any(input.data, axis=axes_of(dim, input.data.ndim), keepdims=keepdim))
 
 
-def _refuse_integers(x: Tensor, name: str) -> None:
+def refuse_integers(x: Tensor, name: str) -> None:
     if x.data.dtype.kind != "f":
         raise RuntimeError(f"{name} needs a floating-point tensor, got {x.data.dtype}: cast it with .float()")

@@ -84,7 +84,7 @@ class Clone(Function):
         return dy, None
 
 
-def _axis(dim: int, ndim: int) -> int:
+def axis_of(dim: int, ndim: int) -> int:
     if not -ndim <= dim < ndim:
         raise IndexError(f"dimension out of range: expected {-ndim} to {ndim - 1}, got {dim}")
     return dim % ndim
@@ -108,7 +108,7 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes start_dim to end_dim become one.   (N, C, H, W), start_dim=1 -> (N, C H W)"""
     ndim = max(input.data.ndim, 1)  # a single number counts as a row of one
-    first, last = _axis(start_dim, ndim), _axis(end_dim, ndim)
+    first, last = axis_of(start_dim, ndim), axis_of(end_dim, ndim)
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
     shape = input.shape
@@ -118,7 +118,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One axis becomes several, of the given sizes."""
-    axis = _axis(dim, input.data.ndim)
+    axis = axis_of(dim, input.data.ndim)
     size, known = input.shape[axis], math.prod(n for n in sizes if n != -1)
     if -1 in sizes:
         sizes = [size // max(known, 1) if n == -1 else n for n in sizes]
@@ -129,7 +129,7 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """The axes in the given order."""
-    order = tuple([_axis(d, input.data.ndim) for d in _sizes(dims)])
+    order = tuple([axis_of(d, input.data.ndim) for d in _sizes(dims)])
     if sorted(order) != list(range(input.data.ndim)):
         raise RuntimeError(f"permute: {_sizes(dims)} is not an order of the {input.data.ndim} axes")
     return Permute.apply(input, order)
@@ -138,7 +138,7 @@ def permute(input: Tensor, *dims: Any) -> Tensor:
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two axes exchanged."""
     order = list(range(input.data.ndim))
-    a, b = _axis(dim0, len(order)), _axis(dim1, len(order))
+    a, b = axis_of(dim0, len(order)), axis_of(dim1, len(order))
     order[a], order[b] = order[b], order[a]
     return Permute.apply(input, tuple(order))
 
@@ -159,13 +159,13 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
     if dim is None:
         chosen = set(range(len(shape)))
     else:
-        chosen = {_axis(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else [dim])}
+        chosen = {axis_of(d, len(shape)) for d in (dim if isinstance(dim, (tuple, list)) else [dim])}
     return Reshape.apply(input, tuple([n for i, n in enumerate(shape) if n != 1 or i not in chosen]))
 
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new axis of size 1 at ``dim``."""
-    at = _axis(dim, input.data.ndim + 1)
+    at = axis_of(dim, input.data.ndim + 1)
     return Reshape.apply(input, (*input.shape[:at], 1, *input.shape[at:]))
 
 
@@ -202,8 +202,9 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors one after the other along an axis; they must agree in all others."""
     if not tensors:
         raise RuntimeError("cat of an empty list of tensors")
+    tensors = [x for x in tensors if x.shape != (0,)] or tensors[:1]  # as in torch, nothing goes with everything
     first = tensors[0]
-    axis = _axis(dim, first.data.ndim) if first.data.ndim else 0
+    axis = axis_of(dim, first.data.ndim) if first.data.ndim else 0
     for x in tensors:
         if (
             x.data.ndim != first.data.ndim
@@ -227,7 +228,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces of the given size (the last may be smaller), or of the given sizes, along an axis."""
-    axis = _axis(dim, tensor.data.ndim)
+    axis = axis_of(dim, tensor.data.ndim)
     n = tensor.shape[axis]
     if isinstance(split_size_or_sections, int):
         if split_size_or_sections < 1:
@@ -247,19 +248,22 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal size (the last may be smaller) along an axis."""
     if chunks < 1:
         raise RuntimeError(f"chunk needs a positive number of chunks, got {chunks}")
-    n = input.shape[_axis(dim, input.data.ndim)]
+    n = input.shape[axis_of(dim, input.data.ndim)]
     return split(input, max(1, -(-n // chunks)), dim)
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along an axis, each without it."""
-    before = (slice(None),) * _axis(dim, input.data.ndim)
+    before = (slice(None),) * axis_of(dim, input.data.ndim)
     return tuple([input[before + (i,)] for i in range(input.shape[dim])])
 
 
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """Read backwards along the given axes."""
-    return Flip.apply(input, tuple([_axis(d, input.data.ndim) for d in _sizes(dims)]))
+    axes = tuple([axis_of(d, input.data.ndim) for d in _sizes(dims)])
+    if len(set(axes)) < len(axes):
+        raise RuntimeError(f"flip: {_sizes(dims)} names an axis twice")
+    return Flip.apply(input, axes)
 
 
 def clone(input: Tensor) -> Tensor:

@@ -79,6 +79,11 @@ SMOOTH = {
     "cumsum": (lambda lib, a: (a.cumsum(0), lib.cumsum(a, -1)), [A]),
     "logsumexp": (lambda lib, a: (a.logsumexp(1), lib.logsumexp(a * 50, (0, 1), keepdim=True)), [A]),
     "norm": (lambda lib, a: (a.norm(), a.norm(1, 0), a.norm(2, 1, keepdim=True), a.norm(3, 1)), [A]),
+    "norm -inf 0 fro": (lambda lib, a: (a.norm(-float("inf"), 1), a.norm(0, 0), a.norm("fro"), a.norm(0)), [A]),
+    "max min of two": (lambda lib, a, b: lib.max(a, b) + a.min(b), [A, B]),
+    "clamp by tensors": (lambda lib, a, b, c: (a.clamp(b, c), a.clamp(min=c), a.clamp(max=b[0])), [A, B, (4,)]),
+    "cat with nothing": (lambda lib, a: lib.cat([lib.zeros(0).to(a.dtype), a, a[:0]]), [A]),
+    "reduce a number": (lambda lib, a: (a.sum(0), a.prod(0), a.cumsum(0), a.max(0)[0], a.amin(-1)), [()]),
     "norm inf": (lambda lib, a: a.norm(float("inf"), 1), [A]),
     "reshape": (lambda lib, a: (a.reshape(2, 6), a.reshape((-1,)), a.view(4, -1), lib.reshape(a, (12, 1))), [A]),
     "flatten": (
@@ -265,6 +270,10 @@ def test_huge_logits_stay_finite():
     np.testing.assert_array_equal(x.grad.data, [1, 0, 0])
 
 
+def test_logsumexp_of_nothing():
+    assert npnn.zeros(0, 2).logsumexp(0).tolist() == [-np.inf, -np.inf]
+
+
 def test_a_sigmoid_is_exact_where_it_is_small():
     for dtype, tolerance in (("float32", 3e-7), ("float64", 1e-15)):
         x = np.linspace(-80, 20, 1001).astype(dtype)
@@ -292,7 +301,21 @@ BAD = {
     "dim twice": (lambda x: x.sum((0, -2)), RuntimeError, "twice"),
     "permute": (lambda x: x.permute(0, 0), RuntimeError, "not an order"),
     "split": (lambda x: x.split([1, 1], 1), RuntimeError, "add up to 3"),
-    "clamp": (lambda x: x.clamp(), ValueError, "min, max or both"),
+    "clamp": (lambda x: x.clamp(), RuntimeError, "min, max or both"),
+    "max of nothing": (lambda x: x[:0].max(), RuntimeError, r"amax of nothing: the input has shape \(0, 3\)"),
+    "max over nothing": (lambda x: x[:0].max(0), IndexError, r"max of nothing: .* \(0, 3\), dim=0"),
+    "argmin of nothing": (lambda x: x[:0].argmin(), IndexError, "argmin of nothing"),
+    "cumsum over all": (lambda x: x.cumsum(None), TypeError, "NoneType"),
+    "prod over two": (lambda x: x.prod((0, 1)), TypeError, "tuple"),
+    "matmul dtypes": (lambda x: x @ x.T.double(), RuntimeError, "@ of float32 and float64: cast one of them"),
+    "matmul batches": (lambda x: x.expand(2, 2, 3) @ npnn.ones(5, 3, 1), RuntimeError, "batch axes do not broadcast"),
+    "gather axis": (lambda x: x.gather(2, npnn.tensor([[0]])), IndexError, "expected -2 to 1, got 2"),
+    "index_select below": (lambda x: x.index_select(0, npnn.tensor([-1])), IndexError, "from 0 to 1, got"),
+    "index_select table": (lambda x: x.index_select(0, npnn.tensor([[0]])), IndexError, "row of indices"),
+    "mask of integers": (lambda x: x.masked_fill(x.long(), 0.0), RuntimeError, "boolean mask, got int64"),
+    "flip twice": (lambda x: x.flip(0, -2), RuntimeError, "twice"),
+    "arange without end": (lambda x: npnn.arange(1, 5, 0), RuntimeError, "no step of 0 leads from 1 to 5"),
+    "arange backwards": (lambda x: npnn.arange(5, 0), RuntimeError, "no step of 1"),
     "where": (lambda x: npnn.where(x, x, x), TypeError, "boolean"),
     "mean of integers": (lambda x: x.long().mean(), RuntimeError, "floating-point"),
     "remainder by 0": (lambda x: x.long() % 0, RuntimeError, "divided by 0"),

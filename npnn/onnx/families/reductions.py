@@ -10,7 +10,7 @@ import numpy as np
 
 from npnn.onnx.sizes import Batch
 from npnn.onnx.table import ONNXError, reads, writes
-from npnn.ops import reductions
+from npnn.ops import linalg, reductions
 from npnn.tensor import Function, Tensor
 
 
@@ -32,7 +32,7 @@ def _reads(op_type: str, function: Callable[..., Tensor]) -> None:
 
 
 def _norm(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
-    return reductions.norm(x, 2, dim, keepdim)
+    return linalg.norm(x, 2, dim, keepdim)
 
 
 def _prod(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
@@ -44,7 +44,7 @@ def _prod(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
 _same(reductions.Sum, "ReduceSum")
 _same(reductions.Mean, "ReduceMean")
 _same(reductions.LogSumExp, "ReduceLogSumExp")
-_same(reductions.Norm, "ReduceL2")
+_same(linalg.Norm, "ReduceL2")
 _reads("ReduceSum", reductions.sum)
 _reads("ReduceMean", reductions.mean)
 _reads("ReduceLogSumExp", reductions.logsumexp)
