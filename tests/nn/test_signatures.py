@@ -8,11 +8,10 @@ import pytest
 
 import npnn
 from tests.parity import requires_torch, torch
+from tests.test_differences import REFUSED
 
-# What npnn has no use for: arguments that choose among torch's implementations.
-IGNORED = {"foreach", "fused", "capturable", "differentiable"}
-# torch's deprecated spellings of ``reduction``
-IGNORED |= {"size_average", "reduce", "_stacklevel"}
+# What is refused, and how far up the stack torch's warning points.
+IGNORED = {name for refusal in REFUSED for name in refusal.arguments} | {"_stacklevel"}
 # what npnn offers under names of its own
 OWN_MODULES = {"Momentum"}
 NO_SIGNATURE = {"Module", "Parameter"}

@@ -1,0 +1,264 @@
+"""What PyTorch takes and npnn refuses, and where the two answer differently: DIFFERENCES.md is made of these tables.
+
+Each call is made in both frameworks: PyTorch must take it, npnn must refuse it with the error named.
+After a change here: python -m tests.test_differences
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+import npnn
+from npnn.errors import ShapeError
+from tests.parity import requires_torch, torch
+
+ROOT = Path(__file__).parent.parent
+
+
+class Refusal(NamedTuple):
+    what: str
+    call: Callable[[Any], Any]  # of the framework
+    error: type[Exception]
+    instead: str
+    arguments: tuple[str, ...] = ()  # of constructors and functions, which npnn's signatures lack
+    in_torch: bool = True  # False where PyTorch's own answer cannot be asked for
+
+
+def parameter(lib: Any) -> Any:
+    return lib.nn.Parameter(lib.ones(2))
+
+
+def schedule(lib: Any) -> Any:
+    return lib.optim.lr_scheduler.StepLR(lib.optim.SGD([parameter(lib)], lr=0.1), 1)
+
+
+REFUSED = [
+    Refusal(
+        '`device=` other than `"cpu"`',
+        lambda lib: lib.nn.Linear(2, 3, device="meta"),
+        TypeError,
+        "there is one device",
+    ),
+    Refusal(
+        "`dtype=` complex, float16 or bfloat16",
+        lambda lib: lib.zeros(2, dtype=getattr(lib, "complex64", "complex64")),
+        TypeError,
+        "tensors hold float32, float64, integers and booleans",
+    ),
+    Refusal(
+        "`size_average=`, `reduce=` of losses",
+        lambda lib: lib.nn.MSELoss(size_average=False),
+        TypeError,
+        "`reduction=`, which replaced them in PyTorch as well",
+        ("size_average", "reduce"),
+    ),
+    Refusal(
+        "losses of an input and a target that broadcast",
+        lambda lib: lib.nn.functional.mse_loss(lib.zeros(3), lib.zeros(3, 1)),
+        ShapeError,
+        "reshape one of them: (N,) against (N, 1) compares every pair",
+    ),
+    Refusal(
+        "`LSTM(proj_size=)`",
+        lambda lib: lib.nn.LSTM(2, 3, proj_size=1),
+        NotImplementedError,
+        "a Linear layer after the LSTM",
+    ),
+    Refusal(
+        "`Embedding(sparse=True)`",
+        lambda lib: lib.nn.Embedding(5, 2, sparse=True),
+        NotImplementedError,
+        "gradients are dense arrays",
+    ),
+    Refusal(
+        "`max_pool` with a dilation that leaves a window nothing but padding",
+        lambda lib: lib.nn.functional.max_pool2d(lib.zeros(1, 1, 1, 1), 2, padding=1, dilation=2),
+        ShapeError,
+        "such a window has no largest element; PyTorch answers -inf, and writes outside its memory in backward",
+        in_torch=False,
+    ),
+    Refusal(
+        "`dropout2d` of fewer than three or more than four axes",
+        lambda lib: lib.nn.functional.dropout2d(lib.zeros(2, 3)),
+        ShapeError,
+        "`dropout`, or `dropout1d`; PyTorch warns",
+    ),
+    Refusal(
+        "`linear` with a bias that broadcasts",
+        lambda lib: lib.nn.functional.linear(lib.zeros(2, 3), lib.zeros(4, 3), lib.zeros(1)),
+        ShapeError,
+        "a bias of shape (O,)",
+    ),
+    Refusal(
+        "`foreach=`, `fused=`, `capturable=`, `differentiable=` of optimisers",
+        lambda lib: lib.optim.Adam([parameter(lib)], foreach=True),
+        TypeError,
+        "they choose among PyTorch's implementations; npnn has one",
+        ("foreach", "fused", "capturable", "differentiable"),
+    ),
+    Refusal(
+        "one parameter twice in a group of an optimiser",
+        lambda lib: (lambda p: lib.optim.SGD([p, p]))(parameter(lib)),
+        ValueError,
+        "PyTorch warns, and steps twice",
+    ),
+    Refusal(
+        "a learning rate of nan",
+        lambda lib: lib.optim.SGD([parameter(lib)], lr=float("nan")),
+        ValueError,
+        "it would spoil every weight",
+    ),
+    Refusal(
+        "`scheduler.step(epoch)`",
+        lambda lib: schedule(lib).step(3),
+        TypeError,
+        "deprecated in PyTorch: `last_epoch=`, or `load_state_dict`",
+    ),
+    Refusal(
+        "`load_state_dict(assign=True)`",
+        lambda lib: lib.nn.Linear(2, 3).load_state_dict(lib.nn.Linear(2, 3).state_dict(), assign=True),
+        TypeError,
+        "weights are copied into the model's own memory",
+    ),
+    Refusal(
+        "hooks on modules, tensors and optimisers",
+        lambda lib: lib.nn.ReLU().register_forward_hook(print),
+        AttributeError,
+        "`retain_grad()` for gradients in between; a subclass for outputs",
+    ),
+    Refusal(
+        "`backward(create_graph=True)`",
+        lambda lib: (lib.ones(1, requires_grad=True) * 2).backward(create_graph=True),
+        TypeError,
+        "derivatives are of first order",
+    ),
+    Refusal(
+        "in-place changes of tensors in the graph",
+        lambda lib: (lib.ones(2, requires_grad=True) * 2).add_(1),
+        RuntimeError,
+        "`y = x + 1`: what backward reads must not change",
+    ),
+    Refusal(
+        "`out=` and `axis=` of operations",
+        lambda lib: lib.sum(lib.ones(2, 3), axis=1),
+        TypeError,
+        "results are new arrays; `dim=`",
+    ),
+    Refusal(
+        "`memory_format=`",
+        lambda lib: lib.ones(1, 2, 3, 3).to(memory_format=getattr(torch, "channels_last", None)),
+        TypeError,
+        "images between layers are always in channels-last memory",
+    ),
+]
+
+ANSWERED = [
+    (
+        "integer and boolean arguments where PyTorch insists on int64: class indices, embeddings, one_hot",
+        lambda lib: lib.nn.functional.one_hot(lib.tensor(np.array([1, 0], "uint8"))).tolist(),
+        [[0, 1], [1, 0]],
+        RuntimeError,
+    ),
+    (
+        "the loss of a float32 input and a float64 target is float32: the target is cast",
+        lambda lib: str(lib.nn.functional.mse_loss(lib.zeros(2), lib.zeros(2, dtype=lib.float64)).dtype),
+        "float32",
+        "torch.float64",
+    ),
+    (
+        "`maximum`, `minimum` and slices with a negative step take numbers and go backwards, as in NumPy",
+        lambda lib: lib.maximum(lib.tensor([3.0, -1.0]), 0.0)[::-1].tolist(),
+        [0.0, 3.0],
+        TypeError,
+    ),
+    (
+        "`AdaptiveAvgPool1d(None)` keeps the size",
+        lambda lib: tuple(lib.nn.AdaptiveAvgPool1d(None)(lib.zeros(1, 2, 5)).shape),
+        (1, 2, 5),
+        TypeError,
+    ),
+    (
+        "`GroupNorm` of images without pixels: the gradient of the weight is 0, in PyTorch nan",
+        lambda lib: group_norm_of_nothing(lib),
+        [0.0, 0.0],
+        "[nan, nan]",
+    ),
+]
+
+
+def group_norm_of_nothing(lib: Any) -> Any:
+    layer = lib.nn.GroupNorm(1, 2)
+    layer(lib.zeros(1, 2, 0)).sum().backward()
+    return layer.weight.grad.tolist()
+
+
+def document() -> str:
+    """DIFFERENCES.md."""
+    rows = [f"| {r.what} | {r.error.__name__} | {r.instead} |" for r in REFUSED]
+    answers = [f"- {what}." for what, *_ in ANSWERED]
+    return "\n".join(
+        [
+            "# What PyTorch takes and npnn refuses",
+            "",
+            "Written by `python -m tests.test_differences`. Every line is a test: PyTorch takes the call, npnn raises",
+            "the error. Layers, functions, optimisers and schedules that npnn has not got are not listed. Those it",
+            "has take every other argument of PyTorch's, in PyTorch's order and with its defaults.",
+            "",
+            "| refused | error | instead, or why |",
+            "|---------|-------|-----------------|",
+            *rows,
+            "",
+            "# Where npnn answers and PyTorch does not, or otherwise",
+            "",
+            *answers,
+            "",
+        ]
+    )
+
+
+@pytest.mark.parametrize("refusal", REFUSED, ids=lambda r: r.what)
+def test_refused(refusal):
+    with pytest.raises(refusal.error):
+        refusal.call(npnn)
+
+
+@requires_torch
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("refusal", [r for r in REFUSED if r.in_torch], ids=lambda r: r.what)
+def test_torch_takes_it(refusal):
+    refusal.call(torch)
+
+
+@pytest.mark.parametrize(("call", "answer"), [row[1:3] for row in ANSWERED], ids=[row[0] for row in ANSWERED])
+def test_answered(call, answer):
+    assert call(npnn) == answer
+
+
+@requires_torch
+@pytest.mark.parametrize(("call", "otherwise"), [row[1::2] for row in ANSWERED], ids=[row[0] for row in ANSWERED])
+def test_torch_answers_otherwise(call, otherwise):
+    if isinstance(otherwise, type):
+        with pytest.raises(otherwise):
+            call(torch)
+    else:
+        assert str(call(torch)) == otherwise
+
+
+def test_the_document_is_that_of_the_tables():
+    """If this fails: python -m tests.test_differences"""
+    assert (ROOT / "DIFFERENCES.md").read_text() == document()
+
+
+def test_the_readme_counts_them():
+    (counted,) = re.findall(r"the (\d+) kinds of\s+arguments that it refuses", (ROOT / "README.md").read_text())
+    assert int(counted) == len(REFUSED)
+
+
+if __name__ == "__main__":
+    (ROOT / "DIFFERENCES.md").write_text(document())
