@@ -70,22 +70,26 @@ def max_pool(x: NDArray[Any], rows: NDArray[Any], cols: NDArray[Any]) -> tuple[N
     return y, index
 
 
-@jit(parallel=True)
+@jit(parallel=True, error_model="numpy")
 def _max_pool(chunks, x, rows, cols, lowest, y, index):  # type: ignore[no-untyped-def]
     N, OH, OW, C = y.shape
     W = x.shape[2]
     for chunk in prange(chunks):
         for row in range(N * OH * chunk // chunks, N * OH * (chunk + 1) // chunks):
             n, oh = divmod(row, OH)
+            top, bottom, down = rows[oh, 0], rows[oh, 1], rows[oh, 2]
             for ow in range(OW):
-                best, where = y[n, oh, ow], index[n, oh, ow]
-                best[:] = lowest
-                where[:] = np.int32(rows[oh, 0] * W + cols[ow, 0])
-                for h in range(rows[oh, 0], rows[oh, 1], rows[oh, 2]):
-                    for w in range(cols[ow, 0], cols[ow, 1], cols[ow, 2]):
+                left, right, along = cols[ow, 0], cols[ow, 1], cols[ow, 2]
+                best, where, first = y[n, oh, ow], index[n, oh, ow], np.int32(top * W + left)
+                empty = top >= bottom or left >= right
+                for c in range(C):
+                    best[c] = lowest if empty else x[n, top, left, c]
+                    where[c] = first
+                for h in range(top, bottom, down):
+                    for w in range(left + along if h == top else left, right, along):
                         cell, here = x[n, h, w], np.int32(h * W + w)
                         for c in range(C):
-                            better = cell[c] > best[c] or cell[c] != cell[c]
+                            better = (cell[c] > best[c]) | (cell[c] != cell[c])
                             best[c] = cell[c] if better else best[c]
                             where[c] = here if better else where[c]
 
