@@ -53,6 +53,9 @@ def parser() -> Parser:
             add_settings(one, found)
             if perform is commands.run:
                 add_run_options(one)
+            else:
+                help = "compute in float64, where rounding errors stay too small to grow"
+                one.add_argument("--float64", action="store_true", help=help)
             add_folders(one, Folders._fields if perform is commands.run else ("figs",))
     add_sweep(words)
     demo = words.add_parser("demo", help="run one variant of each family, with a table at the end")

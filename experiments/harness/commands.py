@@ -120,8 +120,9 @@ def draw(arguments: Namespace) -> int:
 
 def compare(arguments: Namespace) -> int:
     job = _job(arguments)
-    outcome = compare_job(job)
-    path = save_figure(outcome.draw(), _folders(arguments), f"{job.stem}-compare")
+    outcome = compare_job(job, double=arguments.float64)
+    stem = f"{job.stem}-compare" + "-float64" * arguments.float64
+    path = save_figure(outcome.draw(), _folders(arguments), stem)
     gap, step = outcome.largest
     judged = min(outcome.tolerance.steps, len(outcome.gaps))
     print(

@@ -16,6 +16,8 @@ from npnn.train import History
 
 __all__ = ["Comparison", "compare"]
 
+GAP_IN_FLOAT64 = 1e-9
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -59,17 +61,24 @@ class Comparison:
         return sheet
 
 
-def compare(job: Job, progress: bool = True) -> Comparison:
-    """Run a job in npnn and in torch, for as many steps as the experiment's tolerance covers unless the job says."""
+def compare(job: Job, progress: bool = True, double: bool = False) -> Comparison:
+    """Run a job in npnn and in torch, for as many steps as the experiment's tolerance covers unless the job says.
+
+    In float32 the rounding errors of two correct programs grow from step to step, the faster the
+    deeper the network.  With ``double`` both compute in float64, where they stay too small to matter.
+    """
     tolerance = job.experiment.TOLERANCE
     config = job.config
     if not {"steps", "epochs"} & job.changes.keys():
         config = replace(config, steps=tolerance.steps)
     if config.evaluate_every is None:
         config = replace(config, evaluate_every=10)
+    if double:
+        tolerance = Tolerance(GAP_IN_FLOAT64, config.steps or tolerance.steps)
     histories = {}
     for backend in ("npnn", "torch"):
-        histories[backend] = dataclasses.replace(job, backend=backend).start(progress=progress).fit(config)
+        start = dataclasses.replace(job, backend=backend).start(progress=progress, double=double)
+        histories[backend] = start.fit(config)
         if histories[backend].interrupted:
             raise KeyboardInterrupt
     return Comparison(**histories, tolerance=tolerance)

@@ -56,8 +56,14 @@ class Job:
         usual = self.backend == "npnn" and not self.changes
         return self.experiment.BEST.get(self.variant) if usual else None
 
-    def start(self, callbacks: tuple[Callback, ...] = (), progress: bool = True, keep_losses: bool = True) -> Start:
-        """Everything as it is before the first step.
+    def start(
+        self,
+        callbacks: tuple[Callback, ...] = (),
+        progress: bool = True,
+        keep_losses: bool = True,
+        double: bool = False,
+    ) -> Start:
+        """Everything as it is before the first step; with ``double`` in float64, from the same float32 weights.
 
         The initial weights are npnn's in both frameworks, the batches come from the same generator,
         and so do the dropout masks: runs of the two with one seed differ by rounding only.
@@ -68,9 +74,12 @@ class Job:
         try:
             data = self.experiment.data(config)
             model = self.experiment.build(npnn.nn, config)
+            if double:
+                data, model = _in_float64(data), model.double()
             if self.backend == "torch":
                 framework = import_torch()
-                model = torch_twin(model, self.experiment.build(framework.nn, config))
+                twin = self.experiment.build(framework.nn, config)
+                model = torch_twin(model, twin.double() if double else twin)
             optimizer = self.experiment.optimizer(framework.optim, model, config)
             loss = self.experiment.loss(framework.nn, config)
             train, watched = _held_out(data, config.validation)
@@ -92,6 +101,10 @@ class Job:
             keep_losses=keep_losses,
         )
         return Start(data, loader, watched, trainer)
+
+
+def _in_float64(data: TrainTest) -> TrainTest:
+    return dataclasses.replace(data, train_x=data.train_x.astype(np.float64), test_x=data.test_x.astype(np.float64))
 
 
 def _held_out(data: TrainTest, count: int) -> tuple[Dataset, tuple[Any, Any]]:

@@ -49,6 +49,15 @@ def test_both_frameworks_agree_over_some_steps(name):
 
 
 @requires_torch
+@pytest.mark.parametrize("name", names())
+def test_in_float64_nothing_is_left_of_the_gap(name):
+    outcome = compare(tiny_job(name, steps=12, batch_size=16), progress=False, double=True)
+    assert outcome.tolerance.steps == 12
+    assert outcome.largest[0] < 1e-12
+    assert outcome.agrees
+
+
+@requires_torch
 def test_a_planted_difference_is_caught(tmp_path, monkeypatch, capsys):
     words = ["compare", "mlp_toy", "--steps", "20", "--figs", str(tmp_path)]
     assert main(words) == 0
