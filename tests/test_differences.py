@@ -160,7 +160,7 @@ REFUSED = [
 
 ANSWERED = [
     (
-        "integer and boolean arguments where PyTorch insists on int64: class indices, embeddings, one_hot",
+        "integers of any type as class indices, for embeddings and for one_hot: PyTorch insists on int64",
         lambda lib: lib.nn.functional.one_hot(lib.tensor(np.array([1, 0], "uint8"))).tolist(),
         [[0, 1], [1, 0]],
         RuntimeError,

@@ -80,8 +80,12 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
         raise ShapeError(f"pad: expected two widths for each of at most {len(shape)} axes, got {len(ends)} widths")
     widths = {len(shape) - 1 - i: (ends[2 * i], ends[2 * i + 1]) for i in range(len(ends) // 2)}
     for axis, (before, after) in widths.items():
-        n, most = shape[axis], max(before, after)
-        if n + before + after < 0 or (mode == "reflect" and most >= n) or (mode == "circular" and most > n):
+        n, most, left = shape[axis], max(before, after), shape[axis] + min(before, 0) + min(after, 0)
+        if (
+            n + before + after < 0
+            or (mode == "reflect" and most >= n)
+            or (mode == "circular" and (most > n or most > 0 >= left))
+        ):
             raise ShapeError(f"pad: {before} and {after} do not fit axis {axis} of an input of shape {shape} ({mode})")
         if mode == "replicate" and not n:
             raise ShapeError(f"pad: axis {axis} of an input of shape {shape} has no element to repeat")
@@ -96,6 +100,7 @@ def _order(mode: str, n: int, before: int, after: int) -> NDArray[Any]:
     places = np.arange(-before, n + after)
     if mode == "replicate":
         return places.clip(0, n - 1)
-    if mode == "circular":
-        return places % max(n, 1)
+    if mode == "circular":  # the cycle is what is left of the elements
+        first, last = max(-before, 0), n - max(-after, 0)
+        return first + (places - first) % max(last - first, 1)
     return (n - 1) - abs((n - 1) - abs(places))
