@@ -4,6 +4,7 @@ python -m benchmarks --json benchmarks/results/steps.json
 python -m benchmarks startup --json benchmarks/results/startup.json
 python -m benchmarks ops --json benchmarks/results/ops.json
 python -m benchmarks drift --json benchmarks/results/drift.json
+python -m benchmarks sklearn --json benchmarks/results/sklearn.json
 python -m benchmarks readme
 """
 
@@ -14,7 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drift, ops, table
+from benchmarks import drift, ops, sklearn_mlp, table
 from experiments.harness.commands import DEMO
 
 __all__ = ["render", "results", "update"]
@@ -42,6 +43,13 @@ def _startup() -> str:
     return table.startup_table(_rows("startup"))
 
 
+def _sklearn() -> str:
+    rows = _rows("sklearn")
+    threads = rows[0]["threads"]
+    note = f"{threads} thread{'s' * (threads > 1)}; scikit-learn {rows[0]['scikit-learn']}."
+    return f"{sklearn_mlp.table(rows)}\n\n{note}"
+
+
 def _experiments() -> str:
     lines = []
     for stem in map("-".join, sorted(DEMO)):
@@ -51,7 +59,7 @@ def _experiments() -> str:
     return table.markdown(["command", "parameters", "test accuracy", "seconds"], lines)
 
 
-SECTIONS = {"steps": _steps, "startup": _startup, "experiments": _experiments}
+SECTIONS = {"steps": _steps, "startup": _startup, "sklearn": _sklearn, "experiments": _experiments}
 
 
 def render(text: str) -> str:
