@@ -2,8 +2,9 @@
 
 A checkpoint is a dict, with whatever is in it: state_dicts of models, optimisers and schedules, the
 states of random generators, epoch, history, configuration.  Its arrays become the tensors of the
-file, under the path that leads to them (``model.0.weight``, ``optimizer.state.0.exp_avg``); the rest is
-JSON in the file's metadata.  Both come back bit for bit.
+file, under the path that leads to them (``model.0.weight``, ``optimizer.state.0.exp_avg``), and so do
+long lists of numbers (``history.train_loss``); the rest is JSON in the file's metadata.  All come back
+bit for bit.
 
     save_checkpoint({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3,
                      "random": npnn.get_rng_state()}, "run.safetensors")
@@ -31,8 +32,14 @@ from npnn.io.weights import read, save_file
 
 __all__ = ["keep_last", "load_checkpoint", "save_checkpoint"]
 
+_LOOK_AT = 5
+
 # JSON has no arrays of ours, no tuples, and no keys that are numbers; each is a dict with one of these keys.
 _ARRAY, _TUPLE, _PAIRS = "$array", "$tuple", "$pairs"
+# So is a long list, of numbers (kept as an array) or of dicts with the same keys (kept as a dict of lists).
+_NUMBERS, _ROWS = "$numbers", "$rows"
+_LONG = 32
+_DTYPES = {float: np.float64, int: np.int64, bool: np.bool_}
 
 
 def save_checkpoint(checkpoint: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
@@ -50,12 +57,12 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The dict that save_checkpoint was given, with NumPy arrays where there were arrays or tensors.
 
     Errors: CheckpointError if the file is missing, damaged or no checkpoint; its reason then names
-    the newest checkpoint of the same folder that is sound.
+    the newest checkpoint of the same folder that is sound, if it is among the newest five files.
     """
     try:
         return _load(path)
     except CheckpointError as error:
-        for other in reversed(_by_age(Path(path).parent, f"*{Path(path).suffix}")):
+        for other in reversed(_by_age(Path(path).parent, f"*{Path(path).suffix}")[-_LOOK_AT:]):
             if other.name != Path(path).name and _is_sound(other):
                 raise CheckpointError(path, f"{error.reason}; {other} is sound") from error
         raise
@@ -75,7 +82,13 @@ def _load(path: str | os.PathLike[str]) -> dict[str, Any]:
     arrays, metadata = read(path)
     if "checkpoint" not in metadata:
         raise CheckpointError(path, "it holds weights, but no checkpoint: read it with load_file")
-    return _unpack(json.loads(metadata["checkpoint"]), arrays)
+    try:
+        tree = json.loads(metadata["checkpoint"], object_hook=lambda node: _unpack(node, arrays))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise CheckpointError(path, f"it holds no tree that save_checkpoint wrote ({error})") from error
+    if not isinstance(tree, dict):
+        raise CheckpointError(path, f"it holds a {type(tree).__name__} instead of a dict")
+    return tree
 
 
 def _is_sound(path: Path) -> bool:
@@ -111,7 +124,7 @@ def _pack(tree: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
             return {key: child(key, value) for key, value in tree.items()}
         return {_PAIRS: [[_pack(key, path, arrays), child(key, value)] for key, value in tree.items()]}
     if isinstance(tree, (list, tuple)):
-        items = [child(i, value) for i, value in enumerate(tree)]
+        items = _pack_long(list(tree), path, arrays) or [child(i, value) for i, value in enumerate(tree)]
         return {_TUPLE: items} if isinstance(tree, tuple) else items
     raise TypeError(
         f"a checkpoint holds arrays, numbers, strings, None, and dicts, lists and tuples of them; "
@@ -119,15 +132,38 @@ def _pack(tree: Any, path: str, arrays: dict[str, NDArray[Any]]) -> Any:
     )
 
 
-def _unpack(tree: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    if isinstance(tree, list):
-        return [_unpack(value, arrays) for value in tree]
-    if not isinstance(tree, dict):
-        return tree
-    if _ARRAY in tree:
-        return arrays[tree[_ARRAY]]
-    if _TUPLE in tree:
-        return tuple(_unpack(value, arrays) for value in tree[_TUPLE])
-    if _PAIRS in tree:
-        return {_unpack(key, arrays): _unpack(value, arrays) for key, value in tree[_PAIRS]}
-    return {key: _unpack(value, arrays) for key, value in tree.items()}
+def _pack_long(items: list[Any], path: str, arrays: dict[str, NDArray[Any]]) -> dict[str, Any] | None:
+    """A long list of numbers, of lists of numbers, or of records, so that it takes no room in the tree."""
+    if len(items) < _LONG:
+        return None
+    dtype = _DTYPES.get(_kind(items))  # type: ignore[arg-type]
+    if dtype is not None:
+        try:
+            return {_NUMBERS: _pack(np.array(items, dtype), path, arrays)}
+        except (ValueError, OverflowError):  # rows of unequal length; beyond 64 bits
+            return None
+    names = list(items[0]) if isinstance(items[0], dict) else []
+    if names and all(isinstance(item, dict) and list(item) == names for item in items):
+        return {_ROWS: _pack({name: [item[name] for item in items] for name in names}, path, arrays)}
+    return None
+
+
+def _kind(items: list[Any]) -> type | None:
+    """The one type of all that is in a list, or in the lists in it."""
+    kinds = {_kind(item) if isinstance(item, list) else type(item) for item in items}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
+def _unpack(node: dict[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Any:
+    """What a dict of the tree stands for; the dicts in it are unpacked already."""
+    if _ARRAY in node:
+        return arrays[node[_ARRAY]]
+    if _TUPLE in node:
+        return tuple(node[_TUPLE])
+    if _PAIRS in node:
+        return dict(node[_PAIRS])
+    if _NUMBERS in node:
+        return node[_NUMBERS].tolist()
+    if _ROWS in node:
+        return [dict(zip(node[_ROWS], row, strict=True)) for row in zip(*node[_ROWS].values(), strict=True)]
+    return node

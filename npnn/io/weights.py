@@ -32,7 +32,7 @@ _CODES = {
 _OURS = "npnn."  # metadata under these names is the file format's own
 _FORMAT, _CHECKSUM = _OURS + "format", _OURS + "sha256"
 _BLANK = b"0" * 64  # stands in the header for its own checksum
-_LONGEST_HEADER = 100_000_000  # as in every reader of the format
+_LONGEST_HEADER = 4_000_000  # bytes: 50,000 names.  To take a hostile header apart costs 40 times its length.
 
 # What files of other kinds begin with
 _FOREIGN = {
@@ -51,7 +51,7 @@ def save_file(
 
     ``metadata`` are strings to keep with them.
     Errors: TypeError for values that are no arrays of numbers, naming them; ValueError for more than
-    100 MB of metadata; OSError if the disk refuses, and then the file that was there before still is.
+    4 MB of names and metadata; OSError if the disk refuses, and then the file that was there before still is.
     """
     notes = dict(metadata or {})
     for key, text in notes.items():
@@ -71,7 +71,7 @@ def save_file(
     header = json.dumps({"__metadata__": notes, **entries}, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)
     if len(header) > _LONGEST_HEADER:
-        raise ValueError(f"names and metadata take {len(header)} bytes, the format allows {_LONGEST_HEADER}")
+        raise ValueError(f"names and metadata take {len(header):,} bytes, more than the {_LONGEST_HEADER:,} allowed")
     digest = hashlib.sha256(header)
     for array in order:
         digest.update(_bytes(array))
@@ -116,6 +116,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
             raise CheckpointError(path, "this is a folder or a device, not a file")
         with open(path, "rb") as file:
             header = _read_header(path, file)
+            np.empty(os.fstat(file.fileno()).st_size, np.uint8)  # a MemoryError, before terabytes of holes are read
             with safe_open(os.fspath(path), framework="np") as content:  # checks every name, shape and offset
                 if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
                     return read(path)  # a new file took its place between the two looks
@@ -124,6 +125,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
                 arrays = {name: content.get_tensor(name) for name in _names(path, header)}
     except SafetensorError as error:
         raise CheckpointError(path, f"damaged or truncated ({error})") from error
+    except MemoryError as error:
+        raise CheckpointError(path, "it takes more memory than there is") from error
     except OSError as error:
         raise CheckpointError(path, (error.strerror or str(error)).lower()) from error
     return arrays, {key: text for key, text in metadata.items() if not key.startswith(_OURS)}
@@ -132,14 +135,14 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, NDArray[Any]], dict[st
 def _read_header(path: Any, file: BinaryIO) -> bytes:
     """The header's bytes, once a look at its length and first byte says that it can be one."""
     size = os.fstat(file.fileno()).st_size
-    start = file.read(8)
-    length = int.from_bytes(start, "little")
-    if len(start) == 8 and 2 <= length <= min(_LONGEST_HEADER, size - 8):
-        header = file.read(length)
-        if header[:1] == b"{":
-            return header
+    start = file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if start[8:] == b"{" and 2 <= length <= size - 8:
+        if length > _LONGEST_HEADER:
+            raise CheckpointError(path, f"its header has {length:,} bytes, at most {_LONGEST_HEADER:,} are read")
+        return start[8:] + file.read(length - 1)
     for signature, kind in _FOREIGN.items():
-        if start.startswith(signature[:8]):
+        if start.startswith(signature):
             raise CheckpointError(
                 path, f"it is {kind}, not a safetensors file; npnn unpickles nothing, as that can run any code: "
                 "open it with the program that wrote it and save the weights with safetensors",

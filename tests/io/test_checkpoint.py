@@ -34,7 +34,7 @@ def assert_same(a, b):
         assert a.dtype == b.dtype
         np.testing.assert_array_equal(a, b)
     else:
-        assert a == b or (math.isnan(a) and math.isnan(b))
+        assert repr(a) == repr(b)  # -0.0 is not 0.0, and nan is nan
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,14 @@ def assert_same(a, b):
         {"": np.ones(2), "x": {"": np.zeros(2)}},
         {"generator": np.random.default_rng(3).bit_generator.state},
         {"arrays": [np.float32([1]), (np.array(5, np.int8), np.array([True]))]},
+        # long lists
+        {"losses": [0.1, math.nan, -0.0, math.inf, 1e-300] * 9, "steps": list(range(40)), "flags": [True, False] * 20},
+        {"mixed": [1, 2.0] * 20, "bools and ints": [True, 1] * 20, "beyond 64 bits": [2**63] * 40, "none": [None] * 40},
+        {"matrices": [[[i, 2], [3, 4]] for i in range(40)], "ragged": [[1], [2, 3]] * 20, "deep": [1, [2]] * 20},
+        {"empty": [[]] * 40, "texts": ["a"] * 40, "arrays": [np.ones(2)] * 40, "numpy": tuple(range(40))},
+        {"history": [{"epoch": i, "loss": i / 3, "accuracy": None, "matrix": [[i, 0], [0, i]]} for i in range(40)]},
+        {"history": [{"epoch": i} if i else {"loss": 1.0} for i in range(40)], "empty": [{}] * 40},
+        {"odd keys": [{1: i, "$array": i, "$rows": (i,)} for i in range(40)], "deep": [[{"a": i}] for i in range(40)]},
     ],
 )  # fmt: skip
 def test_a_tree_comes_back(path, tree):
@@ -70,6 +78,15 @@ def test_the_arrays_are_ordinary_tensors_of_the_file(path):
     model = Linear(3, 2)
     io.save_checkpoint({"model": model.state_dict(), "epoch": 1}, path)
     assert list(io.load_file(path)) == ["model.weight", "model.bias"]
+
+
+def test_a_long_history_takes_no_room_in_the_header(path):
+    """A header may have 4 MB; as text these records would take 5."""
+    tree = {"history": [{"step": i, "train_loss": i / 7, "confusion": [[i, 1], [2, i]]} for i in range(50_000)]}
+    io.save_checkpoint(tree, path)
+    assert int.from_bytes(path.read_bytes()[:8], "little") < 1000
+    assert io.load_checkpoint(path) == tree
+    assert sorted(io.load_file(path)) == ["history.confusion", "history.step", "history.train_loss"]
 
 
 @pytest.mark.parametrize(("value", "kind"), [(object(), "object"), ({1, 2}, "set"), (b"x", "bytes"), (1j, "complex")])
@@ -198,6 +215,22 @@ def test_weights_alone_are_no_checkpoint(path):
         io.load_checkpoint(path)
 
 
+@pytest.mark.parametrize(
+    "tree",
+    [
+        "no JSON", "[1]", "3", "null", '{"$array": "x"}', "[" * 100_000, '{"a": ' + "1" * 5000 + "}",
+        '{"a": {"$array": "y"}}', '{"a": {"$array": []}}', '{"a": {"$tuple": 3}}', '{"a": {"$pairs": 5}}',
+        '{"a": {"$pairs": [[[], 1]]}}', '{"a": {"$numbers": [1]}}', '{"a": {"$rows": [1]}}',
+        '{"a": {"$rows": {"b": [1], "c": [1, 2]}}}',
+    ],
+)  # fmt: skip
+def test_a_tree_that_nobody_saved(path, tree):
+    """The file is sound, its checksum right; but what is in it was not made by save_checkpoint."""
+    io.save_file({"x": np.ones(2)}, path, {"checkpoint": tree})
+    with pytest.raises(CheckpointError, match=r"it holds (no tree that save_checkpoint wrote|a \w+ instead of a dict)"):
+        io.load_checkpoint(path)
+
+
 def checkpoints(folder, n):
     paths = [folder / f"epoch-{i}.safetensors" for i in range(n)]
     for i, path in enumerate(paths):
@@ -214,6 +247,10 @@ def test_a_damaged_checkpoint_names_the_newest_sound_one(tmp_path):
     with pytest.raises(CheckpointError, match=r"damaged.*; .*epoch-1.safetensors is sound"):
         io.load_checkpoint(paths[3])
     with pytest.raises(CheckpointError, match=r"no such file or directory; .*epoch-1.safetensors is sound"):
+        io.load_checkpoint(tmp_path / "epoch-9.safetensors")
+    for i in range(5):
+        (tmp_path / f"newer-{i}.safetensors").write_bytes(b"damaged, too")
+    with pytest.raises(CheckpointError, match=r"no such file or directory$"):  # it does not read whole folders
         io.load_checkpoint(tmp_path / "epoch-9.safetensors")
     with pytest.raises(CheckpointError, match=r"no such file or directory$"):
         io.load_checkpoint(tmp_path / "other.file")

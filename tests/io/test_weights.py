@@ -1,11 +1,8 @@
-"""safetensors files: what goes in comes out, any other reader reads them, and damage is noticed."""
+"""safetensors files: what goes in comes out, and any other reader reads them."""
 
 from __future__ import annotations
 
 import json
-import pickle
-import tracemalloc
-import zipfile
 
 import numpy as np
 import pytest
@@ -13,9 +10,8 @@ import safetensors.numpy
 
 import npnn
 from npnn import io
-from npnn.errors import CheckpointError
 from npnn.io.weights import read
-from tests.parity import requires_torch, torch
+from tests.parity import torch
 
 DTYPES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
 DTYPES += ["float16", "float32", "float64", "bool"]
@@ -164,10 +160,9 @@ def test_what_cannot_be_saved(path, state_dict, metadata, message):
     assert not path.exists()
 
 
-def test_more_metadata_than_the_format_allows(path, monkeypatch):
-    monkeypatch.setattr(npnn.io.weights, "_LONGEST_HEADER", 1000)
-    with pytest.raises(ValueError, match="the format allows 1000"):
-        io.save_file({}, path, {"log": "x" * 1000})
+def test_more_metadata_than_are_read(path):
+    with pytest.raises(ValueError, match=r"take 4,000,\d+ bytes, more than the 4,000,000 allowed"):
+        io.save_file({}, path, {"log": "x" * 4_000_000})
     assert not path.exists()
 
 
@@ -184,137 +179,3 @@ def test_a_file_replaced_while_it_is_read(path, monkeypatch):
 
     monkeypatch.setattr(safetensors, "safe_open", busy)
     assert_equal(io.load_file(path)["new"], np.full(5, 2))
-
-
-# ---- damaged and foreign files
-
-
-def assert_refused(path, match=None):
-    """CheckpointError naming the file, found out within little memory."""
-    tracemalloc.start()
-    try:
-        with pytest.raises(CheckpointError, match=match) as caught:
-            io.load_file(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert caught.value.path == str(path)
-    assert str(path) in str(caught.value)
-    assert caught.value.reason in str(caught.value)
-    assert peak < 5_000_000
-
-
-def test_a_missing_file_and_a_folder(tmp_path):
-    assert_refused(tmp_path / "none", "no such file")
-    assert_refused(tmp_path, "a folder or a device")
-
-
-def test_the_error_survives_pickling():
-    error = pickle.loads(pickle.dumps(CheckpointError("a", "b")))
-    assert (error.path, error.reason, str(error)) == ("a", "b", "cannot read a: b")
-
-
-def test_truncation_anywhere_is_noticed(path):
-    io.save_file(arrays(), path)
-    content = path.read_bytes()
-    places = {0, 1, 7, 8, 9, len(content) - 1, *range(0, len(content), 13)}
-    for place in places:
-        path.write_bytes(content[:place])
-        assert_refused(path, "empty|truncated")
-
-
-def test_more_bytes_than_expected_are_noticed(path):
-    io.save_file(arrays(), path)
-    path.write_bytes(path.read_bytes() + b"x")
-    assert_refused(path)
-
-
-def test_a_flipped_bit_anywhere_is_noticed(path):
-    io.save_file({"weight": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.ones(2)}, path)
-    content = path.read_bytes()
-    for place in range(len(content)):
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << place % 8
-        path.write_bytes(damaged)
-        assert_refused(path)
-
-
-def test_random_bytes_raise_nothing_else(path):
-    rng = np.random.default_rng(0)
-    for _ in range(200):
-        body = rng.bytes(rng.integers(0, 200))
-        path.write_bytes(int(rng.integers(0, 150)).to_bytes(8, "little") + b"{" + body)
-        assert_refused(path)
-
-
-def header_of(entries):
-    text = json.dumps(entries).encode()
-    return len(text).to_bytes(8, "little") + text
-
-
-def array_of(dtype="F32", shape=(4,), data_offsets=(0, 16)):
-    return {"dtype": dtype, "shape": shape, "data_offsets": data_offsets}
-
-
-LIES = {
-    "overlap": {"a": array_of(), "b": array_of(data_offsets=(8, 24))},
-    "gap": {"a": array_of(data_offsets=(8, 24))},
-    "shape": {"a": array_of(shape=(5,))},
-    "negative shape": {"a": array_of(shape=(-4,))},
-    "huge shape": {"a": array_of(shape=(2**62, 2**62))},
-    "backwards": {"a": array_of(data_offsets=(16, 0))},
-    "dtype": {"a": array_of("F99")},
-    "no offsets": {"a": {"dtype": "F32", "shape": [4]}},
-    "no entry": {"a": 3},
-    "metadata": {"__metadata__": {"a": 3}},
-    "list": [],
-}
-
-
-@pytest.mark.parametrize("lie", LIES)
-def test_headers_that_lie(path, lie):
-    for size in (0, 16, 24):
-        path.write_bytes(header_of(LIES[lie]) + bytes(size))
-        assert_refused(path)
-
-
-def test_a_header_nested_deeper_than_any_stack(path):
-    path.write_bytes((100_006).to_bytes(8, "little") + b'{"a":' + b"[" * 100_001)
-    assert_refused(path)
-
-
-@pytest.mark.parametrize("length", [2**64 - 1, 2**63, 2**40, 100_000_001, 50_000_000, 5000])
-def test_absurd_header_lengths(path, length):
-    path.write_bytes(length.to_bytes(8, "little") + b"{}" + bytes(1000))
-    assert_refused(path, "truncated, or not a safetensors file|does not begin with a header")
-
-
-def test_a_dtype_that_numpy_does_not_have(path):
-    path.write_bytes(header_of({"a": array_of("BF16", (2,), (0, 4))}) + bytes(4))
-    assert_refused(path, "a is BF16, for which NumPy has no dtype")
-
-
-class Hostile:
-    def __reduce__(self):
-        return (pytest.fail, ("it was unpickled",))
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_a_pickle_is_named_and_never_opened(path, protocol):
-    path.write_bytes(pickle.dumps({"weights": Hostile(), "more": list(range(100))}, protocol))
-    assert_refused(path, "a pickle.*npnn unpickles nothing")
-
-
-def test_other_formats_are_named(path):
-    with zipfile.ZipFile(path, "w") as file:
-        file.writestr("data.pkl", "x" * 1000)
-    assert_refused(path, "zip archive, such as torch.save and np.savez write")
-    with open(path, "wb") as file:
-        np.save(file, np.ones(100))
-    assert_refused(path, "a .npy file")
-
-
-@requires_torch
-def test_a_file_of_torch_save_is_named(path):
-    torch.save({"weight": torch.ones(3)}, path)
-    assert_refused(path, "zip archive")
