@@ -104,7 +104,7 @@ def draw(result: Result) -> Any:
     sheet: Any = plot.figure(plot.PAGE, 9.8)
     top, middle, maps, bottom = sheet.subfigures(4, 1, height_ratios=[2.2, 3.4, 1.7, 2.5])
     left, right = middle.subfigures(1, 2)
-    bars, kernels = right.subfigures(2, 1, height_ratios=[2.1, 1.3])
+    bars, kernels = right.subfigures(2, 1, height_ratios=[2.5, 1.0])
     plot.curves(result.histories, "step" if result.config.evaluate_every else "epoch", test=result.watched, figure=top)
     _cifar10.what_for_what(result, left)
     plot.per_class(result.class_accuracies, result.data.classes, figure=bars)
