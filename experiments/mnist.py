@@ -179,8 +179,8 @@ def draw(result: Result) -> Any:
     from npnn.train import confusion_matrix
 
     images, labels, classes = result.data.test_x, result.data.test_y, result.data.classes
-    best, convolution = result.job.variant in BEST, result.model[0]
-    has_maps = best and hasattr(convolution, "weight")
+    best, convolution_first = result.job.variant in BEST, hasattr(result.model[0], "weight")
+    has_maps = best and convolution_first
     heights = [2.6, 3.4, *[2.2] * best, *[1.9] * has_maps]
     sheet: Any = plot.figure(plot.PAGE, sum(heights))
     top, middle, *rest = sheet.subfigures(len(heights), 1, height_ratios=heights)
@@ -189,7 +189,11 @@ def draw(result: Result) -> Any:
     plot.curves(result.histories, log_loss=result.config.faults != "none", test=result.watched, figure=top)
     plot.confusion_matrix(confusion_matrix(result.outputs, labels), classes, figure=left)
     plot.per_class(result.class_accuracies, classes, figure=bars)
+    if np.nanmin([*result.class_accuracies.values()]) > 0.95:  # else nothing could be told apart
+        bars.axes[0].set(ylim=(95, 100), ylabel="accuracy (%), from 95")
     plot.kernels(first_layer(result.model), figure=below)
+    if not convolution_first:
+        below.axes[0].title.set_text("weights of the first 16 units")
     if best:
         plot.mistakes(images, result.outputs, labels, classes, figure=rest[0])
     if has_maps:
