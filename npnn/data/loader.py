@@ -8,6 +8,7 @@ an epoch can be taken up again in the middle (``state_dict``).
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,7 @@ import npnn.random
 from npnn.data.dataset import gather
 from npnn.tensor import Tensor, _from_array
 
-__all__ = ["DataLoader"]
+__all__ = ["DataLoader", "share"]
 
 Batch = tuple[Tensor, ...]
 
@@ -67,6 +68,7 @@ class DataLoader:
         self.transform = transform
         self.generator = generator
         self.prefetch = prefetch
+        self.rank, self.ranks = 0, 1  # which share of each batch is loaded, of how many
         self._progress: dict[str, Any] = {"seed": None, "position": 0}  # of the epoch begun last
         self._resuming = False
 
@@ -88,10 +90,11 @@ class DataLoader:
 
     def _make(self, order: NDArray[Any], seed: Any, i: int) -> Batch:
         """Batch number i of the epoch."""
-        arrays = gather(self.dataset, order[i * self.batch_size : (i + 1) * self.batch_size])
+        batch = order[i * self.batch_size : (i + 1) * self.batch_size]
+        arrays = gather(self.dataset, batch[share(len(batch), self.rank, self.ranks)])
         if self.transform is not None:
-            # i + 1, because [seed, 0] and seed alone would start the same sequence
-            x = self.transform(arrays[0], np.random.default_rng([seed, i + 1]))
+            # i + 1, because [seed, 0] and seed alone would start the same sequence; so do [..., i + 1] and [..., 0]
+            x = self.transform(arrays[0], np.random.default_rng([seed, i + 1, self.rank]))
             arrays = (x, *arrays[1:])
         return tuple([_from_array(a) for a in arrays])
 
@@ -102,6 +105,19 @@ class DataLoader:
             progress["position"] += 1
             yield batch
         progress.update(seed=None, position=0)
+
+    def shard(self, rank: int, ranks: int) -> DataLoader:
+        """A loader of one of ``ranks`` equal shares (to a row) of each batch, for training in as many processes.
+
+        Where this loader's generator is in the same state, all shares together are its batches, in its
+        order.  Each is augmented by itself.  Errors: ValueError if a batch has not a row for each share.
+        """
+        n = len(self.dataset)
+        smallest = self.batch_size if self.drop_last else min(self.batch_size, n % self.batch_size or n)
+        share(smallest, rank, ranks)
+        part = copy.copy(self)
+        part.rank, part.ranks = rank, ranks
+        return part
 
     # ---- resuming
 
@@ -121,6 +137,16 @@ class DataLoader:
         if not 0 <= position <= len(self) or (position and seed is None and (self.shuffle or self.transform)):
             raise ValueError(f"{state_dict} does not describe an epoch of {len(self)} batches of this loader")
         self._progress, self._resuming = {"seed": seed, "position": position}, True
+
+
+def share(rows: int, rank: int, ranks: int) -> slice:
+    """The rows of a batch that fall to one of ``ranks`` processes.  Errors: ValueError if there is none for some."""
+    if rows < ranks:
+        raise ValueError(
+            f"a batch of {rows} cannot be shared among {ranks} processes: choose another batch size, "
+            "or drop_last=True if it is the last of an epoch"
+        )
+    return slice(rows * rank // ranks, rows * (rank + 1) // ranks)
 
 
 def _prepared_ahead(make: Callable[[int], Batch], numbers: range, depth: int) -> Iterator[Batch]:

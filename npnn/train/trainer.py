@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from npnn.errors import TrainingDiverged
 from npnn.io import load_checkpoint
 from npnn.train.backend import backend_of, mode
-from npnn.train.batches import as_batches, pairs, rest_of_epoch, total_steps
+from npnn.train.batches import as_batches, pairs, total_steps
 from npnn.train.callbacks import Callback, Checkpoint
 from npnn.train.generators import get_generators, set_generators
 from npnn.train.health import all_finite, copy_weights, first_bad, load_weights
 from npnn.train.history import History
 from npnn.train.interrupt import Interrupt
 from npnn.train.metrics import accuracy
+from npnn.train.parallel import Single, together, world
 from npnn.train.progress import Progress
 from npnn.train.resume import restore, snapshot
 from npnn.train.run import Run
@@ -46,6 +47,8 @@ class Trainer:
     progress         a bar in a terminal or notebook, plain lines elsewhere; False for silence
     keep_losses      the history holds the loss of every step; False, for runs of a million steps, forgets
                      those of each record once it is made
+    parallel         the processes that ``fit`` is called in together, see ``npnn.train.parallel``; by
+                     default those that mpiexec started
 
     Batches are pairs (inputs, targets) of arrays or tensors.  A loader is anything that yields them,
     anew each time it is iterated over: ``[(X, y)]`` is full-batch training.
@@ -66,6 +69,7 @@ class Trainer:
         schedule_per: str = "epoch",
         progress: bool = True,
         keep_losses: bool = True,
+        parallel: Single | None = None,
     ):
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None and not limit > 0:
@@ -81,7 +85,9 @@ class Trainer:
         self.metrics = dict(metrics) if isinstance(metrics, Mapping) else {m.__name__: m for m in metrics}
         # Checkpoints come last, as they save what the other callbacks remember.
         self.callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
-        self._step_hooks = [c.on_step_end for c in self.callbacks if type(c).on_step_end is not Callback.on_step_end]
+        self.parallel = world() if parallel is None else parallel
+        self._called = self.callbacks if self.parallel.rank == 0 else []
+        self._step_hooks = [c.on_step_end for c in self._called if type(c).on_step_end is not Callback.on_step_end]
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self._clips = clip_grad_norm is not None or clip_grad_value is not None
         self.schedule_per, self.progress, self.keep_losses = schedule_per, progress, keep_losses
@@ -96,6 +102,7 @@ class Trainer:
 
     # ---- training
 
+    @together
     def fit(
         self,
         train_loader: Iterable[Any],
@@ -131,24 +138,29 @@ class Trainer:
         last_epoch, last_step = epochs or math.inf, max_steps or math.inf
         self.run, self.loader = Run(), train_loader
         if resume_from is not None:
-            restore(self, load_checkpoint(resume_from))
-        run = self.run
+            restore(self, self.parallel.first(load_checkpoint, resume_from))
+        run, share = self.run, self.parallel.begin(self, train_loader)
         self._good_weights = copy_weights(self.model, self.backend)
 
         def is_over() -> bool:
             return run.should_stop or run.step >= last_step or run.epoch >= last_epoch
 
-        progress = Progress(total_steps(train_loader, last_epoch, last_step), run.step, self.progress)
+        def ends() -> bool:
+            run.should_stop, interrupted = self.parallel.any(run.should_stop, interrupt.requested)
+            return interrupted or is_over()
+
+        show = self.progress and self.parallel.rank == 0
+        progress = Progress(total_steps(train_loader, last_epoch, last_step), run.step, show)
         quiet = np.errstate(over="ignore", invalid="ignore")  # we look at the loss ourselves
         with mode(self.model, True), contextlib.closing(progress), quiet, Interrupt() as interrupt:
-            for callback in self.callbacks:
+            for callback in self._called:
                 callback.on_train_begin(self)
-            while not (is_over() or interrupt.requested):
-                for x, y in pairs(rest_of_epoch(train_loader, run), self.backend):
+            while not ends():
+                for x, y in self.parallel.batches(share, run, self.backend):
                     progress.step(self._step(x, y), run.lr)
                     if evaluate_every and run.step % evaluate_every == 0:
                         self._record(validation, progress)
-                    if is_over() or interrupt.requested:
+                    if ends():
                         break
                 else:
                     self._end_epoch()
@@ -157,20 +169,22 @@ class Trainer:
             run.history.interrupted = not is_over()
             if run.sizes and is_over():  # a last, shorter stretch
                 self._record(validation, progress)
-            for callback in self.callbacks:
+            for callback in self._called:
                 callback.on_train_end(self)
+            self.parallel.end(self)
         return run.history
 
     def _step(self, x: Any, y: Any) -> float:
         """One optimiser step.  The loss is looked at first, so a bad one changes no weight."""
         run = self.run
-        output = self.model(x)
-        loss = self.loss(output, y)
-        value = loss.item()
+        with self.parallel.own_generator(run):
+            output = self.model(x)
+            loss = self.loss(output, y)
+        value, rows = self.parallel.mean(loss.item(), len(y))
         if not math.isfinite(value):
             raise self._diverged(f"the loss became {value}", x)
         self.optimizer.zero_grad()
-        loss.backward()
+        self.parallel.backward(loss)
         if self._clips:
             self._clip(x)
         self.optimizer.step()
@@ -179,11 +193,12 @@ class Trainer:
             self.scheduler.step()
         run.step += 1
         run.batch += 1
-        run.sizes.append(len(y))
+        run.sizes.append(rows)
         run.history.step_losses.append(value)
         if self.metrics:
-            run.outputs.append(self.backend.array(output))
-            run.targets.append(self.backend.array(y))
+            outputs, targets = self.parallel.rows(self.backend.array(output), self.backend.array(y))
+            run.outputs.append(outputs)
+            run.targets.append(targets)
         for hook in self._step_hooks:
             hook(self)
         return value
@@ -215,9 +230,24 @@ class Trainer:
         run = self.run
         run.stop_clock()
         weights = copy_weights(self.model, self.backend)
-        if not all_finite(weights.values()):
+        if self.parallel.any(not all_finite(weights.values()))[0]:
             raise self._diverged("weights became nan or infinite", None)
         self._good_weights = weights
+        self.parallel.check_weights(self.model, self.backend)
+        record = self.parallel.first(self._new_record, validation)
+        run.history.append(record)
+        if self.schedule_per == "record":
+            self.scheduler.step(record.get("validation_loss", record["train_loss"]))
+        run.begin_record()
+        if not self.keep_losses:
+            del run.history.step_losses[:]
+        progress.record(run.history.records[-1])
+        for callback in self._called:
+            callback.on_record(self, run.history.records[-1])
+
+    def _new_record(self, validation: Any) -> dict[str, Any]:
+        """The figures of these steps, and those of the validation data."""
+        run = self.run
         record: dict[str, Any] = {"epoch": run.epoch + (run.batch > 0), "step": run.step}
         losses = run.history.step_losses[-len(run.sizes) :]
         for name, value in self._figures(losses, run.sizes, run.outputs, run.targets).items():
@@ -227,21 +257,13 @@ class Trainer:
                 record["validation_" + name] = value
         if self.clip_grad_norm is not None:
             record["grad_norm"] = run.grad_norm
-        record |= {"lr": run.lr, "seconds": run.seconds}
-        run.history.append(record)
-        if self.schedule_per == "record":
-            self.scheduler.step(record.get("validation_loss", record["train_loss"]))
-        run.begin_record()
-        if not self.keep_losses:
-            del run.history.step_losses[:]
-        progress.record(run.history.records[-1])
-        for callback in self.callbacks:
-            callback.on_record(self, run.history.records[-1])
+        return record | {"lr": run.lr, "seconds": run.seconds}
 
     def _diverged(self, what: str, x: Any) -> TrainingDiverged:
         """The error to raise.  Finds the culprit, and puts good weights back if the present ones are not."""
         generators, weights = get_generators(), copy_weights(self.model, self.backend)
-        layer, culprit = first_bad(self.model, self.backend, x)
+        culprits = self.parallel.gather(first_bad(self.model, self.backend, x))
+        layer, culprit = min(culprits, key=lambda bad: (bad[0] is None, bad[1] == "the loss itself"))
         sound = all_finite(weights.values())
         load_weights(self.model, self.backend, weights if sound else self._good_weights)
         set_generators(generators)

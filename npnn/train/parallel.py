@@ -1,0 +1,256 @@
+"""Training in several processes at once, each with its share of every batch (data parallelism).
+
+    mpiexec -n 2 python train.py            (pip install npnn[mpi])
+
+All processes, numbered by *rank* from 0, run the same program and hold the same weights.  In every
+step each computes the gradient of its own rows of the batch; the gradients are summed over the
+processes, and all take the same step.  So the weights, the losses and the decisions are those of a
+single process up to rounding, whatever the number of processes.  What is not the same:
+
+- BatchNorm normalises with the statistics of a rank's own rows, as in torch's DistributedDataParallel.
+  The running statistics that are saved and evaluated are rank 0's.
+- What the model draws (dropout) and what augments the batches is drawn for each rank's rows by
+  itself: as reproducible, but different for another number of processes.  PyTorch's own generator
+  starts an epoch in the same state in all of them.
+- A loss must be the mean over the rows.  One that is weighted otherwise (classes with weights,
+  ``ignore_index``) is averaged over the processes as if it were.
+
+A DataLoader prepares only the share of its process.  Any other loader is asked for whole batches
+in every process; these must be the same everywhere.  Rank 0 alone evaluates, calls the callbacks
+(which save and log) and shows progress; the others get the records and the end of the run from
+it.  They wait until it is done, and an error in one process ends all of them.
+
+``Single`` and ``Group`` are the two answers to what the trainer asks: in one process, and in many.
+Source: Li et al., PyTorch Distributed: Experiences on Accelerating Data Parallel Training, 2020.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npnn import random
+from npnn.data.loader import DataLoader, share
+from npnn.errors import TrainingDiverged
+from npnn.kernels.threads import get_num_threads
+from npnn.train.backend import Backend
+from npnn.train.batches import pairs, rest_of_epoch
+from npnn.train.buckets import Bucket, buckets, layout
+from npnn.train.generators import get_generators, set_generators
+from npnn.train.health import copy_weights, load_weights
+from npnn.train.run import Run
+
+__all__ = ["Group", "Single", "together", "world"]
+
+PATIENCE = 1.0  # seconds: an error that rank 0 has, too, is told by rank 0
+
+T = TypeVar("T")
+_NOTHING = contextlib.nullcontext()
+
+
+class Single:
+    """One process: there is nobody to ask and nothing to share."""
+
+    rank, size = 0, 1
+
+    def guard(self) -> contextlib.AbstractContextManager[Any]:
+        """A context from which no process departs by itself: its error is the end of all."""
+        return _NOTHING
+
+    def begin(self, trainer: Any, loader: Iterable[Any]) -> Iterable[Any]:
+        """Make all processes start alike.  Returns the loader to train with."""
+        return loader
+
+    def batches(self, loader: Iterable[Any], run: Run, backend: Backend) -> Iterator[tuple[Any, Any]]:
+        """What is left of the epoch: this process's rows of each batch."""
+        return pairs(rest_of_epoch(loader, run), backend)
+
+    def own_generator(self, run: Run) -> contextlib.AbstractContextManager[Any]:
+        """A context in which what npnn draws is this process's own."""
+        return _NOTHING
+
+    def mean(self, loss: float, rows: int) -> tuple[float, int]:
+        """The mean loss of all rows of the batch, and their number, from those of each process."""
+        return loss, rows
+
+    def backward(self, loss: Any) -> None:
+        """Give every parameter the gradient of the mean loss that ``mean`` was asked for last."""
+        loss.backward()
+
+    def rows(self, *parts: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        """Arrays with the rows of the whole batch, in rank 0; the others get their parts back."""
+        return parts
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        """For each flag whether it is set in any process."""
+        return flags
+
+    def gather(self, value: T) -> list[T]:
+        """The values of all processes, in the order of the ranks."""
+        return [value]
+
+    def first(self, function: Callable[..., T], *args: Any) -> T:
+        """What the function returns in rank 0.  The others do not call it."""
+        return function(*args)
+
+    def check_weights(self, model: Any, backend: Backend) -> None:
+        """Errors: RuntimeError unless all processes have the same weights."""
+
+    def end(self, trainer: Any) -> None:
+        """Make all models what rank 0's is."""
+
+
+class Group(Single):
+    """The processes of an MPI communicator (``mpi4py.MPI.Comm``), which train together."""
+
+    def __init__(self, comm: Any):
+        self.comm, self.rank, self.size = comm, comm.rank, comm.size
+        self._weight = 0.0  # of this process's rows among those of the batch
+        self._buckets: list[Bucket] = []
+        self._head = np.zeros(2)
+        self._flags = np.zeros(2, np.int32)
+
+    def _sum(self, array: NDArray[Any]) -> None:
+        self.comm.Allreduce(None, array)  # None: in place
+
+    @contextlib.contextmanager
+    def guard(self) -> Iterator[None]:
+        """Also holds BLAS to the threads that are this process's share."""
+        from threadpoolctl import threadpool_limits
+
+        try:
+            with threadpool_limits(get_num_threads(), user_api="blas"):
+                yield
+        except TrainingDiverged:  # raised by all of them, in the same step
+            raise
+        except BaseException as error:
+            self.abort(error)
+
+    def abort(self, error: BaseException) -> None:
+        """Tell of an error that this process alone may have, and end all of them with exit code 1."""
+        if self.rank:
+            time.sleep(PATIENCE)
+        traceback.print_exception(error)
+        print(f"rank {self.rank} of {self.size} failed, and so the run ends in all processes", file=sys.stderr)
+        sys.stderr.flush()
+        self.comm.Abort(1)
+
+    def begin(self, trainer: Any, loader: Iterable[Any]) -> Iterable[Any]:
+        """Check that the processes do the same thing, hand out rank 0's weights, lay the buffers out.
+
+        Errors: ValueError for another model or another number of batches than rank 0 has, and for a
+        DataLoader with a batch of fewer rows than there are processes.
+        """
+        backend = trainer.backend
+        parameters = [p for group in trainer.optimizer.param_groups for p in group["params"] if p.requires_grad]
+        try:
+            batches: Any = len(loader)  # type: ignore[arg-type]
+        except TypeError:
+            batches = None
+        for what, mine in (("a model or optimizer", layout(parameters, backend)), ("a number of batches", batches)):
+            if mine != self.comm.bcast(mine):
+                raise ValueError(f"rank {self.rank} has {what} that is not rank 0's: every process must build the same")
+        self._share_weights(trainer)
+        self._buckets = buckets(parameters, backend)
+        return loader.shard(self.rank, self.size) if isinstance(loader, DataLoader) else loader
+
+    def _share_weights(self, trainer: Any) -> None:
+        weights = self.comm.bcast(copy_weights(trainer.model, trainer.backend) if self.rank == 0 else None)
+        if self.rank:
+            load_weights(trainer.model, trainer.backend, weights)
+
+    def batches(self, loader: Iterable[Any], run: Run, backend: Backend) -> Iterator[tuple[Any, Any]]:
+        set_generators(self.comm.bcast(get_generators(loader)), loader)  # the order of an epoch is drawn by rank 0
+        mine = pairs(rest_of_epoch(loader, run), backend)
+        if isinstance(loader, DataLoader):
+            return mine
+        return ((x[part], y[part]) for x, y in mine for part in [share(len(y), self.rank, self.size)])
+
+    def own_generator(self, run: Run) -> contextlib.AbstractContextManager[Any]:
+        """It follows from where the epoch began, the step and the rank: there is nothing to save for a resumed run."""
+        began = run.epoch_generators["npnn"]["state"]["state"]
+        return random.use_generator(np.random.default_rng([began, run.step, self.rank]))
+
+    def mean(self, loss: float, rows: int) -> tuple[float, int]:
+        self._head[:] = loss * rows, rows
+        self._sum(self._head)
+        total, count = self._head.tolist()
+        self._weight = rows / count
+        return total / count, int(count)
+
+    def backward(self, loss: Any) -> None:
+        (loss * self._weight).backward()  # weighted here, at one number, not at every gradient
+        for bucket in self._buckets:
+            bucket.sum(self._sum)
+
+    def rows(self, *parts: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+        gathered = self.comm.gather(parts)
+        return parts if gathered is None else tuple(map(np.concatenate, zip(*gathered, strict=True)))
+
+    def any(self, *flags: bool) -> tuple[bool, ...]:
+        self._flags[: len(flags)] = flags
+        self._sum(self._flags)
+        return tuple((self._flags[: len(flags)] > 0).tolist())
+
+    def gather(self, value: T) -> list[T]:
+        return self.comm.allgather(value)
+
+    def first(self, function: Callable[..., T], *args: Any) -> T:
+        return self.comm.bcast(function(*args) if self.rank == 0 else None)
+
+    def check_weights(self, model: Any, backend: Backend) -> None:
+        sums = [float(backend.array(p).sum()) for p in model.parameters()]
+        if sums != self.comm.bcast(sums):
+            raise RuntimeError(
+                f"the weights of rank {self.rank} are not those of rank 0 any more: they change in the optimizer's "
+                "step only, the same in every process (callbacks, which rank 0 alone calls, must not change them)"
+            )
+
+    def end(self, trainer: Any) -> None:
+        self._share_weights(trainer)
+
+
+def together(method: Callable[..., T]) -> Callable[..., T]:
+    """A method of an object with ``parallel`` that all processes call, and that none may leave by itself."""
+
+    @functools.wraps(method)
+    def guarded(self: Any, *args: Any, **kwargs: Any) -> T:
+        with self.parallel.guard():
+            return method(self, *args, **kwargs)
+
+    return guarded
+
+
+@functools.cache
+def world() -> Single:
+    """All processes that mpiexec started together with this one; a Single without mpiexec, and in their children.
+
+    From then on an error that no program catches ends all of them.
+    Errors: ImportError without mpi4py and an MPI library, or if they are not mpiexec's.
+    """
+    started = next((int(os.environ[name]) for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE") if name in os.environ), 1)
+    if started == 1 or multiprocessing.parent_process() is not None:
+        return Single()
+    try:
+        mpi = importlib.import_module("mpi4py.MPI")
+    except (ImportError, RuntimeError) as error:  # RuntimeError: it finds no MPI library
+        raise ImportError(f"training in {started} processes needs mpi4py and MPI: pip install npnn[mpi]") from error
+    if mpi.COMM_WORLD.size != started:
+        raise ImportError(
+            f"mpiexec started {started} processes, mpi4py knows of {mpi.COMM_WORLD.size}: mpiexec belongs to another "
+            f"MPI than mpi4py's ({mpi.Get_library_version().split(chr(10))[0].strip()})"
+        )
+    group = Group(mpi.COMM_WORLD)
+    sys.excepthook = lambda kind, error, trace: group.abort(error)
+    return group
