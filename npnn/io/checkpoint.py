@@ -74,7 +74,7 @@ def keep_last(folder: str | os.PathLike[str], k: int, pattern: str = "*.safetens
         raise ValueError(f"at least one file must be kept, got k={k}")
     files = _by_age(Path(folder), pattern)
     for old in files[:-k]:
-        old.unlink()
+        old.unlink(missing_ok=True)  # another process may keep this folder short as well
     return files[-k:]
 
 

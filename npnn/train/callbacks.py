@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from npnn.io import save_checkpoint
+from npnn.io import keep_last, save_checkpoint
 from npnn.train.health import copy_weights, load_weights
 
 if TYPE_CHECKING:
@@ -123,21 +123,31 @@ class Checkpoint(Callback):
 
     ``fit(..., resume_from=checkpoint.last)`` goes on where the run ended, also if that was by Ctrl-C
     in the middle of an epoch.  Without ``monitor`` no record is the best, and only ``last`` is written.
-    Both are files for ``npnn.io.load_checkpoint``, whose "model" is the state_dict.
+    With ``keep`` the newest so many records have a file of their own as well, ``step-00001200.safetensors``.
+    All are files for ``npnn.io.load_checkpoint``, whose "model" is the state_dict.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], monitor: str | None = "validation_loss", mode: str = "min"):
-        self.last, self.best = Path(folder) / "last.safetensors", Path(folder) / "best.safetensors"
+    def __init__(
+        self, folder: str | os.PathLike[str], monitor: str | None = "validation_loss", mode: str = "min", keep: int = 0
+    ):
+        if keep < 0:
+            raise ValueError(f"keep is a number of files, 0 or more, got {keep}")
+        self.folder, self.keep = Path(folder), keep
+        self.last, self.best = self.folder / "last.safetensors", self.folder / "best.safetensors"
         self.figure = None if monitor is None else _Best(monitor, mode)
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        self.last.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_record(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
         improved = self.figure is not None and self.figure.improved(record)
         state = trainer.state_dict()
-        for path in (self.last, self.best) if improved else (self.last,):
-            save_checkpoint(state, path)
+        save_checkpoint(state, self.last)
+        if improved:
+            save_checkpoint(state, self.best)
+        if self.keep:
+            save_checkpoint(state, self.folder / f"step-{trainer.run.step:08}.safetensors")
+            keep_last(self.folder, self.keep, "step-*.safetensors")
 
     def on_train_end(self, trainer: Trainer) -> None:
         if trainer.history.interrupted:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["restore", "snapshot"]
 
+_PARTS = ("model", "optimizer", "scheduler", "callbacks", "generators", "run")  # of a snapshot
+
 
 def snapshot(trainer: Trainer) -> dict[str, Any]:
     """The state of the trainer and of all that it drives.  Its tensors are the live ones: save them before going on."""
@@ -33,9 +35,13 @@ def snapshot(trainer: Trainer) -> dict[str, Any]:
 def restore(trainer: Trainer, state: Mapping[str, Any]) -> None:
     """Make the trainer go on from a state that was saved and loaded.
 
-    Errors: ValueError if the state was taken with other callbacks, or with a scheduler where there
-    is none or the reverse; and what load_state_dict of model, optimiser and scheduler raise.
+    Errors: ValueError if the state is not a trainer's, or was taken with other callbacks, or with a
+    scheduler where there is none or the reverse; and what load_state_dict of model, optimiser and
+    scheduler raise.
     """
+    missing = [part for part in _PARTS if part not in state]
+    if missing:
+        raise ValueError(f"this is not the checkpoint of a Trainer's run: it has no {', '.join(missing)}")
     saved, present = [name for name, _ in state["callbacks"]], [type(c).__name__ for c in trainer.callbacks]
     if saved != present:
         raise ValueError(f"the run to resume had the callbacks {saved}, this trainer has {present}")

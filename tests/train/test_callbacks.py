@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from npnn.io import load_checkpoint
+from npnn.io import CheckpointError, load_checkpoint
 from npnn.train import Callback, Checkpoint, EarlyStopping
 from tests.train.common import FRAMEWORKS, assert_same_weights, batches, build, data, framework, trainer, weights
 
@@ -96,6 +96,22 @@ def test_the_best_and_the_last_run_are_saved(name, tmp_path):
 def test_without_a_figure_only_the_last_is_saved(tmp_path):
     trainer(callbacks=[Checkpoint(tmp_path, monitor=None)]).fit(batches(), epochs=2)
     assert [p.name for p in tmp_path.iterdir()] == ["last.safetensors"]
+
+
+def test_the_newest_records_keep_files_of_their_own(tmp_path):
+    checkpoint = Checkpoint(tmp_path, monitor=None, keep=2)
+    trainer(callbacks=[checkpoint]).fit(batches(), epochs=4)
+    files = ["last.safetensors", "step-00000009.safetensors", "step-00000012.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == files
+    checkpoint.last.write_bytes(b"")  # damaged: the error offers the one before
+    with pytest.raises(CheckpointError, match=r"empty; .*step-00000012.safetensors is sound"):
+        trainer(callbacks=[checkpoint]).fit(batches(), epochs=5, resume_from=checkpoint.last)
+    resumed = trainer(callbacks=[checkpoint])
+    resumed.fit(batches(), epochs=5, resume_from=tmp_path / files[1])
+    assert resumed.history["step"] == [3, 6, 9, 12, 15]
+    assert sorted(p.name for p in tmp_path.iterdir())[1:] == ["step-00000012.safetensors", "step-00000015.safetensors"]
+    with pytest.raises(ValueError, match="keep is a number of files, 0 or more, got -1"):
+        Checkpoint(tmp_path, keep=-1)
 
 
 def test_checkpoints_are_told_last():
