@@ -87,6 +87,7 @@ VARIANTS = {
     "small-dropout-right": replace(HUNDRED, dropout=0.1, softmax=False),
     "steps": STEPS,
     "steps-decay": replace(STEPS, decay=1e-5),
+    "steps-once": replace(STEPS, softmax=False),
     "steps-right": replace(STEPS, softmax=False, lr=0.1),
     "augmented": Config(
         optimizer="adamw", lr=1e-3, decay=1e-4, dropout=0.1, shift=4, batch_size=128, epochs=40,
@@ -108,6 +109,7 @@ REPORTED = {
     "small-dropout-right": Reported("S1-5", "", "the softmax once, dropout 0.1, a constant rate"),
     "steps": Reported("S2-2", "35.35 %, 73 min 59 s", f"{TWICE}; batches of 250, the report does not say"),
     "steps-decay": Reported("S2-3", "36.25 % (or 35.25 %), 50 min", f"{TWICE}; batches of 250"),
+    "steps-once": Reported("S2-2, S2-3", "35.35 %, 36.25 %", "the softmax once: is this what was run there?"),
     "steps-right": Reported("S2-2", "", "the softmax once, a rate of 0.1"),
     "augmented": Reported("S3-2", "56.66 %", "batches of 128, the report does not say"),
 }
