@@ -100,6 +100,7 @@ def test_transposed_convolution(dims):
 def test_pad(mode, widths, shape, value, dtype, data):
     for n, ends in zip(shape[:1:-1], (widths[:2], widths[2:]), strict=True):
         assume(max(ends) < n and n + sum(min(w, 0) for w in ends) > 0)
+        assume(mode != "circular" or min(ends) * max(ends) >= 0)  # torch leaves elements as they were in memory
     options = {"value": value} if mode == "constant" else {}
     agree(lambda lib, x: lib.nn.functional.pad(x, widths, mode, **options), data.draw(array(shape, dtype)))
 
@@ -289,6 +290,7 @@ def test_instance_norm(shape, train, options, dims, dtype, data):
 )
 def test_rms_norm(shape, eps, affine, dtype, data):
     last = shape[data.draw(st.integers(0, len(shape) - 1)) :]
+    assume(np.prod(last) > 1)  # of one number all that is left is its sign, and no gradient
     modules_agree(lambda nn: nn.RMSNorm(last, eps, affine), data.draw(array(shape, dtype)), dtype=dtype)
 
 
