@@ -95,14 +95,15 @@ def fast(nn: Any, config: Config) -> list[Any]:
 
 
 def draw(result: Result) -> Any:
-    """Loss and accuracy, what was taken for what, the first kernels and what they make of a picture, mistakes."""
+    """Loss and accuracy, what was taken for what, the first kernels, their maps; of the best also its mistakes."""
     from npnn import plot
 
     images, labels, model = result.data.test_x, result.data.test_y, result.model
     pictures = images[[int((labels == c).argmax()) for c in (1, 3)]]  # the first car, the first cat
     activated = 3 if result.config.batch_norm else 2  # the layers up to the first activation
-    sheet: Any = plot.figure(plot.PAGE, 9.8)
-    top, middle, maps, bottom = sheet.subfigures(4, 1, height_ratios=[2.2, 3.4, 1.7, 2.5])
+    heights = [2.2, 3.4, 1.7, 2.5] if result.job.kept else [2.2, 3.4, 1.7]
+    sheet: Any = plot.figure(plot.PAGE, sum(heights))
+    top, middle, maps, *bottom = sheet.subfigures(len(heights), 1, height_ratios=heights)
     left, right = middle.subfigures(1, 2)
     bars, kernels = right.subfigures(2, 1, height_ratios=[2.5, 1.0])
     plot.curves(result.histories, "step" if result.config.evaluate_every else "epoch", test=result.watched, figure=top)
@@ -110,7 +111,8 @@ def draw(result: Result) -> Any:
     plot.per_class(result.class_accuracies, result.data.classes, figure=bars)
     plot.kernels(model[0].weight, columns=16, figure=kernels)
     plot.feature_maps(pictures, result.predict(pictures, model[:activated]), figure=maps)
-    _cifar10.mistakes(result, bottom)
+    for rest in bottom:
+        _cifar10.mistakes(result, rest)
     return sheet
 
 

@@ -49,19 +49,21 @@ def build(nn: Any, config: Config) -> Any:
 
 
 def draw(result: Result) -> Any:
-    """Loss and accuracy, what was taken for what, what the first units look for, the surest mistakes."""
+    """Loss and accuracy, what was taken for what, what the first units look for; of the best also its mistakes."""
     from npnn import plot
 
     weights = result.model[1].weight.detach().numpy()[:24]
-    sheet: Any = plot.figure(plot.PAGE, 8.7)
-    top, middle, bottom = sheet.subfigures(3, 1, height_ratios=[2.5, 3.5, 2.7])
+    heights = [2.5, 3.5, 2.7] if result.job.kept else [2.5, 3.5]
+    sheet: Any = plot.figure(plot.PAGE, sum(heights))
+    top, middle, *bottom = sheet.subfigures(len(heights), 1, height_ratios=heights)
     left, right = middle.subfigures(1, 2)
     bars, kernels = right.subfigures(2, 1, height_ratios=[2.0, 1.5])
     plot.curves(result.histories, "step" if result.config.steps else "epoch", test=result.watched, figure=top)
     _cifar10.what_for_what(result, left)
     plot.per_class(result.class_accuracies, result.data.classes, figure=bars)
     plot.kernels(weights.reshape(-1, 3, 32, 32), columns=8, figure=kernels)
-    _cifar10.mistakes(result, bottom)
+    for rest in bottom:
+        _cifar10.mistakes(result, rest)
     return sheet
 
 
