@@ -15,6 +15,7 @@ from experiments.harness.registry import Experiment, experiment, names
 from experiments.harness.results import Folders
 from experiments.harness.run import Interrupted
 from npnn.errors import CheckpointError, DataError, TrainingDiverged
+from npnn.train.parallel import Single, world
 
 EXIT_CODES = "exit codes: 0 done; 1 failed, or out of tolerance; 2 wrong command line; 130 interrupted by Ctrl-C"
 
@@ -150,19 +151,28 @@ def add_folders(one: Parser, which: tuple[str, ...]) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; its exit code."""
     arguments = parser().parse_args(argv)
+    processes = Single()
     try:
+        processes = world()
+        if processes.size > 1 and arguments.perform is not commands.run:
+            raise UserError("mpiexec is for `run`: the other commands work in one process, or start their own")
         return arguments.perform(arguments)
-    except Interrupted as stop:
-        print(stop, file=sys.stderr)
+    except Interrupted as stop:  # this and divergence come to all processes
+        if processes.rank == 0:
+            print(stop, file=sys.stderr)
         return 130
+    except TrainingDiverged as error:
+        if processes.rank == 0:
+            print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        processes.abort("interrupted", 130)
         return 130
     except BrokenPipeError:  # ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except (UserError, CheckpointError, DataError, TrainingDiverged, ImportError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, CheckpointError, DataError, ImportError, OSError) as error:
+        processes.abort(f"error: {error}")
         return 1
 
 

@@ -23,6 +23,7 @@ from experiments.harness.sweep import jobs
 from experiments.harness.sweep import sweep as run_all
 from experiments.harness.table import stale, uncited
 from experiments.harness.table import update as update_table
+from npnn.train.parallel import world
 
 __all__ = ["compare", "demo", "draw", "evaluate", "list_all", "report", "results", "run", "sweep"]
 
@@ -48,16 +49,21 @@ def run(arguments: Namespace) -> int:
         raise UserError(f"--seeds must be at least 1, got {count}")
     if count > 1 and arguments.resume:
         raise UserError("--resume goes on with a single run: leave --seeds out")
-    print(job.stem)
-    result = run_job(job, folders, resume=arguments.resume)
-    print(
-        f"test accuracy {result.metrics['accuracy']:.2%}, test loss {result.metrics['loss']:.4f} "
-        f"after {_length(result)} in {_seconds(result):.1f} s\n"
-        f"{folders.figure(job.stem)}, {folders.weights(job)} and {folders.numbers(job.stem)}"
-    )
-    if count > 1:
-        others = [run_job(other, folders, keep=False) for other in seeds(job, count)[1:]]
-        accuracies = [one.metrics["accuracy"] for one in (result, *others)]
+    if world().rank == 0:
+        print(job.stem)
+    accuracies = []
+    for k, one in enumerate(seeds(job, count)):
+        result = run_job(one, folders, resume=arguments.resume, keep=k == 0)
+        if result is None:  # this process helps another, which has the result
+            continue
+        accuracies.append(result.metrics["accuracy"])
+        if k == 0:
+            print(
+                f"test accuracy {result.metrics['accuracy']:.2%}, test loss {result.metrics['loss']:.4f} "
+                f"after {_length(result)} in {_seconds(result):.1f} s\n"
+                f"{folders.figure(job.stem)}, {folders.weights(job)} and {folders.numbers(job.stem)}"
+            )
+    if len(accuracies) > 1:
         mean, spread = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
         print(f"{count} seeds: {mean:.2%} ± {spread:.2%}  ({', '.join(f'{a:.2%}' for a in accuracies)})")
     return 0

@@ -14,6 +14,7 @@ from experiments.harness.registry import Experiment
 from experiments.harness.torch_twin import import_torch, torch_twin
 from npnn.data import DataLoader, Dataset, TrainTest, random_split
 from npnn.train import Callback, EarlyStopping, History, Trainer, accuracy, class_accuracy
+from npnn.train.parallel import world
 
 __all__ = ["Job", "Start"]
 
@@ -78,6 +79,8 @@ class Job:
                 data, model = _in_float64(data), model.double()
             if self.backend == "torch":
                 framework = import_torch()
+                if world().size > 1:
+                    framework.set_num_threads(npnn.get_num_threads())
                 twin = self.experiment.build(framework.nn, config)
                 model = torch_twin(model, twin.double() if double else twin)
             optimizer = self.experiment.optimizer(framework.optim, model, config)

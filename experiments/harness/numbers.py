@@ -58,6 +58,7 @@ def measure(job: Job, trainer: Trainer, metrics: Mapping[str, Any] | None = None
         "step_ms": round(1e3 * float(np.median(seconds / steps)), 4) if len(history) else None,
         "parameters": sum(p.numel() for p in trainer.model.parameters()),
         "machine": f"{surroundings['processor']}, {surroundings['cores']} cores",
+        "processes": trainer.parallel.size,
         "threads": _threads(job.backend),
         "versions": {k: v for k, v in surroundings["versions"].items() if k in packages},
         "history": _columns(compact(history)),

@@ -50,8 +50,10 @@ class Interrupted(Exception):
     """Ctrl-C: the run is saved and can go on."""
 
 
-def run(job: Job, folders: Folders, resume: bool = False, keep: bool = True, progress: bool = True) -> Result:
+def run(job: Job, folders: Folders, resume: bool = False, keep: bool = True, progress: bool = True) -> Result | None:
     """Train, measure on the test set, and write figure, weights and numbers (without ``keep`` only these).
+
+    Under mpiexec the processes train together; then rank 0 does the rest, and the others have None.
 
     Errors: Interrupted after Ctrl-C; UserError if there is nothing to resume.
     """
@@ -61,8 +63,12 @@ def run(job: Job, folders: Folders, resume: bool = False, keep: bool = True, pro
     start = job.start((saver,), progress=progress, keep_losses=False)
     history = start.fit(job.config, resume_from=saver.last if resume else None)
     if history.interrupted:
-        step, command = start.trainer.run.step, f"{job.command}{folders.options} --resume"
+        processes = start.trainer.parallel.size
+        start_them = f"mpiexec -n {processes} " if processes > 1 else ""
+        step, command = start.trainer.run.step, f"{start_them}{job.command}{folders.options} --resume"
         raise Interrupted(f"interrupted after step {step}; to go on: {command}")
+    if start.trainer.parallel.rank > 0:
+        return None
     result = save(job, start, folders, keep)
     with contextlib.suppress(FileNotFoundError):
         saver.last.unlink()  # there is nothing left to resume

@@ -6,7 +6,8 @@ two pools on the same cores spend their time waiting for each other.
 
 The number of threads is ``NPNN_NUM_THREADS``; without it ``OMP_NUM_THREADS``, which most numerical
 programs obey; without that one in a worker process, which shares the cores with its siblings, and
-elsewhere the number of cores this process may use.  It is also the number of chunks, so sums over
+elsewhere the number of cores this process may use, divided by that of the processes which mpiexec
+started on them.  It is also the number of chunks, so sums over
 chunks depend on it by rounding.
 
 Nothing global changes: numba's and OpenMP's own settings stay as they are, and the BLAS library
@@ -52,6 +53,12 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
+def _ranks() -> int:
+    """How many processes mpiexec started on this machine, this one among them, as MPICH, Open MPI and others tell."""
+    names = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_SIZE")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 1)
+
+
 def _is_worker() -> bool:
     """True in a process that multiprocessing (or joblib) started."""
     multiprocessing = sys.modules.get("multiprocessing.process")  # surely imported there
@@ -73,7 +80,7 @@ def get_num_threads() -> int:
     """The number of threads that npnn's kernels use."""
     global _num_threads
     if _num_threads is None:
-        _num_threads = 1 if _is_worker() else _cores()
+        _num_threads = 1 if _is_worker() else max(1, _cores() // _ranks())
     return 1 if _in_forked_child else _num_threads
 
 

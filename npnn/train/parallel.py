@@ -68,6 +68,10 @@ class Single:
         """A context from which no process departs by itself: its error is the end of all."""
         return _NOTHING
 
+    def abort(self, message: str, code: int = 1) -> None:
+        """Tell of an error which this process alone may have had.  A Group ends here, in all of its processes."""
+        print(message, file=sys.stderr, flush=True)
+
     def begin(self, trainer: Any, loader: Iterable[Any]) -> Iterable[Any]:
         """Make all processes start alike.  Returns the loader to train with."""
         return loader
@@ -135,16 +139,13 @@ class Group(Single):
         except TrainingDiverged:  # raised by all of them, in the same step
             raise
         except BaseException as error:
-            self.abort(error)
+            self.abort(_story(error))
 
-    def abort(self, error: BaseException) -> None:
-        """Tell of an error that this process alone may have, and end all of them with exit code 1."""
+    def abort(self, message: str, code: int = 1) -> None:
         if self.rank:
             time.sleep(PATIENCE)
-        traceback.print_exception(error)
-        print(f"rank {self.rank} of {self.size} failed, and so the run ends in all processes", file=sys.stderr)
-        sys.stderr.flush()
-        self.comm.Abort(1)
+        super().abort(f"{message}\nrank {self.rank} of {self.size} failed, and so the run ends in all processes")
+        self.comm.Abort(code)
 
     def begin(self, trainer: Any, loader: Iterable[Any]) -> Iterable[Any]:
         """Check that the processes do the same thing, hand out rank 0's weights, lay the buffers out.
@@ -252,5 +253,9 @@ def world() -> Single:
             f"MPI than mpi4py's ({mpi.Get_library_version().split(chr(10))[0].strip()})"
         )
     group = Group(mpi.COMM_WORLD)
-    sys.excepthook = lambda kind, error, trace: group.abort(error)
+    sys.excepthook = lambda kind, error, trace: group.abort(_story(error))
     return group
+
+
+def _story(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error)).rstrip()

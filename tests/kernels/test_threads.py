@@ -53,6 +53,24 @@ def test_a_bad_environment_variable_is_refused(monkeypatch, text):
         threads._from_environment()
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, 8),
+        ({"PMI_SIZE": "32", "MPI_LOCALNRANKS": "2"}, 4),
+        ({"OMPI_COMM_WORLD_LOCAL_SIZE": "3"}, 2),
+        ({"PMI_SIZE": "16"}, 1),
+    ],
+)
+def test_processes_that_mpiexec_started_share_the_cores(monkeypatch, variables, expected):
+    monkeypatch.setattr(threads, "_num_threads", None)
+    monkeypatch.setattr(threads, "_cores", lambda: 8)
+    monkeypatch.setattr(threads, "_is_worker", lambda: False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert threads.get_num_threads() == expected
+
+
 def test_the_refusal_meets_the_eye():
     run = subprocess.run(
         [sys.executable, "-c", "import npnn"], capture_output=True, text=True, env={"NPNN_NUM_THREADS": "x"}
