@@ -80,7 +80,7 @@ def test_importing_npnn_leaves_the_heavy_libraries_alone():
     """numba, SciPy and matplotlib come when they are first needed: a script pays for what it uses."""
     code = (
         "import sys, npnn; "
-        "heavy = {'numba', 'scipy', 'matplotlib', 'torch', 'sklearn', 'onnx', 'pooch', 'tqdm', 'threadpoolctl'}; "
+        "heavy = {'numba', 'scipy', 'matplotlib', 'torch', 'sklearn', 'onnx', 'requests', 'tqdm', 'threadpoolctl'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

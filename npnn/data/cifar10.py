@@ -17,14 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.data.dataset import TrainTest, unit_images
-from npnn.data.files import Remote, locate
+from npnn.data.download import Remote
+from npnn.data.files import locate
 from npnn.errors import DataError
 
 __all__ = ["load_cifar10"]
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
-_BINARY = Remote("cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530", ("https://www.cs.toronto.edu/~kriz/",))
+_BINARY = Remote(
+    "cifar-10-binary.tar.gz",
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    (
+        "https://www.cs.toronto.edu/~kriz/",
+        "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
+    ),
+)
 _NAMES = ("cifar-10-batches-bin", "cifar-10-batches-py", _BINARY.name, "cifar-10-python.tar.gz")
 
 _PARTS = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch")
@@ -42,9 +50,8 @@ def load_cifar10(dtype: Any = "float32") -> TrainTest:
     ``dtype="uint8"`` keeps the bytes 0..255: 184 MB instead of 737 (``transforms.Normalize`` takes them).
 
     Looked for in NPNN_DATA, its folder ``cifar-10`` and the user's cache: the official archives
-    ``cifar-10-binary.tar.gz`` (MD5 c32a1d4ab5d03f1284b67883e8d87530) and ``cifar-10-python.tar.gz``
-    (MD5 c58f30108f718f92721af3b95e74349a), or the folders they unpack to; else the former is
-    downloaded.  What counts is what is inside: an archive that was packed anew, with the images in
+    ``cifar-10-binary.tar.gz`` and ``cifar-10-python.tar.gz``, or the folders they unpack to; else the
+    former is downloaded.  What counts is what is inside: an archive that was packed anew, with the images in
     another order, is accepted if the numbers of images and labels and the sums of all bytes of each
     channel are right.  The pickles of the Python archive are read without running what they ask for.
 
@@ -140,5 +147,5 @@ class _Inert:
 def _damaged(path: Path, problem: str) -> DataError:
     return DataError(
         f"{path} is damaged or is not CIFAR-10: {problem}. Delete it to have it fetched again, or download "
-        f"{_BINARY.name} (MD5 {_BINARY.md5}) from {_BINARY.mirrors[0]} by hand and put it in its place."
+        f"{_BINARY.name} (SHA-256 {_BINARY.sha256}) from {_BINARY.mirrors[0]} by hand and put it in its place."
     )

@@ -1,8 +1,7 @@
 """Where the files of data sets are looked for, how they are fetched, and how they are checked.
 
 A file is taken from the folder that NPNN_DATA names, else from the user's cache, else downloaded.
-A download arrives in a temporary file, is held against the known hash, and only then gets its name:
-so whatever bears the name is whole.
+A download is held against the known hash before it gets its name: so whatever bears the name is whole.
 """
 
 from __future__ import annotations
@@ -10,22 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from npnn.data._optional import require
+from npnn.data.download import Remote, fetch
 from npnn.errors import DataError
 
-__all__ = ["Remote", "cache_folder", "locate"]
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file on the net: its name, the MD5 of its bytes, and the addresses (less the name) to try in turn."""
-
-    name: str
-    md5: str
-    mirrors: Sequence[str]
+__all__ = ["cache_folder", "locate"]
 
 
 def locate(names: Sequence[str], subfolders: Sequence[str], remote: Remote) -> Path:
@@ -63,16 +52,9 @@ def _roots() -> list[Path]:
 
 
 def _fetch(remote: Remote, folder: Path, names: Sequence[str], searched: Sequence[Path]) -> Path:
-    pooch = require("pooch", f"downloading {remote.name}", "data")
-    problems = []
-    for mirror in remote.mirrors:
-        try:
-            path = pooch.retrieve(
-                mirror + remote.name, f"md5:{remote.md5}", remote.name, folder, progressbar=sys.stderr.isatty()
-            )
-            return Path(path)
-        except (OSError, ValueError) as error:  # no answer (requests' errors are OSErrors); not the bytes expected
-            problems.append(f"  {mirror + remote.name}: {error}")
+    path, problems = fetch(remote, folder)
+    if path is not None:
+        return path
     raise DataError(
         "\n".join(
             [
@@ -80,8 +62,8 @@ def _fetch(remote: Remote, folder: Path, names: Sequence[str], searched: Sequenc
                 f"Looked for {' or '.join(names)} in:",
                 *(f"  {path}" for path in searched),
                 "Tried:",
-                *problems,
-                f"Download {remote.name} by hand (MD5 {remote.md5}) into {folder},",
+                *(f"  {problem}" for problem in problems),
+                f"Download {remote.name} by hand (SHA-256 {remote.sha256}) into {folder},",
                 "or set NPNN_DATA to a folder that has it.",
             ]
         )

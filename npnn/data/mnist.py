@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.data.dataset import TrainTest, unit_images
-from npnn.data.files import Remote, locate
+from npnn.data.download import Remote
+from npnn.data.files import locate
 from npnn.errors import DataError
 
 __all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]
@@ -27,7 +28,7 @@ __all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]
 
 @dataclass(frozen=True)
 class _Collection:
-    """Four files; each with the MD5 of its bytes as published (gzip), and of what is inside."""
+    """Four files; each with the SHA-256 of its bytes as published (gzip), and the MD5 of what is inside."""
 
     title: str
     subfolders: Sequence[str]
@@ -45,10 +46,22 @@ _MNIST = _Collection(
         "http://yann.lecun.com/exdb/mnist/",
     ),
     {
-        "train-images-idx3-ubyte": ("f68b3c2dcbeaaa9fbdd348bbdeb94873", "6bbc9ace898e44ae57da46a324031adb"),
-        "train-labels-idx1-ubyte": ("d53e105ee54ea40749a09fcbcd1e9432", "a25bea736e30d166cdddb491f175f624"),
-        "t10k-images-idx3-ubyte": ("9fb629c4189551a2d022fa330f9573f3", "2646ac647ad5339dbf082846283269ea"),
-        "t10k-labels-idx1-ubyte": ("ec29112dd5afa0611ce80d1b7f02629c", "27ae3e4e09519cfbb04c329615203637"),
+        "train-images-idx3-ubyte": (
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            "6bbc9ace898e44ae57da46a324031adb",
+        ),
+        "train-labels-idx1-ubyte": (
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            "a25bea736e30d166cdddb491f175f624",
+        ),
+        "t10k-images-idx3-ubyte": (
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            "2646ac647ad5339dbf082846283269ea",
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            "27ae3e4e09519cfbb04c329615203637",
+        ),
     },
     tuple("0123456789"),
 )
@@ -61,10 +74,22 @@ _FASHION = _Collection(
         "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion/",
     ),
     {
-        "train-images-idx3-ubyte": ("8d4fb7e6c68d591d4c3dfef9ec88bf0d", "f4a8712d7a061bf5bd6d2ca38dc4d50a"),
-        "train-labels-idx1-ubyte": ("25c81989df183df01b3e8a0aad5dffbe", "9018921c3c673c538a1fc5bad174d6f9"),
-        "t10k-images-idx3-ubyte": ("bef4ecab320f06d8554ea6380940ec79", "8181f5470baa50b63fa0f6fddb340f0a"),
-        "t10k-labels-idx1-ubyte": ("bb300cfdad3c16e7a12a480ee83cd310", "15d484375f8d13e6eb1aabb0c3f46965"),
+        "train-images-idx3-ubyte": (
+            "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            "f4a8712d7a061bf5bd6d2ca38dc4d50a",
+        ),
+        "train-labels-idx1-ubyte": (
+            "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            "9018921c3c673c538a1fc5bad174d6f9",
+        ),
+        "t10k-images-idx3-ubyte": (
+            "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            "8181f5470baa50b63fa0f6fddb340f0a",
+        ),
+        "t10k-labels-idx1-ubyte": (
+            "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            "15d484375f8d13e6eb1aabb0c3f46965",
+        ),
     },
     ("T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"),
 )
@@ -88,8 +113,8 @@ def load_fashion_mnist(dtype: Any = "float32") -> TrainTest:
 
 def _load(collection: _Collection, dtype: Any) -> TrainTest:
     arrays = []
-    for name, (packed_md5, md5) in collection.hashes.items():
-        remote = Remote(f"{name}.gz", packed_md5, collection.mirrors)
+    for name, (packed, md5) in collection.hashes.items():
+        remote = Remote(f"{name}.gz", packed, collection.mirrors)
         path = locate((name, f"{name}.gz"), collection.subfolders, remote)
         arrays.append(read_idx(path, md5))
     train_x, train_y, test_x, test_y = arrays

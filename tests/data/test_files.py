@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import os
+import re
 import sys
 import threading
 from pathlib import Path
@@ -11,27 +13,34 @@ from pathlib import Path
 import pytest
 
 from npnn.data import files
-from npnn.data.files import Remote, cache_folder, locate
+from npnn.data.download import Remote
+from npnn.data.files import cache_folder, locate
 from npnn.errors import DataError
 
 CONTENTS = bytes(range(256)) * 500
-MD5 = hashlib.md5(CONTENTS).hexdigest()
+SHA256 = hashlib.sha256(CONTENTS).hexdigest()
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
-    """/good/ serves the file; /other/ other bytes; /short/ breaks off half-way; anything else is missing."""
+    """/good/ serves the file, also a part of it; /whole/ knows no parts; /other/ serves other bytes; /short/
+    breaks off half-way; anything else is missing."""
 
     def do_GET(self):
         kind = self.path.split("/")[1]
-        self.server.asked.append(kind)
-        if kind not in ("good", "other", "short"):
+        begin = int(self.headers.get("Range", "bytes=0-")[6:-1])
+        self.server.asked.append(f"{kind} from {begin}" if begin else kind)
+        if kind not in ("good", "whole", "other", "short"):
             self.send_error(404)
             return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENTS)))
+        body = CONTENTS[::-1] if kind == "other" else CONTENTS
+        if begin >= len(body) and kind != "whole":
+            self.send_error(416)
+            return
+        self.send_response(206 if begin and kind != "whole" else 200)
+        body = body if kind == "whole" else body[begin:]
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        body = {"good": CONTENTS, "other": CONTENTS[::-1], "short": CONTENTS[: len(CONTENTS) // 2]}[kind]
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) // 2] if kind == "short" else body)
 
     def log_message(self, *args):
         pass
@@ -61,11 +70,11 @@ def cache(tmp_path, monkeypatch):
 
 
 def remote(mirror, *kinds):
-    return Remote("thing.bin", MD5, [f"{mirror.url}{kind}/" for kind in kinds])
+    return Remote("thing.bin", SHA256, [f"{mirror.url}{kind}/" for kind in kinds])
 
 
 def fetch(mirror, *kinds):
-    pytest.importorskip("pooch")
+    pytest.importorskip("requests")
     return locate(["thing", "thing.bin"], ["things", "."], remote(mirror, *kinds))
 
 
@@ -104,25 +113,70 @@ def test_download_goes_to_npnn_data_if_that_is_set(cache, mirror, tmp_path, monk
 def test_a_broken_mirror_is_passed_over_for_the_next(cache, mirror, broken):
     path = fetch(mirror, broken, "good")
     assert path.read_bytes() == CONTENTS
-    assert mirror.asked == [broken, "good"]
+    assert mirror.asked[0] == broken
+    assert re.fullmatch(r"good from \d+" if broken == "short" else "good", mirror.asked[1])
     assert everything_in(cache) == ["things/thing.bin"], "nothing of the failed download may stay"
 
 
-def test_when_every_mirror_is_broken_the_error_says_what_to_do_and_nothing_is_left(cache, mirror):
+HALF = len(CONTENTS) // 2
+
+
+def test_a_download_that_broke_off_goes_on_where_it_stopped(cache, mirror):
+    with pytest.raises(DataError):
+        fetch(mirror, "short")
+    assert everything_in(cache) == ["things/thing.bin.part"]
+    assert HALF * 0.8 < (cache / "things" / "thing.bin.part").stat().st_size <= HALF
+    path = fetch(mirror, "short", "short", "good")  # half of the rest, half of that, and the rest
+    assert path.read_bytes() == CONTENTS
+    begun = [int(re.fullmatch(r"(short|good) from (\d+)", asked)[2]) for asked in mirror.asked[1:]]
+    assert 0 < begun[0] < begun[1] < begun[2]
+
+
+@pytest.mark.parametrize(
+    ("begun", "kind", "asked"),
+    [
+        (CONTENTS[:HALF], "whole", [f"whole from {HALF}"]),  # all of it comes, and replaces what was there
+        (CONTENTS, "good", [f"good from {len(CONTENTS)}"]),  # only the name was missing
+        (CONTENTS[::-1][:HALF], "good", [f"good from {HALF}", "good"]),  # the beginning was wrong
+        (CONTENTS + b"more", "good", [f"good from {len(CONTENTS) + 4}", "good"]),
+    ],
+)
+def test_whatever_an_earlier_attempt_left(cache, mirror, begun, kind, asked):
+    (cache / "things").mkdir(parents=True)
+    (cache / "things" / "thing.bin.part").write_bytes(begun)
+    assert fetch(mirror, kind).read_bytes() == CONTENTS
+    assert mirror.asked == asked
+    assert everything_in(cache) == ["things/thing.bin"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the second waits where files can be locked")
+def test_two_that_fetch_at_once_get_one_file(cache, mirror):
+    pytest.importorskip("requests")
+    found = []
+    others = [threading.Thread(target=lambda: found.append(fetch(mirror, "good"))) for _ in range(4)]
+    for other in others:
+        other.start()
+    for other in others:
+        other.join()
+    assert [path.read_bytes() == CONTENTS for path in found] == [True] * 4
+    assert mirror.asked == ["good"]
+
+
+def test_when_every_mirror_is_broken_the_error_says_what_to_do(cache, mirror):
     with pytest.raises(DataError) as caught:
         fetch(mirror, "other", "short", "missing")
     text = str(caught.value)
     for part in (
-        "thing.bin was not found", "Looked for thing or thing.bin in:", str(cache / "things"), MD5, "404",
+        "thing.bin was not found", "Looked for thing or thing.bin in:", str(cache / "things"), SHA256, "404",
         f"{mirror.url}short/thing.bin", "by hand", "set NPNN_DATA",
     ):  # fmt: skip
         assert part in text
-    assert everything_in(cache) == []
+    assert f"other/thing.bin: it has the SHA-256 {hashlib.sha256(CONTENTS[::-1]).hexdigest()}" in text
 
 
 def test_no_connection(cache, mirror):
-    nobody = Remote("thing.bin", MD5, ["http://127.0.0.1:9/"])
-    pytest.importorskip("pooch")
+    nobody = Remote("thing.bin", SHA256, ["http://127.0.0.1:9/"])
+    pytest.importorskip("requests")
     with pytest.raises(DataError, match=r"http://127.0.0.1:9/thing.bin"):
         locate(["thing"], ["."], nobody)
 
@@ -133,9 +187,9 @@ def test_npnn_data_must_be_a_folder(cache, mirror, tmp_path, monkeypatch):
         locate(["thing"], ["."], remote(mirror, "good"))
 
 
-def test_without_pooch_one_line_says_how_to_get_it(cache, mirror, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(ImportError, match=r"downloading thing.bin needs pooch: pip install npnn\[data\]"):
+def test_without_requests_one_line_says_how_to_get_it(cache, mirror, monkeypatch):
+    monkeypatch.setitem(sys.modules, "requests", None)
+    with pytest.raises(ImportError, match=r"downloading thing.bin needs requests: pip install npnn\[data\]"):
         locate(["thing"], ["."], remote(mirror, "good"))
 
 

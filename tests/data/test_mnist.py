@@ -108,7 +108,7 @@ def test_load_from_npnn_data(tmp_path, monkeypatch, load, name, folder, packed):
 
 
 def test_missing_file_says_where_it_was_searched(tmp_path, monkeypatch):
-    pytest.importorskip("pooch")
+    pytest.importorskip("requests")
     small_collection(monkeypatch, "_MNIST")  # with no mirrors
     monkeypatch.setattr(files, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.delenv("NPNN_DATA", raising=False)
