@@ -101,7 +101,7 @@ def draw(result: Result) -> Any:
     images, labels, model = result.data.test_x, result.data.test_y, result.model
     pictures = images[[int((labels == c).argmax()) for c in (1, 3)]]  # the first car, the first cat
     activated = 3 if result.config.batch_norm else 2  # the layers up to the first activation
-    heights = [2.2, 3.4, 1.7, 2.5] if result.job.kept else [2.2, 3.4, 1.7]
+    heights = [2.2, 3.4, 1.7, 2.7] if result.job.kept else [2.2, 3.4, 1.7]
     sheet: Any = plot.figure(plot.PAGE, sum(heights))
     top, middle, maps, *bottom = sheet.subfigures(len(heights), 1, height_ratios=heights)
     left, right = middle.subfigures(1, 2)
