@@ -90,6 +90,15 @@ def kernel(reference: Callable[..., Any]) -> Kernel:
 _making = threading.RLock()
 
 
+def _after_fork_in_child() -> None:
+    global _making
+    _making = threading.RLock()  # free, whoever held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 class _Lazy:
     """A function that numba compiles at its first call (or when a compiled caller needs it).
 

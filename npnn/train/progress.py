@@ -28,7 +28,8 @@ class Progress:
         self.next_line = self.start
         self.next_draw = float("inf")  # never, without a bar
         self.bar: Any = None
-        if show and (sys.stderr.isatty() or "ipykernel" in sys.modules):
+        terminal = hasattr(sys.stderr, "isatty") and sys.stderr.isatty()  # a program without a console has no stderr
+        if show and (terminal or "ipykernel" in sys.modules):
             from tqdm.auto import tqdm  # imported by those who watch
 
             self.bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 
 import pytest
 
@@ -95,6 +96,22 @@ def test_a_bar_in_a_terminal(monkeypatch, capsys):
     assert "9/9" in err
     assert re.search(r"epoch 3: +100%", err)
     assert re.search(r"loss 0\.\d+, accuracy [\d.]+% \(validation [\d.]+%\), lr 0\.1", err)
+
+
+def test_a_bar_in_a_notebook(monkeypatch, capsys):
+    """There stderr is no terminal.  Without ipywidgets, which draw the bar in colour, it is drawn in letters."""
+    import tqdm.auto
+
+    monkeypatch.setitem(sys.modules, "ipykernel", types.ModuleType("ipykernel"))
+    monkeypatch.setattr(tqdm.auto, "tqdm", tqdm.std.tqdm)
+    trainer(progress=True).fit(batches(), epochs=3)
+    assert "9/9" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stream", [None, types.SimpleNamespace(write=lambda text: None, flush=lambda: None)])
+def test_without_a_console(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    assert len(trainer(progress=True).fit(batches(), epochs=3)) == 3
 
 
 def test_a_bar_is_drawn_ten_times_a_second_at_most(clock, monkeypatch, capsys):
