@@ -2,7 +2,32 @@
 
     python -m experiments run mnist --variant mlp600
 
-81 % was reported, on 10,000 images held out of the training set.  A run takes about 15 s.
+Its mistakes (mnist_faults.py) are made again here, in npnn and in torch, and left out at the same settings.
+Accuracy in %, of one seed, on 10,000 images held out of the training set, as in the report:
+
+                                                      reported   with faults   without   (test)
+    S4-1  mlp600             784-600-10, SGD             80.56         81.32     95.19    95.38
+    S4-2  mlp1024            784-1024-10                 83.36         82.79     95.23    95.54
+    S4-3  mlp512             784-512-256-10              88.70         89.05     95.13    95.33
+    S4-4  momentum           the same, momentum          88.56         88.56     97.54    97.64
+    S4-5  dropout            the same, dropout 0.3       88.70         72.87     97.13    97.44
+    S4-6  conv               one convolution             11.59         11.95     97.42    97.44
+    S4-7  pool               and max-pooling             37            14.34     97.30    97.39
+    S4-8  augment-momentum   S4-4, 3 times the images    77.27         77.76     98.38    98.66
+    S4-9  augment-sgd        the same, no momentum       67.93         81.00     95.99    96.67
+
+Three rows do not come out as reported: S4-5, where dropout that goes on in evaluation costs far more
+than the report saw; S4-7, which said "at best" of an unknown number of runs; and S4-9, whose settings
+are not told.  Of the faults alone, at the settings of S4-1 (95.19 without), dividing by the batch again
+leaves 85.59, weights from N(0, 1) 93.90 and the decay that comes twice 95.18.  ExponentialLR that
+multiplies by one more power at each step leaves 83.93 of 94.63.  With the false derivative of sigmoid
+(--variant sigmoid --faults sigmoid) the loss is nan at step 28; with the right one it ends at 90.18.
+
+What helps is a cycle of the learning rate (long: test 98.37) and digits shifted, rotated and scaled for
+each epoch anew (long-augmented: 98.98).  Then a bottleneck network of 50,000 weights has 99.12 after 5
+epochs; the best MLP 99.31 (validation 99.39) and the best CNN 99.63 (99.52), on a test set that was
+measured once.  An MLP of the report takes 6 s, the best one 447 s and the CNN 615 s, on one core that
+others used, too.
 """
 
 from __future__ import annotations
@@ -29,6 +54,7 @@ SCHEDULES = ("steps", "exponential", "one-cycle")
 class Config(RunConfig):
     model: str = option("mlp", "the kind of network", choices=MODELS)
     units: str = option("600", "units of each hidden layer that sees all of the image, such as 512-256")
+    channels: int = option(32, "of the first convolution in a network that is not the report's")
     activation: str = option("ReLU", "of the hidden layers of an MLP", choices=("ReLU", "Sigmoid"))
     dropout: float = option(0.0, "probability that a hidden unit is dropped while training")
     momentum: float = option(0.0, "of SGD")
@@ -116,24 +142,26 @@ def bottleneck(nn: Any, config: Config) -> list[Any]:
         def forward(self, x: Any) -> Any:
             return self.relu(self.path(x) + self.skip(x))
 
+    C = config.channels
     return [
-        *normed(nn, 1, 32, 3, 2),  # (N, 32, 14, 14)
-        Bottleneck(32, 64, 1),
-        Bottleneck(64, 128, 2),  # (N, 128, 7, 7)
-        Bottleneck(128, 128, 1),
+        *normed(nn, 1, C, 3, 2),  # (N, C, 14, 14)
+        Bottleneck(C, 2 * C, 1),
+        Bottleneck(2 * C, 4 * C, 2),  # (N, 4 C, 7, 7)
+        Bottleneck(4 * C, 4 * C, 1),
         nn.AvgPool2d(7),
-        nn.Flatten(),  # (N, 128)
-        nn.Linear(128, 10),
+        nn.Flatten(),  # (N, 4 C)
+        nn.Linear(4 * C, 10),
     ]
 
 
 def vgg(nn: Any, config: Config) -> list[Any]:
     """Five convolutions, at a quarter and a sixteenth of the pixels but for the first; then the mean of each map."""
+    C = config.channels
     return [
-        *normed(nn, 1, 32, 5), nn.MaxPool2d(2),  # (N, 32, 14, 14)
-        *normed(nn, 32, 64, 3), *normed(nn, 64, 64, 3), nn.MaxPool2d(2),  # (N, 64, 7, 7)
-        *normed(nn, 64, 128, 3), *normed(nn, 128, 128, 3), nn.AvgPool2d(7),  # (N, 128, 1, 1)
-        nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(128, 10),
+        *normed(nn, 1, C, 5), nn.MaxPool2d(2),  # (N, C, 14, 14)
+        *normed(nn, C, 2 * C, 3), *normed(nn, 2 * C, 2 * C, 3), nn.MaxPool2d(2),  # (N, 2 C, 7, 7)
+        *normed(nn, 2 * C, 4 * C, 3), *normed(nn, 4 * C, 4 * C, 3), nn.AvgPool2d(7),  # (N, 4 C, 1, 1)
+        nn.Flatten(), nn.Dropout(config.dropout), nn.Linear(4 * C, 10),
     ]  # fmt: skip
 
 
@@ -253,19 +281,14 @@ REPORT = {
     "augment-momentum": replace(S4, augment=2 / 3, epochs=15),
     "augment-sgd": replace(S4, momentum=0.0, augment=2 / 3, epochs=15),
 }
-ONE_FAULT = {
-    "divided": S1,
-    "normal": S1,
-    "decay": S1,
-    "sigmoid": replace(S1, activation="Sigmoid"),
-    "exponential": replace(S1, schedule="exponential", gamma=0.9995),
-}
+EXPONENTIAL = replace(S1, schedule="exponential", gamma=0.9995)
 VARIANTS = {
     **REPORT,
     **{f"{name}-faulted": replace(config, faults="all") for name, config in REPORT.items()},
-    "sigmoid": ONE_FAULT["sigmoid"],
-    "exponential": ONE_FAULT["exponential"],
-    **{f"only-{one}": replace(config, faults=one) for one, config in ONE_FAULT.items()},
+    **{f"only-{one}": replace(S1, faults=one) for one in ("divided", "normal", "decay")},
+    "exponential": EXPONENTIAL,
+    "only-exponential": replace(EXPONENTIAL, faults="exponential"),
+    "sigmoid": replace(S1, activation="Sigmoid"),
     "bottleneck": replace(LONG, model="bottleneck", epochs=5),
     "long": LONG,
     "long-augmented": replace(LONG, augment=1.0),
@@ -277,8 +300,14 @@ DEV = {  # accuracy in %, on the set that the best state was also chosen by
     "dropout": ("S4-5", 88.7), "conv": ("S4-6, S4-10", 11.59), "pool": ("S4-7", 37.0),
     "augment-momentum": ("S4-8", 77.27), "augment-sgd": ("S4-9", 67.93),
 }  # fmt: skip
+MISSED = {  # why a row with its faults may differ from the report
+    "dropout": "; as reported it is without dropout",
+    "pool": "; the best of an unknown number of runs",
+    "augment-momentum": "; how far digits were moved is not told",
+    "augment-sgd": "; how far digits were moved, and the batch, are not told",
+}
 REPORTED = {
-    name + suffix: Reported(row, f"dev {figure} %", note)
+    name + suffix: Reported(row, f"dev {figure} %", note + (MISSED.get(name, "") if suffix else ""))
     for suffix, note in (("", "the report's settings without its faults"), ("-faulted", "with all its faults"))
     for name, (row, figure) in DEV.items()
 }

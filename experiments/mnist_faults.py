@@ -79,7 +79,7 @@ def layers(nn: Any, faults: str) -> Any:
         def forward(self, x: Any) -> Any:
             return with_gradient_of(x.sigmoid(), x**2 / 2 - x**3 / 3)  # whose derivative is x (1 - x)
 
-    faulty = {
+    faulty: dict[str, dict[str, Any]] = {
         "divided": {"Linear": Linear, "Conv2d": Conv2d},
         "dropout": {"Dropout": DropoutAlways},
         "sigmoid": {"Sigmoid": Sigmoid},
