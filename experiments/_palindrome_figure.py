@@ -63,6 +63,7 @@ def overview(rows: Mapping[str, Any], build: Callable[[Any, str], Any]) -> Any:
 
     begin = {"default": "uniform (.58)", "normal": "N(0, .1) (1.13)", "memory": "orthogonal (1)"}
     for (init, label), look in zip(begin.items(), style.line_styles(begin.values()).values(), strict=True):
+        npnn.manual_seed(0)
         sizes = gradient_by_digit(build(npnn.nn, init), 20)
         look = {**look, "label": label, "markersize": 3, "linewidth": 1.2}
         digit.semilogy(range(1, len(sizes) + 1), sizes / sizes[-1], **look)

@@ -2,7 +2,25 @@
 
     python -m experiments run rnn_palindrome --variant T10
 
-Test accuracy 100.0 % on palindromes that were not in the training set, after 300 steps in 1 s.
+It reads all digits but the last, which is the first again.  A vanilla RNN of 128 units says it for
+100.0 % of palindromes that it has never seen, for every T from 3 to 30, and so do LSTM and GRU; at
+T = 10 after 40 steps, at T = 30 after 110, and all 300 steps take about 1 s.
+
+What it takes: digits that are told apart (one-hot), initial weights under which a digit and its
+gradient reach the other end (see build; of the uniform ones 1/20,000 of the gradient gets there at
+T = 20), and a rate that ends at 0.  The cell matters less: the RNN is the quickest to learn.
+
+As published (raw digits, uniform weights, RMSprop 1e-3): 100 % up to T = 12, and a collapse at T = 20,
+to 20 % and then to 10 %, chance.  Where the gradient was 1e-5 for long, RMSprop has forgotten how large
+it can be, and a single large one moves every weight by up to ten times the rate; clipping at 10 does act,
+but RMSprop divides by the size of the gradient, so that clipping hardly changes its steps.
+A falling rate (StepLR) makes the leap small: 100 %.  Which of 10, 20 and 100 % a run ends with is decided
+by rounding: after 80 steps the same run is another one with another BLAS, so one run tells nothing.
+
+What is unseen?  Of 3 or 4 digits there are only 100 palindromes, of 5 or 6 only 1000.  Drawn with replacement,
+as published, all of the test's are in training too.  Here no palindrome occurs twice, 80 % of them are for
+training, with the same number for each first digit, as nobody can say a digit that was never an answer;
+each seed divides anew.  At T = 3 the test has 20: of 100 % on three seeds one can only infer more than 95 %.
 """
 
 from __future__ import annotations
@@ -169,10 +187,12 @@ REPORTED = {
     "raw-T12": Reported("S1-7, S2-7", "falls with T; 100 %"),
     "raw-T16": Reported("S2-7", "100 %"),
     "raw-T19": Reported("S1-7, S2-7", "falls with T; about 20 %"),
-    "raw-T20": Reported("S0-9", "collapses", "the gradient explodes"),
+    "raw-T20": Reported(
+        "S0-9, S2-6", "collapses; 20 % at epoch 10, 10 % by epoch 30", "the gradient explodes; rounding decides when"
+    ),
     "raw-T20-steplr": Reported("S0-9", "100 %", "smaller steps hide the explosion"),
     "normal-T5": Reported("S3-4", "near 100 %", "of the initial weights N(0, .) was told, without the spread"),
-    "normal-T20": Reported("S2-6, S3-4", "20 % at epoch 10, 10 % by epoch 30", "the gradient explodes at once"),
+    "normal-T20": Reported("S3-4", "falls with T", "100 % by epoch 8, and then the gradient explodes"),
 }
 TOLERANCE = Tolerance(gap=1e-3, steps=100)
 BEST = {"T10": "float32"}
