@@ -245,17 +245,15 @@ def overview(rows: Any) -> Any:
     sheet: Any = plot.figure(plot.PAGE, 0.9 + 0.27 * len(names))
     ax = sheet.subplots()
     ax.plot([DEV[name][1] for name in names], range(len(names)), "x", color="0.2", label="reported")
-    looks = {"with the faults": "npnn", "torch, with the faults": "torch", "without": "npnn", "torch, without": "torch"}
-    for label, backend in looks.items():
-        suffix = "-faulted" if "faults" in label else ""
-        found = [rows[name + suffix] for name in names]
-        accuracies = [row.accuracies if backend == "npnn" else row.torch_accuracies for row in found]
-        places = [(i, 100 * float(np.mean(values))) for i, values in enumerate(accuracies) if values]
-        look = {**style.FRAMEWORKS[backend], "linestyle": "", "markersize": 5 if backend == "npnn" else 9}
-        ax.plot(
-            [a for _, a in places], [i for i, _ in places], label=label, **look,
-            markerfacecolor="none" if suffix or backend == "torch" else look["color"],
-        )  # fmt: skip
+    for backend, size in (("npnn", 5), ("torch", 9)):
+        for suffix, label in (("-faulted", f"{backend}, with the faults"), ("", f"{backend}, without")):
+            found = [rows[name + suffix] for name in names]
+            accuracies = [row.accuracies if backend == "npnn" else row.torch_accuracies for row in found]
+            places = [(100 * float(np.mean(values)), i) for i, values in enumerate(accuracies) if values]
+            if places:
+                look = {**style.FRAMEWORKS[backend], "linestyle": "", "markersize": size}
+                fill = look["color"] if backend == "npnn" and not suffix else "none"
+                ax.plot(*zip(*places, strict=True), label=label, markerfacecolor=fill, **look)
     style.lines(ax)
     style.describe(ax, "accuracy on the test set (%); reported: on 10,000 held out of the training set")
     ax.set_yticks(range(len(names)), names)
@@ -301,7 +299,7 @@ DEV = {  # accuracy in %, on the set that the best state was also chosen by
     "augment-momentum": ("S4-8", 77.27), "augment-sgd": ("S4-9", 67.93),
 }  # fmt: skip
 MISSED = {  # why a row with its faults may differ from the report
-    "dropout": "; as reported it is without dropout",
+    "dropout": "; what was reported is what comes out without dropout",
     "pool": "; the best of an unknown number of runs",
     "augment-momentum": "; how far digits were moved is not told",
     "augment-sgd": "; how far digits were moved, and the batch, are not told",
