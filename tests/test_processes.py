@@ -81,26 +81,28 @@ both_pools = pytest.mark.parametrize("pool", ["omp", "workqueue"])
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 
 
-@needs_fork
 @both_pools
-def test_forked_children(run, pool):
+def test_python_threads(run, pool):
+    """First with all of it at once, looking numba up, loading or compiling, starting the pool; then in full work."""
     run(
         """
-expected = train()
-print(pool_of_numba())
-child = os.fork()
-if child == 0:
-    try:
-        npnn.set_num_threads(2)
-        os._exit(0 if worker(0) == (expected, 1) else 1)
-    finally:
-        os._exit(2)
-assert os.waitpid(child, 0)[1] == 0
-assert train() == expected, "the parent goes on"
+def at_once(jobs):
+    others = [threading.Thread(target=job) for job in jobs]
+    for other in others: other.start()
+    for other in others: other.join()
 
-import multiprocessing
-with multiprocessing.get_context("fork").Pool(2) as pool:
-    assert pool.map(worker, [0, 0, 0]) == [(expected, 1)] * 3
+results = []
+at_once([lambda: results.append(train())] * 3)
+print(pool_of_numba())
+assert results == [train()] * 3, "the first calls"
+
+expected = [train(seed) for seed in range(4)]
+results = [[] for _ in expected]
+def compute(seed):
+    for _ in range(3):
+        results[seed].append(train(seed))
+at_once([lambda seed=seed: compute(seed) for seed in range(4)])
+assert results == [[loss] * 3 for loss in expected], "in full work"
 """,
         pool,
     )
@@ -108,30 +110,48 @@ with multiprocessing.get_context("fork").Pool(2) as pool:
 
 @needs_fork
 @both_pools
-def test_a_fork_while_another_thread_computes(run, pool):
-    """The child must not wait for locks that only its parent's threads could have opened."""
+def test_forked_children(run, pool):
+    """Also of a process whose other thread computes: the child must not wait for locks that only it could open."""
     run(
         """
 from npnn.kernels import _jit, threads
 expected = train()
 print(pool_of_numba())
+
+def forked(compute):
+    child = os.fork()
+    if child == 0:
+        try:
+            import signal
+            signal.alarm(60)
+            os._exit(0 if compute() else 1)
+        finally:
+            os._exit(2)
+    return child
+
+def told_otherwise():
+    npnn.set_num_threads(2)
+    return worker(0) == (expected, 1)
+
+assert os.waitpid(forked(told_otherwise), 0)[1] == 0
+assert train() == expected, "the parent goes on"
+
 inside, leave = threading.Event(), threading.Event()
-def compute():
+def hold():
     with threads._pool_lock, threads._blas_lock, _jit._making:
         inside.set()
         leave.wait()
-other = threading.Thread(target=compute)
+other = threading.Thread(target=hold)
 other.start()
 inside.wait()
-child = os.fork()
-if child == 0:
-    import signal
-    signal.alarm(60)
-    npnn.tensor([1.0]).exp().tanh()  # kernels that the parent has not used yet
-    os._exit(train() != expected)
+child = forked(lambda: npnn.tensor([1.0]).exp().tanh() is not None and train() == expected)  # kernels old and new
 leave.set()
 other.join()
 assert os.waitpid(child, 0)[1] == 0
+
+import multiprocessing
+with multiprocessing.get_context("fork").Pool(2) as pool:
+    assert pool.map(worker, [0, 0, 0]) == [(expected, 1)] * 3
 """,
         pool,
     )
@@ -142,8 +162,8 @@ def test_spawned_children(run):
 expected = train()
 print(pool_of_numba())
 import multiprocessing
-with multiprocessing.get_context("spawn").Pool(2) as pool:
-    assert pool.map(worker, [0, 0, 0]) == [(expected, 1)] * 3, "siblings share the cores: one thread each"
+with multiprocessing.get_context("spawn").Pool(1) as pool:
+    assert pool.map(worker, [0, 0]) == [(expected, 1)] * 2, "siblings share the cores: one thread each"
 os.environ["NPNN_NUM_THREADS"] = "2"
 with multiprocessing.get_context("spawn").Pool(1) as pool:
     assert pool.map(worker, [0]) == [(expected, 2)], "unless the user wants more"
@@ -162,41 +182,6 @@ assert results == [(expected, share)] * 3, results
 results = Parallel(n_jobs=2, backend="threading")(delayed(worker)(0) for _ in range(3))
 assert results == [(expected, 2)] * 3, results
 """)
-
-
-@both_pools
-def test_python_threads_at_once(run, pool):
-    run(
-        """
-expected = [train(seed) for seed in range(4)]
-print(pool_of_numba())
-results = [[] for _ in expected]
-def compute(seed):
-    for _ in range(3):
-        results[seed].append(train(seed))
-others = [threading.Thread(target=compute, args=(seed,)) for seed in range(4)]
-for other in others: other.start()
-for other in others: other.join()
-assert results == [[loss] * 3 for loss in expected]
-""",
-        pool,
-    )
-
-
-@both_pools
-def test_python_threads_that_make_the_first_call(run, pool):
-    """All of it at once: looking numba up, loading or compiling, and starting the pool."""
-    run(
-        """
-results = []
-others = [threading.Thread(target=lambda: results.append(train())) for _ in range(3)]
-for other in others: other.start()
-for other in others: other.join()
-print(pool_of_numba())
-assert results == [train()] * 3
-""",
-        pool,
-    )
 
 
 def test_beside_pytorch(run):
@@ -224,3 +209,69 @@ assert results == [True] * 20
 assert torch.get_num_threads() == 2
 assert npnn.get_num_threads() == 2
 """)
+
+
+def test_nothing_global_is_left_changed(run):
+    """By a training run with all that belongs to it, and by one that diverges."""
+    run("""
+import gc, locale, logging, random, signal, tempfile, warnings
+from threadpoolctl import threadpool_info
+from npnn.train import Checkpoint, Trainer
+
+def look():
+    umask = os.umask(0)
+    os.umask(umask)
+    return {
+        "floating-point errors": np.geterr(), "error call": np.geterrcall(), "printing": np.get_printoptions(),
+        "NumPy's generator": np.random.get_state()[1].tolist(), "Python's generator": random.getstate(),
+        "warnings": list(warnings.filters), "signals": [signal.getsignal(s) for s in signal.valid_signals()],
+        "environment": dict(os.environ), "folder": os.getcwd(), "umask": umask,
+        "locale": locale.setlocale(locale.LC_ALL),
+        "hooks": (sys.excepthook, threading.excepthook, sys.displayhook), "recursion": sys.getrecursionlimit(),
+        "collector": (gc.isenabled(), gc.get_threshold()), "logging": (logging.root.level, logging.root.handlers[:]),
+        "threads": [thread.name for thread in threading.enumerate()], "gradients": npnn.is_grad_enabled(),
+        "pools": {pool["filepath"]: pool["num_threads"] for pool in threadpool_info()},
+    }
+
+train()  # loads what is loaded late
+print(pool_of_numba())
+before = look()
+train()
+with tempfile.TemporaryDirectory() as folder:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+    optimizer = npnn.optim.Adam(model.parameters())
+    data = npnn.data.TensorDataset(np.ones((9, 4), np.float32), np.arange(9) % 2)
+    loader = npnn.data.DataLoader(data, 4, shuffle=True, prefetch=2)
+    trainer = Trainer(model, nn.CrossEntropyLoss(), optimizer, callbacks=[Checkpoint(folder)], progress=False)
+    trainer.fit(loader, 2, loader)
+    Trainer(model, nn.CrossEntropyLoss(), optimizer, callbacks=[Checkpoint(folder)], progress=False).fit(
+        loader, 3, loader, resume_from=folder + "/last.safetensors")
+    trainer.predict(np.ones((3, 4), np.float32))
+    try:
+        trainer.fit([(np.full((4, 4), np.nan, np.float32), np.arange(4) % 2)], 1)
+    except npnn.train.TrainingDiverged:
+        pass
+after = look()
+assert after == before, [name for name in before if after[name] != before[name]]
+""")
+
+
+def test_the_import_changes_nothing_global():
+    script = """
+import os, random, signal, subprocess, sys, threading, warnings
+import numpy as np
+def look():
+    return {
+        "floating-point errors": np.geterr(), "generators": (np.random.get_state()[1].tolist(), random.getstate()),
+        "warnings": list(warnings.filters), "signals": [signal.getsignal(s) for s in signal.valid_signals()],
+        "environment": dict(os.environ), "hooks": (sys.excepthook, threading.excepthook), "path": list(sys.path),
+        "threads": threading.active_count(), "recursion": sys.getrecursionlimit(),
+    }
+before = look()
+import npnn, npnn.train, npnn.data, npnn.io
+after = look()
+assert after == before, [name for name in before if after[name] != before[name]]
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr
