@@ -2,7 +2,25 @@
 
     python -m experiments run mlp_toy --variant moons-lr0.1
 
-Moons: a test accuracy of 87.5 % at a rate of 0.01, 98.8 % at 0.1; a run takes less than 1 s.
+Test accuracy in %, mean and standard deviation of three initialisations; a run takes 0.2 s:
+
+                    rate 0.01       rate 1          what is attainable
+    moons           87.5 ± 0.5       99.5 ± 0.0
+    moons-clean     88.7 ± 0.3      100.0 ± 0.0
+    circles         64.3 ± 6.3       83.0 ± 1.3     84.0, as the rings overlap
+    blobs           74.2 ± 0.3       74.2 ± 1.9     74.5, as the blobs overlap
+    quantiles       95.5 ± 2.2       97.5 ± 1.0
+    classification  92.2 ± 0.3       91.0 ± 0.5
+    hastie          70.5 ± 5.3       90.0 ± 1.3
+    multiclass      83.0 ± 0.9       87.2 ± 0.8
+
+At a rate of 0.01 the network is not too small but unfinished.  torch, from the same weights, goes the
+same way to the same accuracy: where it was said to converge faster, it had begun elsewhere.  The
+curves of different initial weights are far apart, those of the two frameworks lie on each other.
+
+With a softmax before the cross-entropy, which has its own, the loss of two classes cannot fall below
+.3133 (moons-clean at rate 1: .3154 instead of .0019, with 100 % right), and small gradients make it
+slow: quantiles, at a rate of 0.01, get to 87.2 ± 6.3 instead of 95.5 %.
 """
 
 from __future__ import annotations
