@@ -27,7 +27,8 @@ __version__ = "0.1.0"
 
 globals().update(ops.FUNCTIONS)
 
-_LATE = ("data", "io", "onnx", "plot", "sklearn", "testing", "train")  # imported when first used: a script pays for what it uses
+# imported when first used: a script pays for what it uses
+_LATE = ("data", "io", "onnx", "plot", "sklearn", "testing", "train")
 
 
 def __getattr__(name: str) -> Any:

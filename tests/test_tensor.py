@@ -168,6 +168,27 @@ def test_no_grad_records_nothing_and_is_restored_after_an_error():
     assert not double(x).requires_grad
 
 
+def test_set_grad_enabled_acts_at_once_and_as_a_decorator_when_called():
+    x = leaf(1.0)
+    npnn.set_grad_enabled(False)
+    try:
+        assert (x * 2).grad_fn is None
+        with npnn.set_grad_enabled(True):
+            assert (x * 2).requires_grad
+        assert not npnn.is_grad_enabled()
+    finally:
+        npnn.set_grad_enabled(True)
+
+    @npnn.set_grad_enabled(False)
+    def plain(depth=0):
+        assert not npnn.is_grad_enabled()
+        return plain(depth + 1) if depth < 2 else x * 2
+
+    assert npnn.is_grad_enabled()
+    assert plain().grad_fn is None
+    assert npnn.is_grad_enabled()
+
+
 def test_no_grad_concerns_one_thread():
     seen = []
     with npnn.no_grad():
