@@ -2,7 +2,17 @@
 
     python -m experiments run mlp_cifar10 --variant best
 
-Being measured: the reports had 35 to 57 %.  A run takes 20 s to 10 minutes on one core.
+67.0 % on the test set, measured once, after 50 epochs in 484 s on one core: three layers with batch
+normalisation, softened labels, a rate that rises and falls, and pictures mirrored and shifted at random.
+Each part of that answers a run that fails without it (one seed each, accuracy on the test set):
+
+    too few, too short steps    1500 of SGD at 0.01: 19.7 % with the softmax twice, 42.6 % with it once,
+                                52.8 % at a rate of 0.1; the report's 35 % lies between the first two
+    a rate that dies            100-50 units for 20 epochs: 47.5 %; with dropout 0.5 and StepLR(10, 0.1)
+                                39.7 %; with the softmax once, dropout 0.1 and a constant rate 53.8 %
+    overfitting                 512-64 units, Adam: after 8 epochs the test loss is 1.40, and after 20 it is
+                                1.83, while the training accuracy goes from 61 to 75 % and the test stays at 52 %
+    pictures that change        512-256-128 units, AdamW, 40 epochs: 56.8 %, where 56.66 % were reported
 """
 
 from __future__ import annotations
