@@ -15,11 +15,11 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
         "workload (the default), single layers over sizes (ops), the first seconds of a program (startup), how far "
-        "rounding drives training curves apart (drift), or fits beside scikit-learn's MLP (sklearn); or put the "
-        "tables of the last results into README.md and benchmarks/RESULTS.md (readme).",
+        "rounding drives training curves apart (drift), fits beside scikit-learn's MLP (sklearn), or what a second "
+        "process gains (mpi); or put the tables of the last results into README.md and benchmarks/RESULTS.md (readme).",
     )
     p.add_argument(
-        "what", nargs="?", choices=["steps", "ops", "startup", "drift", "sklearn", "readme"], default="steps"
+        "what", nargs="?", choices=["steps", "ops", "startup", "drift", "sklearn", "mpi", "readme"], default="steps"
     )
     p.add_argument("--workloads", metavar="W4,W5", help="only these workloads (default: all)")
     p.add_argument("--rounds", type=int, default=15, help="turns each peer gets (default: 15)")
@@ -65,6 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         rows = sklearn_mlp.measure(args.rounds, threads)
         print(sklearn_mlp.table(rows))
+    elif args.what == "mpi":
+        from benchmarks import mpi
+
+        rows = mpi.measure(max(1, args.rounds // 3))  # each turn is a process of its own, with many steps
+        print(mpi.table(rows))
     elif args.what == "ops":
         from benchmarks import ops
 

@@ -5,6 +5,7 @@ python -m benchmarks startup --json benchmarks/results/startup.json
 python -m benchmarks ops --json benchmarks/results/ops.json
 python -m benchmarks drift --json benchmarks/results/drift.json
 python -m benchmarks sklearn --json benchmarks/results/sklearn.json
+python -m benchmarks mpi --json benchmarks/results/mpi.json
 python -m benchmarks readme
 """
 
@@ -15,7 +16,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drift, ops, sklearn_mlp, table
+from benchmarks import drift, mpi, ops, sklearn_mlp, table
 from experiments.harness.commands import DEMO
 
 __all__ = ["render", "results", "update"]
@@ -91,9 +92,24 @@ def results() -> str:
             f"and range over {1 + max(r['seed'] for r in drifts)} seeds. PyTorch differs from itself as much as npnn "
             "from PyTorch, as soon as its sums are taken in another order; in float64 the difference vanishes.",
             drift.table(drifts),
+            *_processes(),
             "",
         ]
     )
+
+
+def _processes() -> list[str]:
+    """The section on several processes, once that has been measured."""
+    if not (RESULTS / "mpi.json").exists():
+        return []
+    return [
+        "## Processes",
+        "A training step of one global batch (`python -m benchmarks mpi`), from the loader to the update: in one "
+        "process with one thread, in two such processes (`mpiexec -n 2`), which sum their gradients in every step, "
+        "and in one process with two threads, which have nothing to exchange. Processes are for more than one "
+        "machine, and pay where the batch takes longer than the exchange of all gradients.",
+        mpi.table(_rows("mpi")),
+    ]
 
 
 def update() -> int:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.mpi import mpiexec
 from experiments.__main__ import main
 
 ROOT = Path(__file__).parent.parent.parent
-BESIDE = Path(sys.executable).parent / "mpiexec"  # the one of PyPI's mpich, if it is in this environment
-MPIEXEC = str(BESIDE) if BESIDE.exists() else shutil.which("mpiexec")
+MPIEXEC = mpiexec()
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("mpi4py") is None, reason="mpi4py is not installed (npnn[mpi])"),
