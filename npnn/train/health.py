@@ -63,12 +63,15 @@ def _first_bad_output(model: Any, backend: Backend, x: Any) -> str | None:
         return look
 
     modules = dict(model.named_modules())
+    own = {name: vars(module)["forward"] for name, module in modules.items() if "forward" in vars(module)}
     for name, module in modules.items():
         module.forward = watched(name, module.forward)  # on the instance, where it hides the class's
     try:
         with backend.no_grad():
             model(x)
     finally:
-        for module in modules.values():
+        for name, module in modules.items():
             del module.forward
+            if name in own:  # somebody had replaced it before us
+                module.forward = own[name]
     return bad[0] if bad else None

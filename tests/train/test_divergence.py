@@ -58,6 +58,21 @@ def test_the_first_layer_whose_output_overflows_is_named(name):
     assert not [m for m in driven.model.modules() if "forward" in vars(m)]  # nothing is left of the search
 
 
+@pytest.mark.parametrize("name", FRAMEWORKS)
+def test_a_forward_that_somebody_replaced_stays_replaced(name):
+    driven = trainer(name)
+    inner = driven.model[0].forward
+
+    def mine(x):
+        return inner(x) * float("nan")
+
+    driven.model[0].forward = mine
+    with pytest.raises(TrainingDiverged) as caught:
+        driven.fit(batches(), epochs=1)
+    assert caught.value.layer == "0"
+    assert driven.model[0].forward is mine
+
+
 class PoisonGradient(Callback):
     """Spoils the weights of one layer after a step, as a bad gradient would."""
 

@@ -74,3 +74,16 @@ def test_after_a_real_ctrl_c(tmp_path):
     assert load_checkpoint(tmp_path / "part" / "last.safetensors")["run"]["step"] == 5
     run(tmp_path / "part", resume=True)
     assert_same_checkpoints(tmp_path / "part", tmp_path / "whole")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no SIGKILL")
+def test_after_a_kill(tmp_path):
+    """What was done since the last record is done once more."""
+    run(tmp_path / "whole")
+    process = start(tmp_path / "part", "dict(stop=8, interruption=Wait)")
+    assert process.stdout.readline() == "ready\n"
+    process.kill()
+    process.communicate()
+    assert load_checkpoint(tmp_path / "part" / "last.safetensors")["run"]["step"] == 6
+    run(tmp_path / "part", resume=True)
+    assert_same_checkpoints(tmp_path / "part", tmp_path / "whole")
