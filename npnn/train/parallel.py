@@ -123,7 +123,6 @@ class Group(Single):
         self._weight = 0.0  # of this process's rows among those of the batch
         self._buckets: list[Bucket] = []
         self._head = np.zeros(2)
-        self._flags = np.zeros(2, np.int32)
 
     def _sum(self, array: NDArray[Any]) -> None:
         self.comm.Allreduce(None, array)  # None: in place
@@ -200,9 +199,9 @@ class Group(Single):
         return parts if gathered is None else tuple(map(np.concatenate, zip(*gathered, strict=True)))
 
     def any(self, *flags: bool) -> tuple[bool, ...]:
-        self._flags[: len(flags)] = flags
-        self._sum(self._flags)
-        return tuple((self._flags[: len(flags)] > 0).tolist())
+        counts = np.array(flags, np.int32)
+        self._sum(counts)
+        return tuple((counts > 0).tolist())
 
     def gather(self, value: T) -> list[T]:
         return self.comm.allgather(value)
