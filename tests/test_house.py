@@ -85,3 +85,9 @@ def test_importing_npnn_leaves_the_heavy_libraries_alone():
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"
+
+
+def test_every_dependency_has_a_lower_bound():
+    """Else pip, in search of a numba that allows the newest NumPy, walks back to one that knows of no limit."""
+    required = (ROOT / "pyproject.toml").read_text().split("\ndependencies = [")[1].split("]")[0].split(",")
+    assert [line for line in required if line.strip() and ">=" not in line] == []
