@@ -9,6 +9,7 @@ import pytest
 
 import npnn
 from experiments import mnist
+from experiments._mnist_figure import first_layer
 from experiments.harness.config import replace
 from experiments.harness.registry import experiment
 from tests.experiments.conftest import tiny_job
@@ -97,7 +98,7 @@ def test_the_learning_rate_at_a_step(variant, rates):
 
 def test_what_is_drawn_of_the_first_layer():
     for variant, shape in (("conv", (16, 1, 3, 3)), ("mlp600", (16, 1, 28, 28)), ("best-cnn", (32, 1, 5, 5))):
-        assert mnist.first_layer(mnist.build(npnn.nn, mnist.VARIANTS[variant])).shape == shape
+        assert first_layer(mnist.build(npnn.nn, mnist.VARIANTS[variant])).shape == shape
 
 
 def test_the_overview_shows_what_has_run(folders):
