@@ -7,11 +7,12 @@ the one that made the first nan (``detect_anomaly``).
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import heapq
 import itertools
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ from npnn.errors import warn
 __all__ = [
     "clock", "detect_anomaly", "is_grad_enabled", "mode", "no_grad", "set_detect_anomaly", "set_grad_enabled", "walk",
 ]  # fmt: skip
+
+_F = TypeVar("_F", bound=Callable[..., Any])
 
 # Functions are numbered as they run, and in-place changes as they happen, on one clock.  So a
 # function always has a higher number than those its inputs came from, and a change after it ran
@@ -42,7 +45,7 @@ def is_grad_enabled() -> bool:
     return mode.enabled
 
 
-class _Switch(contextlib.ContextDecorator):
+class _Switch:
     """An entry of ``mode`` set to ``value`` inside a ``with`` block or a decorated function, and then set back."""
 
     def __init__(self, name: str, value: Any):
@@ -55,6 +58,14 @@ class _Switch(contextlib.ContextDecorator):
 
     def __exit__(self, *exc: object) -> None:
         setattr(mode, self.name, self.before.pop())
+
+    def __call__(self, function: _F) -> _F:
+        @functools.wraps(function)
+        def switched(*args: Any, **kwargs: Any) -> Any:
+            with _Switch(self.name, self.value):  # one for each call, which threads may make at once
+                return function(*args, **kwargs)
+
+        return switched  # type: ignore[return-value]
 
 
 class _SwitchAtOnce(_Switch):
@@ -69,9 +80,9 @@ class _SwitchAtOnce(_Switch):
         setattr(mode, self.name, self.first)
         super().__enter__()
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: _F) -> _F:
         setattr(mode, self.name, self.first)  # a decorator acts when the function is called
-        return _Switch(self.name, self.value)(function)
+        return super().__call__(function)
 
 
 class set_grad_enabled(_SwitchAtOnce):  # noqa: N801  torch's spelling

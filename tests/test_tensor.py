@@ -198,6 +198,29 @@ def test_no_grad_concerns_one_thread():
     assert seen == [True]
 
 
+def test_a_decorated_function_may_run_in_several_threads_at_once():
+    entered, left = threading.Barrier(2), threading.Event()
+    after = []
+
+    @npnn.no_grad()
+    def wait(first):
+        entered.wait()
+        if not first:
+            left.wait()
+
+    def run(first):
+        npnn.set_grad_enabled(first)
+        wait(first)
+        after.append(npnn.is_grad_enabled() == first)
+        left.set()
+
+    other = threading.Thread(target=run, args=(False,))
+    other.start()
+    run(True)
+    other.join()
+    assert after == [True, True]
+
+
 def test_retain_grad_keeps_an_intermediate_gradient():
     x = leaf(1.0, 2.0)
     y = x * 3

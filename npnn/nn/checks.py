@@ -32,7 +32,8 @@ def permute_hint(shape: tuple[int, ...], dims: int, channels: int) -> str:
     if not (batched or len(shape) == dims + 1) or shape[-1] != channels:
         return ""
     order = (0, dims + 1, *range(1, dims + 1)) if batched else (dims, *range(dims))
-    looks = f"({'N, ' if batched else ''}{ ({1: 'L', 2: 'H, W'}.get(dims, '*')) }, C)"
+    space = {1: "L", 2: "H, W"}.get(dims, "*")
+    looks = f"(N, {space}, C)" if batched else f"({space}, C)"
     return f"; its last axis would fit, it looks like {looks}: put the channels first with x.permute{order}"
 
 

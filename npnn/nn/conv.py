@@ -124,8 +124,7 @@ def conv2d(
     With ``groups``, the channels are cut into so many equal parts that do not see each other.
 
     Gradient: dx is dy spread back over the windows, dw the correlation of x with dy, db the sum of dy.
-    Errors: ShapeError for channels, sizes or axes that do not fit, DtypeError for mixed dtypes,
-    ValueError for other arguments.
+    Errors: ShapeError for channels, sizes or arguments that do not fit, DtypeError for mixed dtypes.
     Source: Dumoulin & Visin, A guide to convolution arithmetic for deep learning, 2016.
     """
     return _convolve(2, input, weight, bias, stride, padding, dilation, groups)
