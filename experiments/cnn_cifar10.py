@@ -166,7 +166,7 @@ REPORTED = {
     "narrow-lr1e-3": Reported("S0-6", "faster, a lower ceiling", f"{HALF}; {STUCK}"),
     "narrow-lr5e-2": Reported("S0-6", "violent oscillation", f"{HALF}; {STUCK}"),
     "narrow-batchnorm": Reported("S1-6", "train near 100 %, test about 80 %", f"{HALF} of 400"),
-    "narrow-sgd": Reported("S2-5", "9 %, loss 2.30", f"{HALF}; Adam's rate is too small for SGD: the loss stays log 10"),
+    "narrow-sgd": Reported("S2-5", "9 %, loss 2.30", f"{HALF}; Adam's rate is too small for SGD"),
     "narrow-right": Reported("S0-3, S2-4", "", "the softmax once"),
     "narrow-sgd-once": Reported("S2-5", "", "the softmax once: the rate is still too small"),
     "narrow-sgd-right": Reported("S2-5, S0-4", "", "the softmax once, rate 0.05, momentum 0.9, BatchNorm"),

@@ -96,8 +96,5 @@ def _samples(halves: NDArray[Any], length: int, one_hot: bool) -> tuple[NDArray[
     """What the network reads, and the digit it has to say."""
     digits = np.concatenate([halves, halves[:, length // 2 - 1 :: -1]], axis=1)  # (N, T)
     read = digits[:, :-1]
-    if one_hot:
-        x = np.eye(10, dtype=np.float32)[read]  # (N, T - 1, 10)
-    else:
-        x = read.astype(np.float32)[..., None]  # (N, T - 1, 1)
+    x = np.eye(10, dtype=np.float32)[read] if one_hot else read[..., None].astype(np.float32)  # (N, T - 1, 10 or 1)
     return x, digits[:, -1].astype(np.int64)
