@@ -78,7 +78,9 @@ def test_torch_models_are_grouped_as_well():
     torch.optim.AdamW(groups, weight_decay=0.1)
 
 
-@pytest.mark.parametrize(("no_decay", "message"), [("biases", "'biases' describes none"), (nn.LSTM, "LSTM describes none")])
+@pytest.mark.parametrize(
+    ("no_decay", "message"), [("biases", "'biases' describes none"), (nn.LSTM, "LSTM describes none")]
+)
 def test_what_is_not_there(no_decay, message):
     with pytest.raises(ValueError, match=message + " of the parameters body.0.weight, "):
         optim.param_groups(build(nn), no_decay)
