@@ -2,7 +2,21 @@
 
     python -m experiments run cnn_cifar10 --variant best
 
-A network of 2 million weights knows 77 % of the held-out pictures after two epochs, 370 s on one core.
+92.2 % on the test set, measured once, after 10 epochs in 29 minutes (1763 s) on one core: a network of two
+million weights with batch normalisation, SGD whose rate rises and falls, softened labels, and pictures
+mirrored and shifted.  Cats (84.8 %), dogs (87.0 %) and birds (87.6 %) remain the hardest, cars (96.8 %) the easiest.
+
+An epoch of the network of the reports, half as wide, takes 53 to 63 s.  One seed each, accuracy on the test
+set; the softmax is applied twice, as it was there:
+
+    RMSprop 1e-4        36.6 %    Adam 1e-4 and BatchNorm    60.5 %
+    Adam 1e-4           34.6 %
+    Adam 1e-3, 0.05     10.0 %    one class has all probability: the loss is log(e + 9) = 2.3612 for good, as
+                                  the gradient of a softmax that is sure is nothing, whoever is right
+    SGD 1e-4            10.0 %    the loss is log 10 = 2.3026, that of guessing; so it is at 0.01 with momentum
+                                  0.9, and so it was in the report that had 9 %: nothing has been learnt yet
+
+So a normalisation does more than the choice of the optimiser.
 """
 
 from __future__ import annotations
