@@ -74,7 +74,9 @@ def draw(result: Result) -> Any:
     """Loss and accuracy; for points in the plane also the decision boundary, under the test set."""
     from npnn import plot
 
-    settings = {"test": result.watched, "x": "step", "log_loss": result.config.batch_size == 1}
+    losses = result.history["train_loss"]
+    x = "epoch" if result.config.batch_size == 1 else "step"
+    settings = {"test": result.watched, "x": x, "log_loss": losses[0] > 10 * losses[-1]}
     if result.data.test_x.shape[1] != 2:
         return plot.curves(result.histories, **settings)
     sheet: Any = plot.figure(plot.PAGE, 3.4)
