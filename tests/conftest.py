@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
+
+# A shell starts a program in the background with Ctrl-C ignored; the tests of interrupts need it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Test processes share the cores: a thread that waits must sleep, not spin.  Read when OpenMP loads, hence first.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
