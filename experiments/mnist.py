@@ -2,8 +2,9 @@
 
     python -m experiments run mnist --variant mlp600
 
-Its mistakes (mnist_faults.py) are made again here, in npnn and in torch, and left out at the same settings.
-Accuracy in %, of one seed, on 10,000 images held out of the training set, as in the report:
+Its mistakes (mnist_faults.py) are made again here, and left out at the same settings; --backend torch can
+make them, too, from the same weights.  What follows is npnn's.  A figure reported stands beside "with faults":
+accuracy in %, of one seed, on 10,000 images held out of the training set, as in the report; test: the test set.
 
                                                       reported   with faults   without   (test)
     S4-1  mlp600             784-600-10, SGD             80.56         81.32     95.19    95.38
