@@ -18,6 +18,9 @@ At a rate of 0.01 the network is not too small but unfinished.  torch, from the 
 same way to the same accuracy: where it was said to converge faster, it had begun elsewhere.  The
 curves of different initial weights are far apart, those of the two frameworks lie on each other.
 
+Point by point, 1.2 million steps of 0.06 ms get moons to 99.5 % and circles to 80.0 % (the last records:
+78 to 85, as the rate does not fall).  A step of all 800 points takes npnn 0.12 ms, torch 0.30.
+
 With a softmax before the cross-entropy, which has its own, the loss of two classes cannot fall below
 .3133 (moons-clean at rate 1: .3154 instead of .0019, with 100 % right), and small gradients make it
 slow: quantiles, at a rate of 0.01, get to 87.2 ± 6.3 instead of 95.5 %.
