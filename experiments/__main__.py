@@ -155,7 +155,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         processes = world()
         if processes.size > 1 and arguments.perform is not commands.run:
-            raise UserError("mpiexec is for `run`: the other commands work in one process, or start their own")
+            if processes.rank == 0:
+                print("error: mpiexec is for `run`: others are one process, or start their own", file=sys.stderr)
+            return 1
         return arguments.perform(arguments)
     except Interrupted as stop:  # this and divergence come to all processes
         if processes.rank == 0:

@@ -54,6 +54,7 @@ from npnn.train.run import Run
 __all__ = ["Group", "Single", "together", "world"]
 
 PATIENCE = 1.0  # seconds: an error that rank 0 has, too, is told by rank 0
+FORWARDING = 0.2  # seconds: what mpiexec has not passed on when it is told to abort is lost
 
 T = TypeVar("T")
 _NOTHING = contextlib.nullcontext()
@@ -144,6 +145,7 @@ class Group(Single):
         if self.rank:
             time.sleep(PATIENCE)
         super().abort(f"{message}\nrank {self.rank} of {self.size} failed, and so the run ends in all processes")
+        time.sleep(FORWARDING)
         self.comm.Abort(code)
 
     def begin(self, trainer: Any, loader: Iterable[Any]) -> Iterable[Any]:
