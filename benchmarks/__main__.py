@@ -106,7 +106,7 @@ def _steps(args: argparse.Namespace, threads: int) -> list[dict]:
         for n in ([threads] if args.no_scaling or threads == 1 else [threads, 1])
     ]
     for workload, n in tqdm(runs, unit="run", file=sys.stderr, leave=False):
-        rows += steps.measure(workload, args.rounds, n, not args.no_memory)
+        rows += steps.measure(workload, args.rounds, n, not args.no_memory, scaling=n != threads)
     return rows
 
 

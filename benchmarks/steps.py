@@ -46,8 +46,11 @@ def check(workload: Workload, tolerance: float = TOLERANCE) -> None:
             raise AssertionError(f"{workload.name}: {name} gives the losses {values}, expected {reference}")
 
 
-def measure(workload: Workload, rounds: int, threads: int, memory: bool) -> list[dict[str, Any]]:
-    """Rows of the table: one per peer for the training step, and for prediction where asked."""
+def measure(workload: Workload, rounds: int, threads: int, memory: bool, scaling: bool = False) -> list[dict[str, Any]]:
+    """Rows of the table: one per peer for the training step, and for prediction where asked.
+
+    ``scaling``: only for what the threads gain, which is told of npnn and torch.
+    """
     check(workload)
     modes = {"": workload.batch()}
     if workload.inference:
@@ -58,7 +61,7 @@ def measure(workload: Workload, rounds: int, threads: int, memory: bool) -> list
         for peer in peers.values():
             peer.set_threads(threads)
         training = not suffix
-        if not training or threads == 1:  # the others differ in the update; what threads gain is told of these
+        if not training or scaling:  # in prediction torch fused is torch, and JAX has no predictor
             peers = {n: p for n, p in peers.items() if n in ("npnn", "torch")}
         functions = {n: (p.trainer(batch) if training else p.predictor(batch)) for n, p in peers.items()}
         steps = workload.steps if training else workload.steps * (20 if suffix.endswith(" 1") else 3)
