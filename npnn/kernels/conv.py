@@ -37,11 +37,13 @@ def choose(n: int, size: tuple[int, int], c: int, o: int, kernel_size: tuple[int
         and geometry.stride == geometry.dilation == (1, 1)
         and geometry.groups == 1
         and max(top, left, bottom, right) <= 2
+        and min(c, o) >= 64
         and c % PANEL == o % PANEL == 0
     ):
         return im2col
-    # Measured, with 64 to 512 channels and images of 1×1 to 16×16: transforming the kernels pays from 16
-    # tiles on, transforming the tiles where they save more than half of the products.
+    # Measured, with 32 to 512 channels and images of 1×1 to 32×32: with 32 of either the transforms take longer
+    # than what they save.  Transforming the kernels pays from 16 tiles on, transforming the tiles where they
+    # save more than half of the products.
     th, tw = winograd.grid_of(size)
     return winograd if n * th * tw >= 16 and 9 * size[0] * size[1] >= 2.5 * 36 * th * tw else im2col
 

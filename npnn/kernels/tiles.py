@@ -31,7 +31,7 @@ def product() -> Any:
 
     a (M, K) with any strides, b (K, N) and c (M, N) with contiguous rows, all of one dtype, float32
     or float64.  With a (T, M, K) and b (T, K, N) it is the sum of T products, c being written once.
-    Quickest where N is a multiple of 32, slow where it is less than a vector.
+    Quickest where N is a multiple of 32: the last columns take as long as a whole vector of them.
     """
     import numba
     from llvmlite import binding, ir
@@ -112,42 +112,60 @@ def _make_tile_loops() -> Any:
             def loop(start: Any, stop: Any, step: int) -> Any:
                 return cgutils.for_range_slice(builder, start, stop, word(step), inc=True)
 
-            def tile(i: Any, j: Any, rows: int, vectors: int) -> None:
-                """Rows from i, columns from j: so many rows and so many vectors, or one column if ``vectors`` is 0."""
-                kind = ir.VectorType(number, lanes) if vectors else number
-                width = range(max(vectors, 1))
+            vector, lane_type = ir.VectorType(number, lanes), ir.VectorType(ir.IntType(32), lanes)
+            mask_type, vector_name = ir.VectorType(ir.IntType(1), lanes), f"v{lanes}f{8 * size}"
+
+            def spread(x: Any, kind: Any) -> Any:
+                """A vector of copies of x."""
+                x = builder.insert_element(ir.Constant(kind, ir.Undefined), x, word(0))
+                return builder.shuffle_vector(x, x, ir.Constant(lane_type, [0] * lanes))
+
+            def load(place: Any, mask: Any) -> Any:
+                """A vector, with zeros where the mask is not set: memory is not touched there."""
+                if mask is None:
+                    return builder.load(place, align=size)
+                kind = ir.FunctionType(vector, [place.type, ir.IntType(32), mask_type, vector])
+                masked = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.{vector_name}.p0")
+                return builder.call(masked, [place, ir.IntType(32)(size), mask, zero])
+
+            def store(value: Any, place: Any, mask: Any) -> None:
+                if mask is None:
+                    builder.store(value, place, align=size)
+                    return
+                kind = ir.FunctionType(ir.VoidType(), [vector, place.type, ir.IntType(32), mask_type])
+                masked = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.{vector_name}.p0")
+                builder.call(masked, [value, place, ir.IntType(32)(size), mask])
+
+            zero = ir.Constant(vector, [0.0] * lanes)
+
+            def tile(i: Any, j: Any, rows: int, vectors: int, mask: Any) -> None:
+                """Rows from i, columns from j: so many rows and so many vectors, of them what the mask leaves."""
 
                 def neighbours(base: Any) -> list[Any]:
                     start = at(base, builder.mul(j, word(size)))
-                    return [at(start, word(v * lanes * size), kind) for v in width]
-
-                def spread(x: Any) -> Any:
-                    if not vectors:
-                        return x
-                    x = builder.insert_element(ir.Constant(kind, ir.Undefined), x, word(0))
-                    return builder.shuffle_vector(x, x, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
+                    return [at(start, word(v * lanes * size), vector) for v in range(vectors)]
 
                 def multiply_add(a_shift: Any, b_now: Any, inner: Any) -> None:
-                    ys = [builder.load(p, align=size) for p in neighbours(at(b_now, builder.mul(inner, b_row)))]
+                    ys = [load(p, mask) for p in neighbours(at(b_now, builder.mul(inner, b_row)))]
                     a_shift = builder.add(a_shift, builder.mul(inner, a_column))
                     for row, totals in zip(a_rows, sums, strict=True):
-                        x = spread(builder.load(at(row, a_shift)))
+                        x = spread(builder.load(at(row, a_shift)), vector)
                         for y, total in zip(ys, totals, strict=True):
                             xy = builder.fmul(x, y, flags=("contract",))
                             builder.store(builder.fadd(builder.load(total), xy, flags=("contract",)), total)
 
                 index = [builder.add(i, word(r)) for r in range(rows)]
                 a_rows = [at(a, builder.mul(r, a_row)) for r in index]
-                sums = [[cgutils.alloca_once(builder, kind) for _ in width] for _ in range(rows)]
+                sums = [[cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in range(rows)]
                 places = [place for r in index for place in neighbours(at(c, builder.mul(r, c_row)))]
                 registers = [register for row in sums for register in row]
                 with builder.if_else(adding) as (then, otherwise):
                     with then:
                         for place, register in zip(places, registers, strict=True):
-                            builder.store(builder.load(place, align=size), register)
+                            builder.store(load(place, mask), register)
                     with otherwise:
                         for register in registers:
-                            builder.store(ir.Constant(kind, [0.0] * lanes if vectors else 0.0), register)
+                            builder.store(zero, register)
                 twice = builder.and_(k, word(-2)) if rows == full else word(0)  # two steps at a time where it pays
                 with loop(word(0), terms, 1) as (term, _):
                     a_shift, b_now = builder.mul(term, a_term), at(b, builder.mul(term, b_term))
@@ -158,19 +176,21 @@ def _make_tile_loops() -> Any:
                     with loop(twice, k, 1) as (inner, _):
                         multiply_add(a_shift, b_now, inner)
                 for place, register in zip(places, registers, strict=True):
-                    builder.store(builder.load(register), place, align=size)
+                    store(builder.load(register), place, mask)
 
-            j0 = word(0)
-            for vectors in (2, 1, 0):
-                columns = max(vectors * lanes, 1)
-                j1 = builder.add(j0, builder.and_(builder.sub(n, j0), word(-columns)))
+            whole, j0 = builder.and_(m, word(-full)), word(0)
+            left = builder.trunc(builder.and_(n, word(lanes - 1)), ir.IntType(32))  # columns after the last vector
+            numbered = ir.Constant(lane_type, list(range(lanes)))
+            last = builder.icmp_signed("<", numbered, spread(left, lane_type))
+            for vectors, mask in ((2, None), (1, None), (1, last)):
+                columns = vectors * lanes
+                j1 = n if mask else builder.add(j0, builder.and_(builder.sub(n, j0), word(-columns)))
                 with loop(j0, j1, columns) as (j, _):
-                    whole = builder.and_(m, word(-full))
                     with loop(word(0), whole, full) as (i, _):
-                        tile(i, j, full, vectors)
+                        tile(i, j, full, vectors, mask)
                     for rows in range(1, full):  # the rest in one tile of its height
                         with builder.if_then(builder.icmp_signed("==", builder.sub(m, whole), word(rows))):
-                            tile(whole, j, rows, vectors)
+                            tile(whole, j, rows, vectors, mask)
                 j0 = j1
             return context.get_dummy_value()
 

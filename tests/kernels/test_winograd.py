@@ -91,6 +91,9 @@ def test_the_form_follows_from_the_shapes():
     assert choice(32, (4, 4), 512, 512) is winograd
     assert choice(1, (16, 16), 64, 128) is winograd
     assert choice(1, (8, 8), 128, 256) is im2col  # too few tiles
+    assert choice(32, (16, 16), 64, 64) is winograd
+    assert choice(32, (16, 16), 32, 64) is im2col
+    assert choice(32, (16, 16), 64, 32) is im2col
     assert choice(32, (6, 6), 128, 256) is im2col  # the tiles cover 8×8
     assert choice(32, (2, 2), 512, 512) is im2col
     assert choice(32, (32, 32), 3, 64) is im2col
