@@ -71,7 +71,7 @@ def cases() -> list[Case]:
         *[_linear(n, 784, 600) for n in (1, 8, 32, 128, 512)],
         *[_linear(128, k, k) for k in (64, 256, 1024)],
         *[_conv(n, 128, 128, 16) for n in (1, 8, 32)],
-        *[_conv(32, c, c, 16) for c in (16, 64, 256)],
+        *[_conv(32, c, c, 16) for c in (16, 24, 32, 64, 256)],
         *[_conv(32, 128, 128, s) for s in (2, 4, 8, 32)],
         *[_conv(32, c, c, 16, 1) for c in (64, 256)],
         *[_conv(32, 32, 32, 16, 5)],

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 
 from npnn.errors import TrainingDiverged
 from npnn.io import load_checkpoint
+from npnn.train import evaluation
 from npnn.train.backend import backend_of, mode
-from npnn.train.batches import as_batches, pairs, total_steps
+from npnn.train.batches import total_steps
 from npnn.train.callbacks import Callback, Checkpoint
+from npnn.train.evaluation import Metric
 from npnn.train.generators import get_generators, set_generators
 from npnn.train.health import all_finite, copy_weights, first_bad, load_weights
 from npnn.train.history import History
@@ -28,8 +30,6 @@ from npnn.train.resume import restore, snapshot
 from npnn.train.run import Run
 
 __all__ = ["Trainer"]
-
-Metric = Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
 class Trainer:
@@ -250,7 +250,8 @@ class Trainer:
         run = self.run
         record: dict[str, Any] = {"epoch": run.epoch + (run.batch > 0), "step": run.step}
         losses = run.history.step_losses[-len(run.sizes) :]
-        for name, value in self._figures(losses, run.sizes, run.outputs, run.targets).items():
+        figures = evaluation.figures(losses, run.sizes, run.outputs, run.targets, self.metrics)
+        for name, value in figures.items():
             record["train_" + name] = value
         if validation is not None:
             for name, value in self.evaluate(validation).items():
@@ -283,37 +284,11 @@ class Trainer:
         The loss is the mean over all examples.  Nothing is recorded for backward, and layers like
         dropout are in evaluation mode.  Errors: ValueError if there are no examples.
         """
-        losses, sizes, outputs, targets = [], [], [], []
-        with mode(self.model, False), self.backend.no_grad():
-            for x, y in pairs(as_batches(data, batch_size), self.backend):
-                output = self.model(x)
-                losses.append(self.loss(output, y).item())
-                sizes.append(len(y))
-                outputs.append(self.backend.array(output))
-                targets.append(self.backend.array(y))
-        if not sizes:
-            raise ValueError("there is nothing to evaluate: the data have no batches")
-        return self._figures(losses, sizes, outputs, targets)
-
-    def _figures(
-        self, losses: Sequence[float], sizes: list[int], outputs: list[NDArray[Any]], targets: list[NDArray[Any]]
-    ) -> dict[str, Any]:
-        figures: dict[str, Any] = {"loss": float(np.average(losses, weights=sizes))}
-        if self.metrics:
-            rows, right = np.concatenate(outputs), np.concatenate(targets)
-            figures |= {name: metric(rows, right) for name, metric in self.metrics.items()}
-        return figures
+        return evaluation.evaluate(self.model, self.loss, self.metrics, self.backend, data, batch_size)
 
     def predict(self, data: Any, batch_size: int = 256) -> NDArray[Any]:
         """The model's outputs for an array of inputs, or for a loader's (whose targets, if any, are ignored)."""
-        outputs = []
-        with mode(self.model, False), self.backend.no_grad():
-            for batch in as_batches(data, batch_size):
-                x = batch[0] if isinstance(batch, (tuple, list)) else batch
-                outputs.append(self.backend.array(self.model(self.backend.tensor(x))))
-        if not outputs:
-            raise ValueError("there is nothing to predict: the data have no batches")
-        return np.concatenate(outputs)
+        return evaluation.predict(self.model, self.backend, data, batch_size)
 
     # ---- saving
 
