@@ -69,7 +69,7 @@ def describe(ax: Axes, x: str = "", y: str = "", title: str = "") -> None:
     ax.set_xlabel(x, fontsize=NORMAL)
     ax.set_ylabel(y, fontsize=NORMAL)
     ax.set_title(title, fontsize=NORMAL)
-    ax.tick_params(labelsize=SMALL)
+    ax.tick_params(labelsize=SMALL, which="both")
 
 
 def lines(ax: Axes) -> None:

@@ -80,6 +80,8 @@ def test_curves_over_steps_on_a_log_scale_in_one_column():
     assert fig.get_figwidth() == plot.COLUMN
     assert loss.get_position().y0 > accuracy.get_position().y1  # one above the other
     assert loss.get_yscale() == "log"
+    ticks = [tick for minor in (False, True) for tick in loss.yaxis.get_ticklabels(minor=minor)]
+    assert {tick.get_fontsize() for tick in ticks} == {8}
     assert accuracy.get_xlabel() == "step"
     assert loss.lines[0].get_xdata()[-1] == 200
     assert legend_texts(fig) == ["train", "dev"]
