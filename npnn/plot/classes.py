@@ -10,7 +10,7 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import FigureBase
 from numpy.typing import ArrayLike, NDArray
 
-from npnn.plot.style import COLORS, COLUMN, MARKERS, SMALL, canvas, color_bar, describe, legend, line_styles, lines
+from npnn.plot.style import COLORS, COLUMN, MARKERS, SMALL, canvas, describe, legend, line_styles, lines
 
 __all__ = ["confusion_matrix", "decision_boundary", "per_class"]
 
@@ -18,49 +18,56 @@ __all__ = ["confusion_matrix", "decision_boundary", "per_class"]
 def confusion_matrix(
     matrix: ArrayLike, names: Sequence[str] | None = None, figure: FigureBase | None = None, width: float = COLUMN
 ) -> Any:
-    """Counts (C, C), row = true class, column = predicted; the shade is the share of the row."""
+    """Of each true class (a row) the share that was taken for each class (a column), in per cent.
+
+    matrix  counts (C, C); what never happened is left empty
+    """
     counts = np.asarray(matrix)
     if counts.ndim != 2 or counts.shape[0] != counts.shape[1]:
         raise ValueError(f"a confusion matrix is square, got shape {counts.shape}")
     classes = _names(names, len(counts))
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    target = canvas(figure, width, 0.9 * width)
+    percent = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    target = canvas(figure, width, width)
     ax = target.subplots()
-    shown = ax.imshow(100 * share, cmap="Blues", vmin=0, vmax=100)
-    for (i, j), n in np.ndenumerate(counts):
-        if n:
-            shade = "white" if share[i, j] > 0.5 else "black"
-            ax.text(j, i, str(n), ha="center", va="center", fontsize=SMALL - 1 - (len(counts) > 12), color=shade)
-    describe(ax, "predicted class", "true class")
-    ax.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
+    ax.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    for (i, j), share in np.ndenumerate(percent):
+        if share:
+            digits = 1 if 0 < min(share, 100 - share) < 0.95 else 0  # a few mistakes are not none
+            shade = "white" if share > 50 else "black"
+            size = SMALL - 1 - (len(counts) > 12)
+            ax.text(j, i, f"{share:.{digits}f}", ha="center", va="center", fontsize=size, color=shade)
+    describe(ax, "predicted class", "true class", "share of the true class (%)")
+    slant: dict[str, Any] = {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    ax.set_xticks(range(len(classes)), classes, **slant if max(map(len, classes)) > 2 else {})
     ax.set_yticks(range(len(classes)), classes)
-    color_bar(ax, shown, "share of the true class (%)")
     return target
 
 
 def per_class(
     accuracies: Any, names: Sequence[str] | None = None, figure: FigureBase | None = None, width: float = COLUMN
 ) -> Any:
-    """The accuracy of each class as bars: (C,), or a dict of such by label (bars side by side)."""
+    """The accuracy of each class, (C,), or a dict of such by label.
+
+    They are points and not bars, so that the scale need not begin at zero: 98 and 99 % can be told apart.
+    """
     series = accuracies if isinstance(accuracies, Mapping) else {"": accuracies}
     target = canvas(figure, width, 2.4)
     ax = target.subplots()
     styles = line_styles(label or "npnn" for label in series)
-    share = 0.8 / len(series)
     classes: list[str] = []
     for k, (label, given) in enumerate(series.items()):
         values = 100.0 * np.asarray(given, float)  # (C,)
         classes = classes or _names(names, len(values))
-        places = np.arange(len(values)) + (k - (len(series) - 1) / 2) * share
-        hatch = "" if k == 0 else "////"  # apart in grey, too
-        color = styles[label or "npnn"]["color"]
-        ax.bar(places, values, share, label=label, color=color, hatch=hatch, edgecolor="white", linewidth=0)
+        fill = styles[label or "npnn"]["color"] if k == 0 else "none"  # where two lie on each other, both are seen
+        look = {**styles[label or "npnn"], "linestyle": "", "markersize": 5 + 3 * k, "markerfacecolor": fill}
+        ax.plot(values, range(len(values)), label=label, clip_on=False, **look)
     lines(ax)
-    ax.grid(False, axis="x")
-    describe(ax, "class", "accuracy (%)")
-    ax.set_xticks(range(len(classes)), classes, rotation=90 if max(map(len, classes)) > 2 else 0)
-    ax.set_ylim(0, 100)
-    legend(target, ax, columns=3)
+    describe(ax, "accuracy (%)", "class")
+    ax.set_yticks(range(len(classes)), classes)
+    ax.set_ylim(len(classes) - 0.3, -0.7)  # the first class on top, as in the confusion matrix
+    ax.set_xlim(right=min(100.0, ax.get_xlim()[1]))
+    if len(series) > 1:
+        legend(target, ax, columns=3)
     return target
 
 
@@ -103,10 +110,11 @@ def decision_boundary(
     for c in range(C):
         own = points[labels == c]
         marker = MARKERS[c % len(MARKERS)]
-        ax.scatter(*own.T, s=9, marker=marker, color=colors[c], edgecolors="white", linewidths=0.3, label=f"class {c}")
+        ax.scatter(*own.T, s=12, marker=marker, color=colors[c], edgecolors="white", linewidths=0.3, label=f"class {c}")
     describe(ax, "$x_1$", "$x_2$", title)
     ax.set_xlim(axes[0][0], axes[0][-1])
     ax.set_ylim(axes[1][0], axes[1][-1])
+    ax.locator_params(nbins=6)
     legend(target, ax, columns=3)
     return target
 

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from npnn.plot.style import COLUMN, PAGE, canvas, describe, legend, line_styles, lines
+from npnn.plot.style import COLUMN, PAGE, canvas, describe, legend, line_styles, lines, plain_log
 
 __all__ = ["accuracy_against", "curves", "gradient_norms"]
 
@@ -25,7 +26,8 @@ def curves(
     histories: Any,
     x: str = "epoch",
     loss_label: str = "cross-entropy (nats)",
-    log_loss: bool = False,
+    log_loss: bool | None = None,
+    train: bool = True,
     test: str = "test",
     figure: FigureBase | None = None,
     width: float = PAGE,
@@ -35,34 +37,50 @@ def curves(
     histories  a History, or a dict of them by label; "npnn" (solid) and "torch" (dashed) look the
                same in every figure
     x          "epoch" or "step"
+    log_loss   by default where the largest loss is ten times the smallest
+    train      False leaves the training set out, where many runs are compared
     test       what to call the validation set
     """
     runs = histories if isinstance(histories, Mapping) else {"": histories}
+    sides = [side for side in _SIDES if train or side != "train"]
     narrow = width < 5
     target = canvas(figure, width, 4.2 if narrow else 2.6)
     panels = target.subplots(2, 1, sharex=True) if narrow else target.subplots(1, 2)
     styles = line_styles(label or "npnn" for label in runs)
     for ax, quantity, factor in zip(panels, ("loss", "accuracy"), (1.0, 100.0), strict=True):
         for k, (label, history) in enumerate(runs.items()):
-            for side, look in _SIDES.items():
+            for side in sides:
                 name = f"{side}_{quantity}"
                 if name in history:
                     values = factor * np.array(history[name], float)
                     every = max(1, len(values) // 8)
                     marked = (k * every // len(runs), every)  # side by side where curves lie on each other
                     said = f"{label} {test if side == 'validation' else side}".strip()
-                    ax.plot(history[x], values, label=said, markevery=marked, **{**styles[label or "npnn"], **look})
+                    look = {**styles[label or "npnn"], **_SIDES[side]}
+                    ax.plot(history[x], values, label=said, markevery=marked, **look)
         lines(ax)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     describe(panels[0], "" if narrow else x, loss_label)
     describe(panels[1], x, "accuracy (%)")
-    if log_loss:
-        panels[0].set_yscale("log")
-    else:
-        panels[0].set_ylim(bottom=min(0.0, panels[0].get_ylim()[0]))
+    _loss_scale(panels[0], log_loss)
     panels[1].set_ylim(top=min(101.0, panels[1].get_ylim()[1]))
-    legend(target, panels[0], columns=2 if narrow else 4)
+    if narrow:
+        target.align_ylabels(panels)
+    columns = len(runs) if train and len(runs) > 2 else 4  # one for each run
+    legend(target, panels[0], columns=2 if narrow else columns)
     return target
+
+
+def _loss_scale(ax: Axes, log: bool | None) -> None:
+    """Logarithmic; or from zero, unless that would leave the lower half of the panel empty."""
+    losses = np.concatenate([np.array(line.get_ydata(), float) for line in ax.lines] or [np.zeros(0)])
+    losses = losses[np.isfinite(losses)]
+    low, high = (losses.min(), losses.max()) if len(losses) else (1.0, 1.0)
+    if log or (log is None and 0 < 10 * low < high):
+        ax.set_yscale("log")
+        plain_log(ax.yaxis)
+    elif 0 <= low < high / 2:
+        ax.set_ylim(bottom=0.0)
 
 
 def accuracy_against(
@@ -123,6 +141,7 @@ def gradient_norms(
     if clip is not None and np.isfinite(clip):
         ax.axhline(clip, color="0.2", linestyle=":", linewidth=1.2, label=f"clipped above {clip:g}")
     ax.set_yscale("log")
+    plain_log(ax.yaxis)
     lines(ax)
     describe(ax, x, "norm of the gradient")
     legend(target, ax, columns=3)

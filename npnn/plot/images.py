@@ -15,11 +15,18 @@ from npnn.plot.style import COLUMN, NORMAL, PAGE, SMALL, canvas, color_bar, desc
 __all__ = ["feature_maps", "kernels", "mistakes"]
 
 
-def kernels(weights: ArrayLike, columns: int = 8, figure: FigureBase | None = None, width: float = COLUMN) -> Any:
+def kernels(
+    weights: ArrayLike,
+    columns: int = 8,
+    title: str | None = None,
+    figure: FigureBase | None = None,
+    width: float = COLUMN,
+) -> Any:
     """The kernels of a convolution, side by side on one scale.
 
     weights  (O, C, KH, KW).  One input channel is drawn in grey; three in colour, where mid-grey is a
              weight of zero; of any other number, each channel of each kernel in grey, one kernel a row.
+    title    by default their number and shape
     """
     w = np.asarray(weights.detach().numpy() if hasattr(weights, "detach") else weights, float)
     if w.ndim != 4:
@@ -39,7 +46,7 @@ def kernels(weights: ArrayLike, columns: int = 8, figure: FigureBase | None = No
         corner = (i % columns * (KW + 1) - 0.5, i // columns * (KH + 1) - 0.5)
         ax.add_patch(Rectangle(corner, KW, KH, fill=False, edgecolor="black", linewidth=0.4, clip_on=False))
     channels = "1 channel" if C == 1 else f"{C} channels"
-    describe(ax, title=f"{count} kernels of {KH}×{KW}, {channels}")
+    describe(ax, title=f"{count} kernels of {KH}×{KW}, {channels}" if title is None else title)
     image(ax)
     ax.spines[:].set_visible(False)
     if C != 3:
@@ -83,7 +90,7 @@ def feature_maps(
         image(ax)
     for ax, title in zip(panels[0], ["input", *(f"map {i}" for i in range(count))], strict=True):
         ax.set_title(title, fontsize=SMALL)
-    bar = target.colorbar(shown, ax=panels, shrink=0.8, aspect=12 * rows)
+    bar = target.colorbar(shown, ax=panels, fraction=0.03, pad=0.01, aspect=12 * rows)
     bar.ax.tick_params(labelsize=SMALL)
     bar.set_label("activation", fontsize=NORMAL)
     return target
@@ -99,7 +106,7 @@ def mistakes(
     figure: FigureBase | None = None,
     width: float = PAGE,
 ) -> Any:
-    """The images of which a classifier was most sure, and wrong: what it saw, how sure it was, what is right.
+    """The images of which a classifier was most sure, and wrong: above what it says, below what is right.
 
     images   (N, 1 or 3, H, W), in 0..1 or normalised
     outputs  (N, C) logits
@@ -121,8 +128,8 @@ def mistakes(
         ax.set_axis_on()
         image(ax)
         ax.imshow(picture, cmap="gray", vmin=0, vmax=1)
-        ax.set_title(f"{seen}\n{100 * sureness[i]:.1f} %", fontsize=SMALL)
-        ax.set_xlabel(f"is {truth}", fontsize=SMALL)
+        ax.set_title(f"says {seen}\n{100 * sureness[i]:.1f} %", fontsize=SMALL - 1)
+        ax.set_xlabel(f"is {truth}", fontsize=SMALL - 1)
     return target
 
 

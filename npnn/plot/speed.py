@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import FigureBase
 
-from npnn.plot.style import PAGE, canvas, describe, legend, line_styles, lines
+from npnn.plot.style import PAGE, canvas, describe, legend, line_styles, lines, plain_log
 
 __all__ = ["roofline"]
 
@@ -48,6 +48,8 @@ def roofline(
     ax.plot(reach, roof, color="black", linewidth=1.2, label=f"{peak_gflops:.0f} GFLOP/s, {bandwidth_gb:.0f} GB/s")
     ax.set_xscale("log")
     ax.set_yscale("log")
+    plain_log(ax.xaxis)
+    plain_log(ax.yaxis)
     lines(ax)
     describe(ax, "arithmetic intensity (flops per byte)", "speed (GFLOP/s)")
     legend(target, ax, columns=4 if width >= 5 else 2)

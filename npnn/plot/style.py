@@ -18,13 +18,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure, FigureBase
+from matplotlib.ticker import FormatStrFormatter, LogFormatterMathtext, LogLocator, MaxNLocator, NullFormatter
 
 from npnn.io.atomic import atomic_write
 
 __all__ = [
     "COLORS", "COLUMN", "MARKERS", "PAGE", "canvas", "color_bar", "describe", "figure", "image", "legend",
-    "line_styles", "lines", "save",
+    "line_styles", "lines", "plain_log", "save",
 ]  # fmt: skip
 
 COLUMN = 3.4  # inches: one column of a two-column paper
@@ -38,7 +40,7 @@ FRAMEWORKS: dict[str, dict[str, Any]] = {
     "npnn": {"color": "#0072B2", "linestyle": "-", "marker": "o"},
     "torch": {"color": "#D55E00", "linestyle": (0, (4, 2)), "marker": "^"},
 }
-COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000", "#F0E442", "#8C510A"]
+COLORS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F", "#000000", "#8C510A", "#F0E442"]
 LINESTYLES = ["-", (0, (4, 2)), (0, (1, 1)), (0, (5, 1, 1, 1))]
 MARKERS = ["o", "^", "s", "D", "v", "P", "X", "<", ">", "*"]
 
@@ -79,13 +81,25 @@ def lines(ax: Axes) -> None:
     ax.set_axisbelow(True)
 
 
-def legend(target: FigureBase, ax: Axes, columns: int) -> None:
-    """The labelled artists of ``ax``, above the axes of the whole figure; nothing if none has a label."""
-    found = zip(*ax.get_legend_handles_labels(), strict=True)
-    named = [(artist, label) for artist, label in found if label]
+def plain_log(axis: Axis) -> None:
+    """The numbers of a logarithmic axis: 0.1, 0.2, 0.4 over few decades, powers of ten over many."""
+    low, high = axis.get_view_interval()
+    subs = (1, 2, 4, 6) if high < 20 * low else (1, 2, 5) if high < 200 * low else (1,)
+    axis.set_major_locator(MaxNLocator(4) if high < 4 * low else LogLocator(subs=subs))
+    axis.set_major_formatter(FormatStrFormatter("%g") if len(subs) > 1 else LogFormatterMathtext())
+    axis.set_minor_formatter(NullFormatter())
+
+
+def legend(target: FigureBase, axes: Axes | Sequence[Axes], columns: int) -> None:
+    """The labelled artists of the axes, each label once, above all of the figure; nothing if none has a label."""
+    panels = [axes] if isinstance(axes, Axes) else axes
+    named: dict[str, Any] = {}
+    for ax in panels:
+        for artist, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            named.setdefault(label, artist)
     if named:
         target.legend(
-            *zip(*named, strict=True), loc="outside upper center", ncols=min(columns, len(named)),
+            named.values(), named.keys(), loc="outside upper center", ncols=min(columns, len(named)),
             fontsize=SMALL, frameon=False, columnspacing=1.2, handletextpad=0.5,
         )  # fmt: skip
 

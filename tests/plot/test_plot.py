@@ -51,7 +51,6 @@ def test_curves_show_train_and_test_loss_and_accuracy_in_percent():
     np.testing.assert_array_equal(loss.lines[0].get_ydata(), 2.0 / np.arange(1, 21))
     np.testing.assert_allclose(accuracy.lines[1].get_ydata(), 100 - 70 / np.arange(1, 21))
     assert legend_texts(fig) == ["train", "test"]
-    assert loss.get_ylim()[0] <= 0
     assert accuracy.get_ylim()[1] <= 101
 
 
@@ -72,6 +71,58 @@ def test_a_framework_looks_the_same_in_every_figure(order):
     assert looks["torch test"].get_linestyle() == "--"
     assert len({to_hex(line.get_color()) for line in looks.values()}) == len(order)
     assert legend_texts(fig) == [f"{label} {side}" for label in order for side in ("train", "test")]
+
+
+def losses(*values):
+    result = History()
+    for epoch, value in enumerate(values, 1):
+        result.append({"epoch": epoch, "train_loss": value, "validation_loss": value})
+    return result
+
+
+@pytest.mark.parametrize(
+    ("values", "scale", "from_zero"),
+    [((2.4, 2.1), "linear", False), ((2.4, 1.1), "linear", True), ((2.4, 0.1), "log", False)],
+)
+def test_the_scale_of_the_loss_leaves_no_half_of_the_panel_empty(values, scale, from_zero):
+    loss, _ = drawn(plot.curves(losses(*values))).axes
+    assert loss.get_yscale() == scale
+    assert (loss.get_ylim()[0] == 0) == from_zero
+    assert loss.get_ylim()[0] > 0.8 * min(values) or from_zero
+
+
+def test_the_scale_of_the_loss_can_be_chosen_and_survives_zeros_and_gaps():
+    assert plot.curves(losses(2.4, 0.1), log_loss=False).axes[0].get_yscale() == "linear"
+    assert drawn(plot.curves(losses(2.0, None, 0.0))).axes[0].get_yscale() == "linear"
+    drawn(plot.curves(losses(None)))
+
+
+def test_many_runs_are_compared_by_their_test_curves_alone():
+    fig = drawn(plot.curves({f"rate {k}": history() for k in range(7)}, train=False))
+    assert legend_texts(fig) == [f"rate {k} test" for k in range(7)]
+    assert [len(ax.lines) for ax in fig.axes] == [7, 7]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "numbers"),
+    [
+        (0.06, 0.6, ["0.06", "0.1", "0.2", "0.4", "0.6"]),
+        (0.02, 1.5, ["0.02", "0.05", "0.1", "0.2", "0.5", "1"]),
+        (0.21, 0.29, ["0.22", "0.24", "0.26", "0.28"]),
+    ],
+)
+def test_a_logarithmic_axis_of_few_decades_has_plain_numbers(low, high, numbers):
+    ax = plot.curves(losses(high, low), log_loss=True).axes[0]
+    ax.set_ylim(low, high)
+    drawn(ax.figure)
+    ticks = zip(ax.get_yticks(), ax.yaxis.get_ticklabels(), strict=True)
+    assert [text.get_text() for place, text in ticks if low <= place <= high * 1.0001] == numbers
+    assert not any(tick.get_text() for tick in ax.yaxis.get_ticklabels(minor=True))
+
+
+def test_a_logarithmic_axis_of_many_decades_has_powers_of_ten():
+    ax = drawn(plot.gradient_norms([1e-5, 1e5])).axes[0]
+    assert all("10^{" in tick.get_text() for tick in ax.get_yticklabels())
 
 
 def test_curves_over_steps_on_a_log_scale_in_one_column():
@@ -139,18 +190,30 @@ def test_gradient_norms_of_histories_lie_where_they_were_recorded():
 # ---- classes
 
 
-def test_confusion_matrix_counts_and_shades():
-    fig = drawn(plot.confusion_matrix([[8, 2], [0, 20]], ["cat", "dog"]))
-    ax = fig.axes[0]
-    np.testing.assert_array_equal(ax.images[0].get_array(), [[80, 20], [0, 100]])
+def test_confusion_matrix_shows_the_share_of_the_true_class():
+    fig = drawn(plot.confusion_matrix([[800, 200, 0], [0, 2000, 0], [1, 11, 988]], ["cat", "dog", "owl"]))
+    (ax,) = fig.axes
+    np.testing.assert_allclose(ax.images[0].get_array(), [[80, 20, 0], [0, 100, 0], [0.1, 1.1, 98.8]])
     assert ax.images[0].get_clim() == (0, 100)
     assert {(t.get_position(), t.get_text(), t.get_color()) for t in ax.texts} == {
-        ((0, 0), "8", "white"),
-        ((1, 0), "2", "black"),
-        ((1, 1), "20", "white"),
+        ((0, 0), "80", "white"),
+        ((1, 0), "20", "black"),
+        ((1, 1), "100", "white"),
+        ((0, 2), "0.1", "black"),
+        ((1, 2), "1", "black"),
+        ((2, 2), "99", "white"),
     }
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("predicted class", "true class")
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["cat", "dog"]
+    assert ax.get_title() == "share of the true class (%)"
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["cat", "dog", "owl"]
+
+
+def test_the_numbers_of_a_confusion_matrix_stay_in_their_cells():
+    matrix = np.full((10, 10), 4)
+    np.fill_diagonal(matrix, 9964)  # "99.6", the widest there is
+    ax = drawn(plot.confusion_matrix(matrix, ["automobile"] * 10)).axes[0]
+    cell = ax.get_window_extent().width / 10
+    assert max(text.get_window_extent().width for text in ax.texts) < cell
 
 
 @pytest.mark.parametrize(
@@ -161,16 +224,23 @@ def test_confusion_matrix_refuses(matrix, names, says):
         plot.confusion_matrix(matrix, names)
 
 
-def test_per_class_bars_stand_side_by_side():
-    fig = drawn(plot.per_class({"npnn": [0.5, 1.0], "torch": [0.25, np.nan]}, ["cat", "dog"]))
+def test_per_class_has_a_row_for_each_class_the_first_on_top():
+    fig = drawn(plot.per_class({"npnn": [0.98, 1.0], "torch": [0.97, np.nan]}, ["cat", "dog"]))
     (ax,) = fig.axes
-    first, second = ax.containers
-    assert [bar.get_height() for bar in first] == [50, 100]
-    assert second[0].get_height() == 25
-    assert first[0].get_x() + first[0].get_width() == pytest.approx(second[0].get_x())
-    assert second[0].get_hatch()
-    assert ax.get_ylim() == (0, 100)
-    assert [t.get_text() for t in ax.get_xticklabels()] == ["cat", "dog"]
+    ours, theirs = ax.lines
+    np.testing.assert_allclose(ours.get_xdata(), [98, 100])
+    np.testing.assert_allclose(theirs.get_xdata(), [97, np.nan])
+    assert list(ours.get_ydata()) == [0, 1]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["cat", "dog"]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]
+    assert 90 < ax.get_xlim()[0] < 97  # near enough to tell 98 from 100
+    assert ax.get_xlim()[1] == 100
+    assert theirs.get_markerfacecolor() == "none"  # ours is seen where both are the same
+    assert legend_texts(fig) == ["npnn", "torch"]
+
+
+def test_per_class_of_a_single_run_has_no_legend():
+    assert not drawn(plot.per_class({"npnn": [0.5, 1.0]})).legends
 
 
 def test_decision_boundary_runs_where_the_scores_are_equal():
@@ -252,6 +322,11 @@ def test_kernels_of_many_channels_have_a_row_each():
     assert ax.get_title() == "2 kernels of 3×3, 4 channels"
 
 
+def test_kernels_can_be_called_something_else():
+    ax = plot.kernels(np.ones((2, 1, 3, 3)), title="weights of 2 units").axes[0]
+    assert ax.get_title() == "weights of 2 units"
+
+
 def test_kernels_takes_the_parameter_itself_and_survives_zeros():
     from npnn.nn.module import Parameter
 
@@ -288,7 +363,7 @@ def test_mistakes_are_shown_with_the_surest_first():
     logits = np.log([[0.9, 0.1], [0.6, 0.4], [0.2, 0.8], [0.99, 0.01]])
     fig = drawn(plot.mistakes(np.zeros((4, 1, 5, 5)), logits, [1, 1, 0, 0], ["cat", "dog"]))
     shown = [ax for ax in fig.axes if ax.images]
-    assert [ax.get_title() for ax in shown] == ["cat\n90.0 %", "dog\n80.0 %", "cat\n60.0 %"]
+    assert [ax.get_title() for ax in shown] == ["says cat\n90.0 %", "says dog\n80.0 %", "says cat\n60.0 %"]
     assert [ax.get_xlabel() for ax in shown] == ["is dog", "is cat", "is dog"]
     two = drawn(plot.mistakes(np.zeros((4, 1, 5, 5)), logits, [1, 1, 0, 0], count=2, columns=2))
     assert [ax.get_xlabel() for ax in two.axes] == ["is 1", "is 0"]
