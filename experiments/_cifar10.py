@@ -8,11 +8,10 @@ from typing import Any
 
 from experiments.harness.config import RunConfig, option
 from experiments.harness.registry import Schedule
-from experiments.harness.results import Result
 from npnn.data import TrainTest
 from npnn.data.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip
 
-__all__ = ["CifarConfig", "loss", "mistakes", "normalised", "optimizer", "schedule", "transform", "what_for_what"]
+__all__ = ["CifarConfig", "loss", "normalised", "optimizer", "schedule", "transform"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +69,3 @@ def loss(nn: Any, config: CifarConfig) -> Callable[[Any, Any], Any]:
         return nn.CrossEntropyLoss(label_smoothing=config.smoothing)
     softmax, log_softmax, surprise = nn.Softmax(dim=1), nn.LogSoftmax(dim=1), nn.NLLLoss()
     return lambda outputs, targets: surprise(log_softmax(softmax(outputs)), targets)
-
-
-def what_for_what(result: Result, figure: Any) -> None:
-    """What was taken for what, as a table."""
-    from npnn import plot
-    from npnn.train import confusion_matrix
-
-    plot.confusion_matrix(confusion_matrix(result.outputs, result.data.test_y), result.data.classes, figure=figure)
-
-
-def mistakes(result: Result, figure: Any) -> None:
-    """The test pictures of which the network was most sure, and wrong."""
-    from npnn import plot
-
-    plot.mistakes(result.data.test_x, result.outputs, result.data.test_y, result.data.classes, figure=figure)

@@ -25,8 +25,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from experiments import _cifar10
+from experiments import _cifar10, _cifar10_figure
 from experiments._cifar10 import CifarConfig, loss, optimizer, schedule, transform
+from experiments._sheet import sheet
 from experiments.harness.config import option, replace
 from experiments.harness.registry import Reported, Tolerance
 from experiments.harness.results import Result
@@ -110,36 +111,13 @@ def fast(nn: Any, config: Config) -> list[Any]:
 
 def draw(result: Result) -> Any:
     """Loss and accuracy, what was taken for what, the first kernels, their maps; of the best also its mistakes."""
-    from npnn import plot
-
-    images, labels, model = result.data.test_x, result.data.test_y, result.model
-    pictures = images[[int((labels == c).argmax()) for c in (1, 3)]]  # the first car, the first cat
     activated = 3 if result.config.batch_norm else 2  # the layers up to the first activation
-    heights = [2.2, 3.4, 1.7, 2.7] if result.job.kept else [2.2, 3.4, 1.7]
-    sheet: Any = plot.figure(plot.PAGE, sum(heights))
-    top, middle, maps, *bottom = sheet.subfigures(len(heights), 1, height_ratios=heights)
-    left, right = middle.subfigures(1, 2)
-    bars, kernels = right.subfigures(2, 1, height_ratios=[2.5, 1.0])
-    plot.curves(result.histories, "step" if result.config.evaluate_every else "epoch", test=result.watched, figure=top)
-    _cifar10.what_for_what(result, left)
-    plot.per_class(result.class_accuracies, result.data.classes, figure=bars)
-    plot.kernels(model[0].weight, columns=16, figure=kernels)
-    plot.feature_maps(pictures, result.predict(pictures, model[:activated]), figure=maps)
-    for rest in bottom:
-        _cifar10.mistakes(result, rest)
-    return sheet
+    return sheet(result, result.model[0].weight, examples=(1, 3), layers=activated)  # a car and a cat
 
 
 def overview(rows: Mapping[str, Any]) -> Any:
-    """The same network under each optimiser and rate."""
-    from npnn import plot
-
-    chosen = {
-        "Adam 1e-4": "adam", "Adam 1e-4, BatchNorm": "batchnorm", "Adam 1e-3": "lr1e-3", "Adam 0.05": "lr5e-2",
-        "RMSprop 1e-4": "rmsprop", "SGD 0.1, momentum": "momentum", "SGD 1e-4": "sgd",
-    }  # fmt: skip
-    found = {label: rows[variant].history for label, variant in chosen.items() if variant in rows}
-    return plot.curves(found, x="step") if found else None
+    """How each optimiser goes on with the softmax twice, and where each ends with it twice and once."""
+    return _cifar10_figure.overview(rows)
 
 
 VGG = Config(softmax=True, epochs=6)  # Adam at 1e-4, 64 to 512 channels

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from experiments._sheet import sheet
 from experiments.harness.config import RunConfig, option
 from experiments.harness.registry import Tolerance
 from experiments.harness.results import Result
@@ -48,19 +49,7 @@ def optimizer(optim: Any, model: Any, config: Config) -> Any:
 
 def draw(result: Result) -> Any:
     """Loss and accuracy, what was taken for what, the kernels, and what they make of some digits."""
-    from npnn import plot
-    from npnn.train import confusion_matrix
-
-    images, labels = result.data.test_x, result.data.test_y
-    first = images[[int((labels == digit).argmax()) for digit in range(4)]]  # one 0, one 1, one 2, one 3
-    sheet: Any = plot.figure(plot.PAGE, 9.0)
-    top, middle, bottom = sheet.subfigures(3, 1, height_ratios=[2.6, 3.2, 3.2])
-    left, right = middle.subfigures(1, 2)
-    plot.curves(result.histories, test=result.watched, figure=top)
-    plot.confusion_matrix(confusion_matrix(result.predict(images), labels), result.data.classes, figure=left)
-    plot.kernels(result.model[0].weight, figure=right)
-    plot.feature_maps(first, result.predict(first, result.model[:2]), figure=bottom)
-    return sheet
+    return sheet(result, result.model[0].weight, examples=(0, 1, 2, 3), layers=2)
 
 
 VARIANTS = {"dropout": Config(), "plain": Config(dropout=0.0)}

@@ -23,6 +23,7 @@ from typing import Any
 
 from experiments import _cifar10
 from experiments._cifar10 import CifarConfig, loss, optimizer, schedule, transform
+from experiments._sheet import sheet
 from experiments.harness.config import UserError, option, replace
 from experiments.harness.registry import Reported, Tolerance
 from experiments.harness.results import Result
@@ -60,28 +61,14 @@ def build(nn: Any, config: Config) -> Any:
 
 def draw(result: Result) -> Any:
     """Loss and accuracy, what was taken for what, what the first units look for; of the best also its mistakes."""
-    from npnn import plot
-
-    weights = result.model[1].weight.detach().numpy()[:24]
-    heights = [2.5, 3.5, 2.7] if result.job.kept else [2.5, 3.5]
-    sheet: Any = plot.figure(plot.PAGE, sum(heights))
-    top, middle, *bottom = sheet.subfigures(len(heights), 1, height_ratios=heights)
-    left, right = middle.subfigures(1, 2)
-    bars, kernels = right.subfigures(2, 1, height_ratios=[2.0, 1.5])
-    plot.curves(result.histories, "step" if result.config.steps else "epoch", test=result.watched, figure=top)
-    _cifar10.what_for_what(result, left)
-    plot.per_class(result.class_accuracies, result.data.classes, figure=bars)
-    plot.kernels(weights.reshape(-1, 3, 32, 32), columns=8, figure=kernels)
-    for rest in bottom:
-        _cifar10.mistakes(result, rest)
-    return sheet
+    return sheet(result, result.model[1].weight.reshape(-1, 3, 32, 32), "units")
 
 
 def overview(rows: Mapping[str, Any]) -> Any:
     """A network that learns its pictures by heart, and two that are shown them a little changed each time."""
     from npnn import plot
 
-    chosen = {"Adam, 512-64": "adam-right", "augmented": "augmented", "best": "best"}
+    chosen = {"Adam, 512-64": "adam-right", "augmented": "augmented", "best, softened labels": "best"}
     found = {label: rows[variant].history for label, variant in chosen.items() if variant in rows}
     return plot.curves(found, test="unseen") if found else None
 

@@ -41,6 +41,7 @@ import numpy as np
 
 from experiments import _mnist_figure as figure
 from experiments import mnist_faults as faults
+from experiments._sheet import sheet
 from experiments.harness.config import RunConfig, option, replace
 from experiments.harness.registry import Reported, Schedule, Tolerance
 from experiments.harness.results import Result
@@ -205,12 +206,15 @@ def loss(nn: Any, config: Config) -> Any:
 
 def draw(result: Result) -> Any:
     """The run, what was taken for what, and the first layer; of the best models also what they get wrong."""
-    return figure.sheet(result, best=result.job.variant in BEST)
+    weight = next(result.model.parameters()).detach()
+    if weight.ndim == 2:
+        return sheet(result, weight.reshape(-1, 1, 28, 28), "units")
+    return sheet(result, weight, examples=(2, 7) if result.job.kept else (), layers=3)
 
 
 def overview(rows: Any) -> Any:
     """What was reported, beside what comes out with the faults and without."""
-    return figure.reported_and_found(rows, {name: reported for name, (_, reported) in DEV.items()})
+    return figure.reported_and_found(rows, DEV)
 
 
 S1 = Config()
