@@ -48,7 +48,7 @@ def optimizer(optim: Any, model: Any, config: Config) -> Any:
 
 
 def draw(result: Result) -> Any:
-    """Loss and accuracy, what was taken for what, the kernels, and what they make of some digits."""
+    """Loss and accuracy, what was taken for what, the kernels, what they make of some digits, and the mistakes."""
     return sheet(result, result.model[0].weight, examples=(0, 1, 2, 3), layers=2)
 
 

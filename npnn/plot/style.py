@@ -82,11 +82,11 @@ def lines(ax: Axes) -> None:
 
 
 def plain_log(axis: Axis) -> None:
-    """The numbers of a logarithmic axis: 0.1, 0.2, 0.4 over few decades, powers of ten over many."""
+    """The numbers of a logarithmic axis: 0.1, 0.2, 0.4 over few decades, 0.1, 1, 10 over more; far from 1 powers."""
     low, high = axis.get_view_interval()
     subs = (1, 2, 4, 6) if high < 20 * low else (1, 2, 5) if high < 200 * low else (1,)
     axis.set_major_locator(MaxNLocator(4) if high < 4 * low else LogLocator(subs=subs))
-    axis.set_major_formatter(FormatStrFormatter("%g") if len(subs) > 1 else LogFormatterMathtext())
+    axis.set_major_formatter(FormatStrFormatter("%g") if low > 1e-4 and high < 1e5 else LogFormatterMathtext())
     axis.set_minor_formatter(NullFormatter())
 
 
