@@ -14,7 +14,7 @@ __all__ = ["overview"]
 ROWS = (
     ("Adam 1e-4", "adam", "adam-right"),
     ("Adam 1e-3", "lr1e-3", "lr1e-3-right"),
-    ("Adam 0.05", "lr5e-2", ""),
+    ("Adam 0.05", "lr5e-2", "lr5e-2-right"),
     ("RMSprop 1e-4", "rmsprop", ""),
     ("SGD 1e-4", "sgd", "sgd-once"),
     ("SGD 0.1, momentum", "momentum", ""),

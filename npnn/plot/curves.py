@@ -27,7 +27,6 @@ def curves(
     x: str = "epoch",
     loss_label: str = "cross-entropy (nats)",
     log_loss: bool | None = None,
-    train: bool = True,
     test: str = "test",
     figure: FigureBase | None = None,
     width: float = PAGE,
@@ -38,26 +37,23 @@ def curves(
                same in every figure
     x          "epoch" or "step"
     log_loss   by default where the largest loss is ten times the smallest
-    train      False leaves the training set out, where many runs are compared
     test       what to call the validation set
     """
     runs = histories if isinstance(histories, Mapping) else {"": histories}
-    sides = [side for side in _SIDES if train or side != "train"]
     narrow = width < 5
     target = canvas(figure, width, 4.2 if narrow else 2.6)
     panels = target.subplots(2, 1, sharex=True) if narrow else target.subplots(1, 2)
     styles = line_styles(label or "npnn" for label in runs)
     for ax, quantity, factor in zip(panels, ("loss", "accuracy"), (1.0, 100.0), strict=True):
         for k, (label, history) in enumerate(runs.items()):
-            for side in sides:
+            for side, look in _SIDES.items():
                 name = f"{side}_{quantity}"
                 if name in history:
                     values = factor * np.array(history[name], float)
                     every = max(1, len(values) // 8)
                     marked = (k * every // len(runs), every)  # side by side where curves lie on each other
                     said = f"{label} {test if side == 'validation' else side}".strip()
-                    look = {**styles[label or "npnn"], **_SIDES[side]}
-                    ax.plot(history[x], values, label=said, markevery=marked, **look)
+                    ax.plot(history[x], values, label=said, markevery=marked, **{**styles[label or "npnn"], **look})
         lines(ax)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     describe(panels[0], "" if narrow else x, loss_label)
@@ -66,8 +62,7 @@ def curves(
     panels[1].set_ylim(top=min(101.0, panels[1].get_ylim()[1]))
     if narrow:
         target.align_ylabels(panels)
-    columns = len(runs) if train and len(runs) > 2 else 4  # one for each run
-    legend(target, panels[0], columns=2 if narrow else columns)
+    legend(target, panels[0], columns=2 if narrow else len(runs) if len(runs) > 2 else 4)  # a column for each run
     return target
 
 

@@ -97,12 +97,6 @@ def test_the_scale_of_the_loss_can_be_chosen_and_survives_zeros_and_gaps():
     drawn(plot.curves(losses(None)))
 
 
-def test_many_runs_are_compared_by_their_test_curves_alone():
-    fig = drawn(plot.curves({f"rate {k}": history() for k in range(7)}, train=False))
-    assert legend_texts(fig) == [f"rate {k} test" for k in range(7)]
-    assert [len(ax.lines) for ax in fig.axes] == [7, 7]
-
-
 @pytest.mark.parametrize(
     ("low", "high", "numbers"),
     [
