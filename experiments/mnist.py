@@ -216,7 +216,7 @@ def overview(rows: Any) -> Any:
 S1 = Config()
 S3 = Config(units="512-256", lr=0.1, milestones="300-900-1800", gamma=0.3, decay=5e-4)
 S4 = replace(S3, momentum=0.9, batch_size=64)
-CONV = Config(model="conv", units="256", lr=0.1, gamma=0.3, decay=5e-4, batch_size=64, epochs=2)
+CONV = Config(model="conv", units="256", lr=0.1, gamma=0.3, decay=5e-4, batch_size=64, epochs=2, evaluate_every=196)
 LONG = Config(units="512-256", lr=0.1, momentum=0.9, schedule="one-cycle", batch_size=128, epochs=15)
 
 REPORT = {
