@@ -27,11 +27,12 @@ class CifarConfig(RunConfig):
     shift: int = option(0, "mirror pictures, and shift them by up to so many pixels, at random")
     batch_norm: bool = option(False, "batch normalisation before each activation")
     dropout: float = option(0.0, "probability that a hidden unit is dropped while training")
+    pixels: str = option("standard", "standardised, or from -1 to 1", choices=("standard", "symmetric"))
 
 
-def normalised(data: TrainTest) -> TrainTest:
-    """Each channel with mean 0 and variance 1 over the training set."""
-    normal = Normalize.fit(data.train_x)
+def normalised(data: TrainTest, config: CifarConfig) -> TrainTest:
+    """Each channel with mean 0 and variance 1 over the training set, or from -1 to 1: half as large."""
+    normal = Normalize.fit(data.train_x) if config.pixels == "standard" else Normalize([0.5] * 3, [0.5] * 3)
     return replace(data, train_x=normal(data.train_x), test_x=normal(data.test_x))
 
 
@@ -56,7 +57,7 @@ def schedule(lr_scheduler: Any, optimizer: Any, config: CifarConfig, steps_per_e
         return Schedule(lr_scheduler.StepLR(optimizer, config.drop_every, 0.1))
     if not config.cycle:
         return None
-    steps = config.steps or config.epochs * steps_per_epoch  # type: ignore[operator]
+    steps = config.total_steps(steps_per_epoch)
     cycle = lr_scheduler.OneCycleLR(
         optimizer, config.lr, steps, pct_start=0.2, anneal_strategy="linear", cycle_momentum=False
     )

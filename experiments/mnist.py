@@ -42,7 +42,7 @@ import numpy as np
 from experiments import _mnist_figure as figure
 from experiments import mnist_faults as faults
 from experiments._sheet import sheet
-from experiments.harness.config import RunConfig, option, replace
+from experiments.harness.config import RunConfig, UserError, option, replace, whole_numbers
 from experiments.harness.registry import Reported, Schedule, Tolerance
 from experiments.harness.results import Result
 from npnn.data import TrainTest, load_mnist
@@ -50,7 +50,7 @@ from npnn.data.transforms import Compose, RandomAffine, RandomRotation, RandomSh
 
 PLAIN = ("mlp", "conv", "conv-pool")
 MODELS = (*PLAIN, "mlp-norm", "bottleneck", "vgg")
-SCHEDULES = ("steps", "exponential", "one-cycle")
+SCHEDULES = ("constant", "steps", "exponential", "one-cycle")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,19 +60,27 @@ class Config(RunConfig):
     channels: int = option(32, "of the first convolution in a network that is not the report's")
     activation: str = option("ReLU", "of the hidden layers of an MLP", choices=("ReLU", "Sigmoid"))
     dropout: float = option(0.0, "probability that a hidden unit is dropped while training")
-    momentum: float = option(0.0, "of SGD")
+    momentum: float = option(0.0, "of SGD; one-cycle moves it, too, between 0.95 and 0.85, against the rate")
     decay: float = option(1e-4, "weight decay; not for biases")
     schedule: str = option("steps", "of the learning rate", choices=SCHEDULES)
     milestones: str = option("800-2400-4000", "steps at which the rate is multiplied by gamma")
     gamma: float = option(0.5, "factor of the learning rate")
     smoothing: float = option(0.0, "share of the label that is dealt out to all classes")
     augment: float = option(0.0, "share of the images that are shifted, rotated and scaled at random")
-    faults: str = option("none", "which mistakes of the report are made: see mnist_faults.py", choices=faults.FAULTS)
+    faults: str = option("none", f"the report's mistakes: none, all, or some ({', '.join(faults.FAULTS)}) joined by +")
     epochs: int | None = option(5, "passes over the training set")
     lr: float = option(0.06, "learning rate of SGD, the largest one of a cycle")
     validation: int = option(
         10_000, "examples held out of the training set, to choose by; 0: records look at the test set"
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("units", "milestones"):
+            whole_numbers(name, getattr(self, name))
+        if self.faults not in ("none", "all") and not set(self.faults.split("+")) <= set(faults.FAULTS):
+            known = ", ".join(faults.FAULTS)
+            raise UserError(f"--faults must be none, all, or some of {known} joined by +, got {self.faults!r}")
 
 
 def data(config: Config) -> TrainTest:
@@ -111,14 +119,13 @@ def build(nn: Any, config: Config) -> Any:
 
 def plain(nn: Any, config: Config) -> list[Any]:
     """Hidden layers that see all of the image, or all that one convolution makes of it."""
-    widths = [int(width) for width in config.units.split("-")]
     parts, inputs = [], 28 * 28
     if config.model.startswith("conv"):
         parts, inputs = [nn.Conv2d(1, 16, 3), nn.ReLU()], 16 * 26 * 26
     if config.model == "conv-pool":
         parts, inputs = [*parts, nn.MaxPool2d(2)], 16 * 13 * 13
     parts.append(nn.Flatten())
-    for width in widths:
+    for width in whole_numbers("units", config.units):
         parts.append(nn.Linear(inputs, width))
         parts += [nn.BatchNorm1d(width)] * (config.model == "mlp-norm")
         parts.append(getattr(nn, config.activation)())
@@ -186,13 +193,14 @@ def optimizer(optim: Any, model: Any, config: Config) -> Any:
     return optim.SGD(groups, lr=config.lr, momentum=config.momentum)
 
 
-def schedule(lr_scheduler: Any, optimizer: Any, config: Config, steps_per_epoch: int) -> Schedule:
+def schedule(lr_scheduler: Any, optimizer: Any, config: Config, steps_per_epoch: int) -> Schedule | None:
+    if config.schedule == "constant":
+        return None
     if config.schedule == "one-cycle":
-        total = config.steps or (config.epochs or 1) * steps_per_epoch
-        made = lr_scheduler.OneCycleLR(optimizer, config.lr, total + 1)
+        # one step more than there are: the schedule moves on after the last one, too
+        made = lr_scheduler.OneCycleLR(optimizer, config.lr, config.total_steps(steps_per_epoch) + 1)
     elif config.schedule == "steps":
-        milestones = [int(step) for step in config.milestones.split("-")]
-        made = lr_scheduler.MultiStepLR(optimizer, milestones, config.gamma)
+        made = lr_scheduler.MultiStepLR(optimizer, whole_numbers("milestones", config.milestones), config.gamma)
     elif faults.has(config.faults, "exponential"):
         made = faults.exponential(lr_scheduler, optimizer, config.gamma)
     else:
@@ -239,11 +247,14 @@ VARIANTS = {
     **REPORT,
     **{f"{name}-faulted": replace(config, faults="all") for name, config in REPORT.items()},
     **{f"only-{one}": replace(S1, faults=one) for one in ("divided", "normal", "decay")},
+    "only-dropout": replace(REPORT["dropout"], faults="dropout"),
+    "all-but-dropout": replace(REPORT["dropout"], faults="divided+normal+decay"),
     "exponential": EXPONENTIAL,
     "only-exponential": replace(EXPONENTIAL, faults="exponential"),
     "sigmoid": replace(S1, activation="Sigmoid"),
     "bottleneck": replace(LONG, model="bottleneck", epochs=5),
     "long": LONG,
+    "long-constant": replace(LONG, schedule="constant"),
     "long-augmented": replace(LONG, augment=1.0),
     "best-mlp": replace(LONG, model="mlp-norm", units="1024-1024", augment=1.0, dropout=0.2, epochs=30, smoothing=0.05),
     "best-cnn": replace(LONG, model="vgg", augment=1.0, dropout=0.2, epochs=12),

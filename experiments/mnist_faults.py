@@ -34,12 +34,12 @@ __all__ = [
     "FAULTS", "ZoomAndBack", "decay_twice", "draw_normal", "exponential", "has", "layers", "with_gradient_of",
 ]  # fmt: skip
 
-FAULTS = ("none", "all", "divided", "normal", "decay", "dropout", "sigmoid", "exponential", "zoom")
+FAULTS = ("divided", "normal", "decay", "dropout", "sigmoid", "exponential", "zoom")
 
 
 def has(faults: str, one: str) -> bool:
-    """Is this fault among those asked for?"""
-    return faults in ("all", one)
+    """Is this fault among those asked for: none, all, or some joined by +?"""
+    return faults == "all" or one in faults.split("+")
 
 
 def with_gradient_of(value: Any, other: Any) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
-__all__ = ["RunConfig", "Setting", "UserError", "flag", "option", "replace", "settings"]
+__all__ = ["RunConfig", "Setting", "UserError", "flag", "option", "replace", "settings", "whole_numbers"]
 
 
 class UserError(Exception):
@@ -55,6 +55,10 @@ class RunConfig:
         if self.patience is not None and not self.validation:
             raise UserError("--patience needs --validation: when to stop must not be chosen by the test set")
 
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """The length of the run in optimiser steps."""
+        return self.steps or self.epochs * steps_per_epoch  # type: ignore[operator]
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -74,6 +78,14 @@ def settings(cls: type[RunConfig]) -> list[Setting]:
         read = next(t for t in (bool, int, float, str) if t in (kind, *get_args(kind)))
         found.append(Setting(field.name, read, **field.metadata))
     return found
+
+
+def whole_numbers(name: str, text: str) -> list[int]:
+    """The numbers of an option such as 512-256.  Errors: UserError, which names the option."""
+    parts = text.split("-")
+    if not all(part.isdecimal() and int(part) for part in parts):
+        raise UserError(f"{flag(name)} must be whole numbers such as 512-256, got {text!r}")
+    return [int(part) for part in parts]
 
 
 def flag(name: str) -> str:
