@@ -55,6 +55,11 @@ class RunConfig:
         if self.patience is not None and not self.validation:
             raise UserError("--patience needs --validation: when to stop must not be chosen by the test set")
 
+    @property
+    def watched(self) -> str:
+        """The set that the records look at, "validation" or "test": what curves and progress are to call it."""
+        return "validation" if self.validation else "test"
+
 
 @dataclass(frozen=True)
 class Setting:
