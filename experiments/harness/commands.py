@@ -187,7 +187,7 @@ def evaluate(arguments: Namespace) -> int:
             others.append(f"{path} ({before})")
             agreement = f"recorded was {before}"
         elif found.apart:
-            agreement = f"as recorded but for {found.apart} of {found.count:,} examples, by rounding"
+            agreement = f"as recorded but for {found.apart} of {found.examples:,} examples, by rounding"
         print(f"{path}: test accuracy {found.measured['test_accuracy']:.2%}, "
               f"test loss {found.measured['test_loss']:.4f}; {agreement}", flush=True)  # fmt: skip
     if others:

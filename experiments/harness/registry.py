@@ -71,8 +71,7 @@ class Schedule(NamedTuple):
 class Reported(NamedTuple):
     """A published result that a variant stands beside.
 
-    With a ``target`` the table of results says whether it was reproduced: to the third point of accuracy,
-    on the set that it was reported for.
+    With a ``target`` the table of results says whether it was reached, within 3 points of accuracy.
     """
 
     row: str  # where it is from: "S0-3", or "S0-1, S1-1"

@@ -182,8 +182,8 @@ def save(job: Job, start: Start, folders: Folders, keep: bool = True) -> Result:
         npnn.io.save_file(arrays, path, {"run": json.dumps(numbers_of.identity(job, metrics))})
         if job.kept:
             numbers["weights"] = {"dtype": job.kept, "bytes": path.stat().st_size}
-    for path in {folders.sofar(job.stem), folders.numbers(job)}:
-        numbers_of.write(numbers, path)
+    for file in {folders.sofar(job.stem), folders.numbers(job)}:
+        numbers_of.write(numbers, file)
     result = Result(job, start.data, trainer, numbers, folders)
     if keep:
         save_figure(job.experiment.draw(result), folders.figure(job))
@@ -221,17 +221,17 @@ class Evaluation(NamedTuple):
 
     measured: dict[str, Any]
     recorded: dict[str, Any]
-    count: int  # of the test's examples
+    examples: int  # in the test set
 
     @property
     def apart(self) -> int:
         """By how many examples that are right the two differ."""
-        return round(self.count * abs(self.measured["test_accuracy"] - self.recorded["test_accuracy"]))
+        return round(self.examples * abs(self.measured["test_accuracy"] - self.recorded["test_accuracy"]))
 
     @property
     def agrees(self) -> bool:
         """Another processor rounds otherwise, and a few examples lie on the boundary of two classes."""
-        return self.apart <= 1 + self.count // SAME
+        return self.apart <= 1 + self.examples // SAME
 
 
 def evaluate(path: Path) -> Evaluation:

@@ -46,8 +46,11 @@ class Row:
         def joined(sign: str, parts: Iterable[str]) -> str:
             return sign.join(dict.fromkeys(filter(None, parts)))
 
-        rows, figures, notes = ([r[k] for r in self.reported] for k in range(3))
-        return Reported(joined(", ", rows), joined("; ", figures), joined("; ", notes))
+        return Reported(
+            joined(", ", (r.row for r in self.reported)),
+            joined("; ", (r.figure for r in self.reported)),
+            joined("; ", (r.note for r in self.reported)),
+        )
 
     @property
     def accuracies(self) -> list[float]:

@@ -110,3 +110,12 @@ def test_a_run_that_is_not_finished_is_no_result(folders):
     path = folders.numbers(job)
     path.write_text(json.dumps({**read(path), "finished": False}))
     assert finished(job, folders) is None
+
+
+def test_the_numbers_of_another_variant_with_the_same_settings_are_not_taken(folders):
+    job = tiny_job("mlp_toy", "moons")
+    run(job, folders, keep=False)
+    path = folders.numbers(job)
+    assert finished(job, folders) is not None
+    path.write_text(json.dumps({**read(path), "variant": "circles"}))
+    assert finished(job, folders) is None
