@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
         """An unknown option is an error of the command that it was given to, not of the whole command line."""
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            known = [option.lstrip("-") for action in self._actions for option in action.option_strings]
+            known = [option[2:] for action in self._actions for option in action.option_strings if option[:2] == "--"]
             near = difflib.get_close_matches(unknown[0].lstrip("-").split("=")[0], known, n=1)
             hint = f": did you mean '--{near[0]}'?" if near else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
@@ -86,7 +86,7 @@ def add_list(words: Any) -> None:
     one = words.add_parser("list", help="list the experiments, or the variants of one with what they reached")
     one.add_argument("name", nargs="?", choices=names(), metavar="NAME", help=f"one of {', '.join(names())}")
     one.set_defaults(perform=commands.list_all)
-    add_folders(one, ("figs", "results"))
+    add_folders(one, ("results",))
 
 
 def add_sweep(words: Any) -> None:

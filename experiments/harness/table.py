@@ -78,7 +78,7 @@ def _lines(found: Experiment, table: Mapping[str, Row], folders: Folders) -> lis
         if label is None:
             lines[f"--variant {variant}"] = _cells(row, folders)
         elif label not in lines:
-            members = [table[v] for v in found.GROUPS[label] if v in table]
+            members = [table.get(v, Row(found, v)) for v in found.GROUPS[label]]
             lines[label] = _group(label, members, folders)
     return list(lines.values())
 
@@ -113,7 +113,8 @@ def _group(label: str, members: Sequence[Row], folders: Folders) -> Sequence[str
     figures = (_figure(row, folders, row.variant) for row in members)
     return (
         ", ".join(dict.fromkeys(row.said.row for row in members if row.said.row)),
-        f"{label}: {len(members)} variants" + (f", {ran} of them run" if ran < len(members) else ""),
+        f"{label}: {len(members)} variant{'s' * (len(members) > 1)}"
+        + (f", {ran} of them run" if ran < len(members) else ""),
         "",
         f"lowest of {len(ours)}: {100 * min(ours):.2f}" if ours else "not run",
         f"lowest of {len(theirs)}: {100 * min(theirs):.2f}" if theirs else "",

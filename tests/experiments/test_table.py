@@ -81,7 +81,7 @@ def test_one_epoch_is_not_two_epochs(done, text):
 
 
 def test_a_group_of_variants_is_one_line(toy, folders, monkeypatch):
-    grouped = dataclasses.replace(toy, GROUPS={"the planes": ["moons", "circles"]})
+    grouped = dataclasses.replace(toy, GROUPS={"the planes": ["moons", "circles"], "one": ["blobs"]})
     the_only_one(monkeypatch, grouped)
     for variant in ("moons", "circles"):
         run(Job(grouped, variant, toy.VARIANTS[variant]), folders)
@@ -94,8 +94,8 @@ def test_a_group_of_variants_is_one_line(toy, folders, monkeypatch):
     assert cells["npnn"] == f"lowest of 2: {100 * lowest:.2f}"
     assert cells["seconds"].endswith(" / –")
     assert cells["figure"] == "[moons](../figs/mlp_toy-moons.png) [circles](../figs/mlp_toy-circles.png)"
-    assert "--variant circles" not in text
-    assert "--variant blobs" in text
+    assert "| S0-1 | one: 1 variant, 0 of them run |  | not run |" in text
+    assert "--variant" not in text
 
 
 def test_results_draws_the_overview_and_prunes_what_a_run_has_made(toy, folders, monkeypatch, capsys):
