@@ -7,7 +7,8 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.environment import describe, prepare
+from benchmarks.environment import prepare
+from experiments.harness.environment import describe
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,12 +1,10 @@
-"""What must be set before NumPy loads, and what a table of times must say about the machine."""
+"""What must be set before NumPy loads."""
 
 from __future__ import annotations
 
 import os
-import platform
-from typing import Any
 
-__all__ = ["describe", "prepare"]
+__all__ = ["prepare"]
 
 # Some systems pin OpenBLAS to the kernels of an older processor: times would then be the pin's, not the machine's.
 PINS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
@@ -15,31 +13,3 @@ PINS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 def prepare() -> dict[str, str]:
     """Remove the pins; call before NumPy is imported.  Returns what was removed."""
     return {name: os.environ.pop(name) for name in PINS if name in os.environ}
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo") as f:
-            for line in f:
-                if line.startswith("model name"):
-                    return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
-
-
-def describe() -> dict[str, Any]:
-    """Processor, cores, versions, and which BLAS kernels NumPy and SciPy run."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    import scipy.linalg.cython_blas  # noqa: F401  loads SciPy's BLAS, so that it is listed
-    from threadpoolctl import threadpool_info
-
-    versions = {"python": platform.python_version()}
-    for package in ("npnn", "numpy", "scipy", "numba", "torch", "jax"):
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    blas = sorted({f"{p['prefix']} {p.get('architecture', '?')}" for p in threadpool_info() if p["user_api"] == "blas"})
-    return {"processor": _processor(), "cores": os.cpu_count(), "blas": blas, "versions": versions}

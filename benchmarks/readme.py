@@ -18,6 +18,7 @@ from typing import Any
 
 from benchmarks import drift, mpi, ops, sklearn_mlp, table
 from experiments.harness.commands import DEMO
+from experiments.harness.registry import experiment, names
 
 __all__ = ["render", "results", "update"]
 
@@ -51,16 +52,34 @@ def _sklearn() -> str:
     return f"{sklearn_mlp.table(rows)}\n\n{note}"
 
 
+def _experiment(name: str, variant: str) -> tuple[dict[str, Any], list[str]]:
+    """The recorded run of a variant; its parameters and its test accuracy."""
+    run = json.loads((ROOT / "experiments" / "results" / f"{name}-{variant}.json").read_text())
+    return run, [f"{run['parameters']:,}", f"{run['metrics']['test_accuracy'] * 100:.2f} %"]
+
+
 def _experiments() -> str:
     lines = []
-    for stem in map("-".join, sorted(DEMO)):
-        run = json.loads((ROOT / "experiments" / "results" / f"{stem}.json").read_text())
-        accuracy = f"{run['metrics']['test_accuracy'] * 100:.2f} %"
-        lines.append([f"`{run['command']}`", f"{run['parameters']:,}", accuracy, f"{run['seconds']:.1f}"])
+    for name, variant in sorted(DEMO):
+        run, reached = _experiment(name, variant)
+        lines.append([f"`{run['command']}`", *reached, f"{run['seconds']:.1f}"])
     return table.markdown(["command", "parameters", "test accuracy", "seconds"], lines)
 
 
-SECTIONS = {"steps": _steps, "startup": _startup, "sklearn": _sklearn, "experiments": _experiments}
+def _models() -> str:
+    lines = []
+    for name in names():
+        for variant in experiment(name).BEST:
+            run, reached = _experiment(name, variant)
+            minutes = f"{run['seconds'] / 60:.1f}" if run["seconds"] > 30 else "less than 1"
+            again = f"`python -m experiments evaluate best_models/{name}-{variant}.safetensors`"
+            lines.append([f"{name}, {variant}", *reached, minutes, again])
+    return table.markdown(["model", "parameters", "test accuracy", "minutes of training", "measure it again"], lines)
+
+
+SECTIONS = {
+    "steps": _steps, "startup": _startup, "sklearn": _sklearn, "experiments": _experiments, "models": _models,
+}  # fmt: skip
 
 
 def render(text: str) -> str:

@@ -29,6 +29,16 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"error: {message} (see {self.prog} --help)\n")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """An unknown option is an error of the command that it was given to, not of the whole command line."""
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            known = [option[2:] for action in self._actions for option in action.option_strings if option[:2] == "--"]
+            near = difflib.get_close_matches(unknown[0].lstrip("-").split("=")[0], known, n=1)
+            hint = f": did you mean '--{near[0]}'?" if near else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return namespace, unknown
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
@@ -40,9 +50,9 @@ class Parser(argparse.ArgumentParser):
 def parser() -> Parser:
     """The whole command line.  The options of an experiment are the fields of its Config."""
     top = Parser(prog="python -m experiments", description=__doc__)
-    top.set_defaults(perform=commands.list_all)
+    top.set_defaults(perform=commands.list_all, name=None)
     words = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
-    words.add_parser("list", help="list the experiments and their variants").set_defaults(perform=commands.list_all)
+    add_list(words)
     run = words.add_parser("run", help="run one variant of an experiment: figure, weights, numbers")
     compare = words.add_parser("compare", help="run a variant in npnn and in torch, from the same weights")
     for word, perform in ((run, commands.run), (compare, commands.compare)):
@@ -57,16 +67,26 @@ def parser() -> Parser:
             else:
                 help = "compute in float64, where rounding errors stay too small to grow"
                 one.add_argument("--float64", action="store_true", help=help)
-            add_folders(one, Folders._fields if perform is commands.run else ("figs",))
+            add_folders(one, Folders._fields if perform is commands.run else ("figs", "runs"))
     add_sweep(words)
     demo = words.add_parser("demo", help="run one variant of each family, with a table at the end")
     demo.set_defaults(perform=commands.demo)
     add_folders(demo, ("figs", "models", "runs"))
-    evaluate = words.add_parser("evaluate", help="measure a saved model on its test set again")
-    evaluate.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file that a run wrote")
+    evaluate = words.add_parser("evaluate", help="measure saved models on their test sets again")
+    evaluate.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE",
+        help="a .safetensors file that a run wrote; a few examples may come out otherwise on another processor",
+    )  # fmt: skip
     evaluate.set_defaults(perform=commands.evaluate)
     add_outputs(words)
     return top
+
+
+def add_list(words: Any) -> None:
+    one = words.add_parser("list", help="list the experiments, or the variants of one with what they reached")
+    one.add_argument("name", nargs="?", choices=names(), metavar="NAME", help=f"one of {', '.join(names())}")
+    one.set_defaults(perform=commands.list_all)
+    add_folders(one, ("results",))
 
 
 def add_sweep(words: Any) -> None:
@@ -76,7 +96,8 @@ def add_sweep(words: Any) -> None:
         found = experiment(name)
         one = experiments.add_parser(name, help=found.question.replace("%", "%%"), description=found.question)
         one.set_defaults(perform=commands.sweep, experiment=found)
-        one.add_argument("--variants", nargs="+", choices=found.VARIANTS, metavar="V", help="which (default: all)")
+        variants = f"some of {', '.join(found.VARIANTS)} (default: all)"
+        one.add_argument("--variants", nargs="+", choices=found.VARIANTS, metavar="V", help=variants)
         one.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds of each (default: 1)")
         one.add_argument(
             "--backends", nargs="+", choices=("npnn", "torch"), default=["npnn"], metavar="B",
@@ -95,11 +116,12 @@ def add_outputs(words: Any) -> None:
     results.add_argument("--prune", action="store_true", help="delete those files")
     results.set_defaults(perform=commands.results)
     report = words.add_parser("report", help="one self-contained HTML page of runs: figures, tables, configuration")
-    report.add_argument("stems", nargs="*", metavar="STEM", help="names of runs (default: every row of the table)")
+    stems = "names of runs, as run prints them: the file names in experiments/results, or the folders in runs"
+    report.add_argument("stems", nargs="*", metavar="STEM", help=f"{stems} (default: every row of the table)")
     report.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="default: report.html")
     report.set_defaults(perform=commands.report)
     draw = words.add_parser("draw", help="draw the figures of finished runs again")
-    draw.add_argument("stems", nargs="+", metavar="STEM", help="names of runs")
+    draw.add_argument("stems", nargs="+", metavar="STEM", help=stems)
     draw.set_defaults(perform=commands.draw)
     for one in (results, report, draw):
         add_folders(one, Folders._fields)
@@ -119,7 +141,8 @@ def add_settings(one: Parser, found: Experiment) -> None:
         if setting.read is bool:
             group.add_argument(flag(setting.name), action=argparse.BooleanOptionalAction, **kwargs)
         else:
-            kwargs |= {"type": setting.read, "choices": setting.choices, "metavar": setting.read.__name__.upper()}
+            metavar = None if setting.choices else setting.read.__name__.upper()  # None: the choices
+            kwargs |= {"type": setting.read, "choices": setting.choices, "metavar": metavar}
             group.add_argument(flag(setting.name), **kwargs)
 
 
@@ -130,17 +153,18 @@ def add_run_options(one: Parser) -> None:
     )  # fmt: skip
     one.add_argument(
         "--seeds", type=int, default=1, metavar="K",
-        help="run with K seeds in turn and print mean and spread; the files are the first one's (default: 1)",
+        help="run with K seeds in turn and print mean and spread; all numbers are kept, but figure and weights of "
+        "the first only (default: 1)",
     )  # fmt: skip
     one.add_argument("--resume", action="store_true", help="go on where this command was interrupted")
 
 
 def add_folders(one: Parser, which: tuple[str, ...]) -> None:
     helps = {
-        "figs": "for figures",
+        "figs": "for the figures of variants",
         "models": "for the weights of the best models",
-        "runs": "for other weights, and for runs that go on",
-        "results": "for the numbers of finished runs",
+        "runs": "for other weights, for runs that go on, and for all of a run with other settings than a variant's",
+        "results": "for the numbers of finished variants",
     }
     for name in which:
         default = Folders._field_defaults[name]

@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
-import textwrap
+import dataclasses
 import time
 from argparse import Namespace
 from collections.abc import Sequence
 
-import numpy as np
-
 from experiments.harness.compare import compare as compare_job
 from experiments.harness.config import UserError, replace
 from experiments.harness.job import Job
-from experiments.harness.numbers import job_of, read
-from experiments.harness.registry import experiment, names
+from experiments.harness.numbers import job_of
+from experiments.harness.registry import Experiment, experiment, names
 from experiments.harness.report import page
-from experiments.harness.results import Folders, Result, draw_again, finished, save_figure
+from experiments.harness.results import Folders, Result, draw_again, finished, named, save_figure
 from experiments.harness.results import evaluate as evaluate_file
+from experiments.harness.rows import Row, length, mean_and_spread, median, rows, stale
 from experiments.harness.run import run as run_job
 from experiments.harness.run import seeds
 from experiments.harness.sweep import jobs
 from experiments.harness.sweep import sweep as run_all
-from experiments.harness.table import stale, uncited
+from experiments.harness.table import made_by_run, uncited
 from experiments.harness.table import update as update_table
 from npnn.train.parallel import world
 
 __all__ = ["compare", "demo", "draw", "evaluate", "list_all", "report", "results", "run", "sweep"]
 
-#: One experiment of each family: the main job.
+#: One variant of each family, trained within seconds.
 DEMO = (("mlp_toy", "moons-lr0.1"), ("cnn_digits", "dropout"), ("rnn_palindrome", "T10"))
 
 
 def list_all(arguments: Namespace) -> int:
+    """The experiments; of one that is named, the variants."""
+    if arguments.name is not None:
+        return _list_variants(experiment(arguments.name), _folders(arguments))
     for name in names():
         found = experiment(name)
-        variants = textwrap.wrap(
-            f"variants: {', '.join(found.VARIANTS)}", 100, initial_indent="    ", subsequent_indent=" " * 14,
-            break_on_hyphens=False,
-        )  # fmt: skip
-        print("\n".join([name, f"    {found.question}", *variants, ""]))
-    print("python -m experiments run NAME --variant V runs one; run NAME --help lists its settings")
+        first, count = next(iter(found.VARIANTS)), len(found.VARIANTS)
+        print(f"{name}\n    {found.question}\n    {count} variants, {first} by default\n")
+    print("python -m experiments list NAME    what its variants are, and what they reached")
+    print("python -m experiments run NAME --variant V    runs one; run NAME --help tells its settings")
+    return 0
+
+
+def _list_variants(found: Experiment, folders: Folders) -> int:
+    usual = {f.name: f.default for f in dataclasses.fields(found.Config)}
+    recorded = rows(found, folders)
+    lines: list[Sequence[str]] = [("variant", "row", "test %", "seconds", "settings other than the usual")]
+    for variant, config in found.VARIANTS.items():
+        row = recorded.get(variant, Row(found, variant))
+        changed = {k: v for k, v in dataclasses.asdict(config).items() if v != usual[k] and v is not None}
+        told = ", ".join(f"{name} {value}" for name, value in changed.items())
+        seconds = median(row.npnn, lambda run: run["seconds"])
+        lines.append((variant, row.said.row, mean_and_spread(row.accuracies) or "not run", seconds, told))
+    print(f"{found.question}\n\n{table(lines)}")
     return 0
 
 
@@ -59,14 +73,19 @@ def run(arguments: Namespace) -> int:
         accuracies.append(result.metrics["accuracy"])
         if k == 0:
             print(
-                f"test accuracy {result.metrics['accuracy']:.2%}, test loss {result.metrics['loss']:.4f} "
-                f"after {_length(result)} in {_seconds(result):.1f} s\n"
-                f"{folders.figure(job.stem)}, {folders.weights(job)} and {folders.numbers(job.stem)}"
+                f"test accuracy {result.metrics['accuracy']:.2%}, test loss {result.metrics['loss']:.4f}\n"
+                f"{length(result.numbers)}; {result.numbers['seconds']:.1f} s of training\n"
+                f"{folders.figure(job)}, {folders.weights(job)} and {folders.numbers(job)}"
             )
     if len(accuracies) > 1:
-        mean, spread = float(np.mean(accuracies)), float(np.std(accuracies, ddof=1))
-        print(f"{count} seeds: {mean:.2%} ± {spread:.2%}  ({', '.join(f'{a:.2%}' for a in accuracies)})")
+        print(f"{count} seeds: {mean_and_spread(accuracies)}, one by one {', '.join(f'{a:.2%}' for a in accuracies)}")
+    if accuracies and job.in_table:
+        print(_then(folders))
     return 0
+
+
+def _then(folders: Folders) -> str:
+    return f"python -m experiments results{folders.options} brings the table up to date"
 
 
 def sweep(arguments: Namespace) -> int:
@@ -89,6 +108,7 @@ def sweep(arguments: Namespace) -> int:
     print(f"{len(todo) - len(problems)} of {len(todo)} runs done, {len(every) - len(todo)} were done before")
     if problems:
         raise UserError(f"these failed: {', '.join(problems)}")
+    print(_then(folders))
     return 0
 
 
@@ -98,9 +118,13 @@ def results(arguments: Namespace) -> int:
     for command in stale(folders):
         print(f"in no row, as the settings are not those of the variant: {command}")
     for path in uncited(folders):
-        if arguments.prune:
+        if not made_by_run(path):
+            print(f"not in the table, nor of an experiment: {path}")
+        elif arguments.prune:
             path.unlink()
-        print(f"{'deleted' if arguments.prune else 'not in the table (--prune deletes it)'}: {path}")
+            print(f"deleted: {path}")
+        else:
+            print(f"not in the table (--prune deletes it): {path}")
     return 0
 
 
@@ -116,10 +140,10 @@ def report(arguments: Namespace) -> int:
 def draw(arguments: Namespace) -> int:
     folders = _folders(arguments)
     for stem in arguments.stems:
-        numbers = read(folders.numbers(stem))
-        path = numbers and draw_again(job_of(numbers), folders)
-        if not path:
-            raise UserError(f"there is no finished run {stem} whose weights are at hand")
+        job = job_of(named(stem, folders))
+        path = draw_again(job, folders)
+        if path is None:
+            raise UserError(f"{stem} cannot be drawn: {folders.weights(job)} is not there, or of other settings")
         print(path)
     return 0
 
@@ -127,8 +151,8 @@ def draw(arguments: Namespace) -> int:
 def compare(arguments: Namespace) -> int:
     job = _job(arguments)
     outcome = compare_job(job, double=arguments.float64)
-    stem = f"{job.stem}-compare" + "-float64" * arguments.float64
-    path = save_figure(outcome.draw(), _folders(arguments), stem)
+    path = _folders(arguments).comparison(job, "compare" + "-float64" * arguments.float64)
+    save_figure(outcome.draw(), path)
     gap, step = outcome.largest
     judged = min(outcome.tolerance.steps, len(outcome.gaps))
     print(
@@ -141,54 +165,53 @@ def compare(arguments: Namespace) -> int:
 def demo(arguments: Namespace) -> int:
     folders, begin = _folders(arguments), time.perf_counter()
     folders = folders._replace(results=folders.runs)  # the recorded results stay as they are
-    rows: list[Sequence[str]] = [
+    lines: list[Sequence[str]] = [
         ("experiment", "data", "parameters", "backend", "length", "test accuracy", "seconds", "figure")
     ]
     for name, variant in DEMO:
         found = experiment(name)
         print(f"\n{name}-{variant}: {found.question}", flush=True)
-        rows.append(_row(run_job(Job(found, variant, found.VARIANTS[variant]), folders), folders))
-    print("\n" + table(rows))
+        lines.append(_line(run_job(Job(found, variant, found.VARIANTS[variant]), folders), folders))
+    print("\n" + table(lines))
     print(f"\n{time.perf_counter() - begin:.0f} s in all; weights are in {folders.models}, numbers in {folders.runs}")
     return 0
 
 
 def evaluate(arguments: Namespace) -> int:
-    measured, saved = evaluate_file(arguments.file)
-    accuracy, before = measured["test_accuracy"], saved["test_accuracy"]
-    print(f"{arguments.file}: test accuracy {accuracy:.2%}, test loss {measured['test_loss']:.4f}")
-    if accuracy != before:
-        raise UserError(f"the accuracy saved with the file is another: {before:.2%}")
+    others = []
+    for path in arguments.files:
+        found = evaluate_file(path)
+        before = f"{found.recorded['test_accuracy']:.2%}"
+        agreement = "as recorded"
+        if not found.agrees:
+            others.append(f"{path} ({before})")
+            agreement = f"recorded was {before}"
+        elif found.apart:
+            agreement = f"as recorded but for {found.apart} of {found.examples:,} examples, by rounding"
+        print(f"{path}: test accuracy {found.measured['test_accuracy']:.2%}, "
+              f"test loss {found.measured['test_loss']:.4f}; {agreement}", flush=True)  # fmt: skip
+    if others:
+        raise UserError(f"the accuracy saved with the file is another: {', '.join(others)}")
     return 0
 
 
-def _length(result: Result) -> str:
-    run = result.trainer.run
-    return f"{run.step:,} steps" if result.config.steps else f"{run.epoch:,} epochs"
+def table(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells in columns, a rule under the first."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([text[0], "  ".join("-" * width for width in widths), *text[1:]])
 
 
-def _seconds(result: Result) -> float:
-    """Of the training steps, without evaluation, in all processes that took part."""
-    return sum(result.history["seconds"])
-
-
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows of text in columns, a line under the first."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])
-
-
-def _row(result: Result, folders: Folders) -> Sequence[str]:
+def _line(result: Result, folders: Folders) -> Sequence[str]:
     return (
         f"{result.job.experiment.name}-{result.job.variant}",
         f"{len(result.data.train):,} + {len(result.data.test):,}",
-        f"{result.parameters:,}",
+        f"{result.numbers['parameters']:,}",
         result.job.backend,
-        _length(result),
+        length(result.numbers),
         f"{result.metrics['accuracy']:.2%}",
-        f"{_seconds(result):.1f}",
-        str(folders.figure(result.job.stem)),
+        f"{result.numbers['seconds']:.1f}",
+        str(folders.figure(result.job)),
     )
 
 

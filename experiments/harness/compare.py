@@ -30,7 +30,9 @@ class Comparison:
     @property
     def gaps(self) -> NDArray[Any]:
         """The absolute difference of the two training losses, step by step; nan if one run ended before."""
-        ours, theirs = (np.asarray(history.step_losses) for history in (self.npnn, self.torch))
+        losses = [np.asarray(history.step_losses) for history in (self.npnn, self.torch)]
+        steps = max(map(len, losses))
+        ours, theirs = (np.pad(run, (0, steps - len(run)), constant_values=np.nan) for run in losses)
         return np.abs(ours - theirs)
 
     @property

@@ -59,6 +59,11 @@ class RunConfig:
         """The length of the run in optimiser steps."""
         return self.steps or self.epochs * steps_per_epoch  # type: ignore[operator]
 
+    @property
+    def watched(self) -> str:
+        """The set that the records look at, "validation" or "test": what curves and progress are to call it."""
+        return "validation" if self.validation else "test"
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -38,9 +38,15 @@ class Job:
 
     @property
     def stem(self) -> str:
-        """The name of this run's files.  Whatever differs from the variant is part of it: no run hides another."""
-        parts = [self.experiment.name, self.variant, *(f"{name}{value}" for name, value in self.changes.items())]
-        return "-".join(parts + ["torch"] * (self.backend == "torch"))
+        """The name of this run's files.  Whatever differs from the variant is part of it: no run hides another.
+
+        A change is written with signs that no variant's name has: moons+lr=0.1 is not the variant moons-lr0.1.
+        """
+        changes = self.changes
+        seed = [f"-seed{changes.pop('seed')}"] if "seed" in changes else []
+        changed = [f"+{name}={value}" for name, value in changes.items()]
+        torch = ["-torch"] * (self.backend == "torch")
+        return "".join([f"{self.experiment.name}-{self.variant}", *changed, *seed, *torch])
 
     @property
     def command(self) -> str:
@@ -52,10 +58,19 @@ class Job:
         return " ".join(words + ["--backend torch"] * (self.backend == "torch"))
 
     @property
+    def in_table(self) -> bool:
+        """True for a variant as it is, whatever the seed and the framework: its numbers are in the table of results."""
+        return self.changes.keys() <= {"seed"}
+
+    @property
+    def heads_row(self) -> bool:
+        """True for npnn's run of the variant's own seed: the one whose figure the table of results shows."""
+        return self.backend == "npnn" and not self.changes
+
+    @property
     def kept(self) -> str | None:
         """The dtype in which the weights are kept for everyone to use; None if only this run's own folder has them."""
-        usual = self.backend == "npnn" and not self.changes
-        return self.experiment.BEST.get(self.variant) if usual else None
+        return self.experiment.BEST.get(self.variant) if self.heads_row else None
 
     def start(
         self,
@@ -102,6 +117,7 @@ class Job:
             schedule_per=per,
             progress=progress,
             keep_losses=keep_losses,
+            watched=config.watched,
         )
         return Start(data, loader, watched, trainer)
 

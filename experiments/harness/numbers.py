@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.environment import describe
 from experiments.harness.config import RunConfig, UserError
+from experiments.harness.environment import describe
 from experiments.harness.job import Job
-from experiments.harness.registry import experiment, names
+from experiments.harness.registry import Experiment, experiment, names
 from npnn import get_num_threads
 from npnn.io.atomic import atomic_write
 from npnn.train import History, Trainer
@@ -119,23 +119,26 @@ def history_of(numbers: Mapping[str, Any]) -> History:
     return history
 
 
-def config_of(numbers: Mapping[str, Any]) -> RunConfig:
-    """The settings of a run.  Errors: UserError if its experiment is not here or has other settings by now."""
+def config_of(numbers: Mapping[str, Any]) -> tuple[Experiment, RunConfig]:
+    """The experiment and the settings of a run, whatever its variant is called by now.
+
+    Errors: UserError if the experiment is not here or has other settings by now.
+    """
     if numbers["experiment"] not in names():
         raise UserError(f"the experiment {numbers['experiment']!r} is not here")
     found = experiment(numbers["experiment"])
-    if numbers["variant"] not in found.VARIANTS:
-        raise UserError(f"{found.name} has no variant {numbers['variant']!r}")
     try:
-        return found.Config(**numbers["config"])
+        return found, found.Config(**numbers["config"])
     except TypeError as error:
         raise UserError(f"{found.name} has other settings than when this was run: {error}") from None
 
 
 def job_of(numbers: Mapping[str, Any]) -> Job:
-    """The job that these numbers are of.  Errors: as config_of's."""
-    config = config_of(numbers)
-    return Job(experiment(numbers["experiment"]), numbers["variant"], config, numbers["backend"])
+    """The job that these numbers are of.  Errors: as config_of's, and UserError if there is no such variant."""
+    found, config = config_of(numbers)
+    if numbers["variant"] not in found.VARIANTS:
+        raise UserError(f"{found.name} has no variant {numbers['variant']!r}")
+    return Job(found, numbers["variant"], config, numbers["backend"])
 
 
 def write(numbers: Mapping[str, Any], path: Path) -> None:

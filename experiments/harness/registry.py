@@ -1,4 +1,4 @@
-"""Finds the experiments: every module of the package ``experiments`` is one.
+"""Finds the experiments: every module of the package ``experiments`` that defines VARIANTS is one.
 
 An experiment is a file that opens with its question and answer, and defines
 
@@ -22,7 +22,9 @@ and, if the usual will not do,
     callbacks(config)               more npnn.train.Callbacks, a sequence
     overview(rows)                  a figure of all variants together, such as accuracy against a
                                     setting, or None.  ``rows`` has a Row for each variant that ran.
-    REPORTED                        {variant: Reported}: what has been published for these settings
+    REPORTED                        {variant: Reported}: what has been published for these settings; a
+                                    tuple of them where several publications are to be told apart
+    GROUPS                          {label: variants}: those that the table of results tells in one line
     BEST                            {variant: "float32" or "float16"}: the variants whose weights are
                                     kept in best_models/, and how; large models are halved
 
@@ -67,11 +69,17 @@ class Schedule(NamedTuple):
 
 
 class Reported(NamedTuple):
-    """A published result that a variant stands beside."""
+    """A published result that a variant stands beside.
+
+    With a ``target`` the table of results says whether it was reached, within 3 points of accuracy.
+    """
 
     row: str  # where it is from: "S0-3", or "S0-1, S1-1"
     figure: str  # what was reported, "test about 85 %"; "" where a row says what its settings should have given
     note: str = ""  # one line: what went wrong there, what differs here
+    target: float | None = None  # the reported accuracy in %
+    on: str = "test"  # or "validation", if the reported model was chosen by the set that it was measured on
+    exact: bool = False  # the faults of the report are made again: a better figure misses it, too
 
 
 def _cross_entropy(nn: Any, config: Any) -> Any:
@@ -104,19 +112,29 @@ class Experiment:
     transform: Callable[[Any], Any] = _none
     callbacks: Callable[[Any], Sequence[Callback]] = _no_callbacks
     overview: Callable[[Any], Any] = _none
-    REPORTED: Mapping[str, Reported] = field(default_factory=dict)
+    REPORTED: Mapping[str, Reported | tuple[Reported, ...]] = field(default_factory=dict)
+    GROUPS: Mapping[str, Sequence[str]] = field(default_factory=dict)
     BEST: Mapping[str, str] = field(default_factory=dict)
+
+    def reported(self, variant: str) -> tuple[Reported, ...]:
+        """What has been published for a variant's settings."""
+        found = self.REPORTED.get(variant, ())
+        return (found,) if isinstance(found, Reported) else found
 
 
 def names() -> list[str]:
-    """The names of all experiments, sorted.  A module whose name begins with _ or ends in _faults is a part of one."""
-    found = pkgutil.iter_modules(experiments.__path__)
-    return sorted(m.name for m in found if not (m.ispkg or m.name.startswith("_") or m.name.endswith("_faults")))
+    """The names of all experiments, sorted.  Modules that begin with _ or have no VARIANTS are parts of them."""
+    modules = (m.name for m in pkgutil.iter_modules(experiments.__path__) if not (m.ispkg or m.name.startswith("_")))
+    return sorted(name for name in modules if hasattr(_module(name), "VARIANTS"))
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"experiments.{name}")
 
 
 def experiment(name: str) -> Experiment:
     """Import one experiment.  Errors: TypeError naming what its file fails to define."""
-    module = importlib.import_module(f"experiments.{name}")
+    module = _module(name)
     question = (module.__doc__ or "").strip().split("\n")[0]
     parts = {part.name: getattr(module, part.name) for part in fields(Experiment) if hasattr(module, part.name)}
     return Experiment(name=name, question=question, **parts)

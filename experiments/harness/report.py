@@ -6,14 +6,15 @@ import base64
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from pathlib import Path
 from typing import Any
 
 from experiments.harness import numbers as numbers_of
 from experiments.harness.config import UserError, settings
 from experiments.harness.job import Job
 from experiments.harness.registry import experiment, names
-from experiments.harness.results import Folders, finished
-from experiments.harness.table import Row, length, mean_and_spread, rows
+from experiments.harness.results import Folders, finished, named
+from experiments.harness.rows import Row, length, mean_and_spread, median, rows
 
 __all__ = ["page"]
 
@@ -58,30 +59,33 @@ def page(stems: Sequence[str], folders: Folders) -> str:
 
     Errors: UserError for a name without a finished run.
     """
-    runs = [_named(stem, folders) for stem in stems] or list(_all(folders))
+    named_runs = (_named(stem, folders) for stem in stems)  # a run and its twin in torch are one
+    runs = list({job.stem: (job, row) for job, row in named_runs}.values()) or list(_all(folders))
     if not runs:
         raise UserError(f"there are no finished runs in {folders.results}")
     overview = [
         [
             f'<a href="#{job.stem}">{escape(job.stem)}</a>',
-            escape(row.reported.figure) if row.reported else "",
+            escape(row.said.figure),
             mean_and_spread(row.accuracies),
             mean_and_spread(row.torch_accuracies),
         ]
         for job, row in runs
     ]
-    sections, before = [], ""
+    sections = []
+    opened = set()
     for job, row in runs:
-        question = job.experiment.question
-        sections.append(_section(job, row, folders, "" if question == before else question))
-        before = question
+        name = job.experiment.name
+        sections.append(_section(job, row, folders, opening=name not in opened))
+        opened.add(name)
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{len(runs)} experiments with npnn</title>\n<style>{STYLE}</style>\n</head>\n<body>",
             "<h1>Experiments with npnn</h1>",
-            "<p>Accuracies are means ± standard deviations where several seeds were run (their number in brackets). "
+            "<p>Accuracies are means ± standard deviations where several seeds were run (their number in brackets); "
+            "losses and seconds are medians over them, curves are of the first. "
             "Made by <code>python -m experiments report</code>.</p>",
             _table(["run", "reported", "npnn, test %", "torch, test %"], overview),
             *sections,
@@ -92,10 +96,7 @@ def page(stems: Sequence[str], folders: Folders) -> str:
 
 def _named(stem: str, folders: Folders) -> tuple[Job, Row]:
     """A run of any settings.  If they are the variant's, with all of its seeds."""
-    numbers = numbers_of.read(folders.numbers(stem))
-    if numbers is None or not numbers["finished"]:
-        raise UserError(f"there is no finished run {stem!r}: {folders.numbers(stem)} would tell of it")
-    job = dataclasses.replace(numbers_of.job_of(numbers), backend="npnn")
+    job = dataclasses.replace(numbers_of.job_of(named(stem, folders)), backend="npnn")
     if not job.changes:
         return job, rows(job.experiment, folders)[job.variant]
     pair = (finished(dataclasses.replace(job, backend=backend), folders) for backend in ("npnn", "torch"))
@@ -109,50 +110,59 @@ def _all(folders: Folders) -> Iterator[tuple[Job, Row]]:
                 yield row.job, row
 
 
-def _section(job: Job, row: Row, folders: Folders, question: str) -> str:
-    runs = {"npnn": row.npnn[:1], "torch": row.torch[:1]}
+def _picture(path: Path) -> list[str]:
+    if not path.exists():
+        return []
+    picture = base64.b64encode(path.read_bytes()).decode()
+    return [f'<figure><img alt="{escape(path.stem)}" src="data:image/png;base64,{picture}"></figure>']
+
+
+def _section(job: Job, row: Row, folders: Folders, opening: bool) -> str:
+    """One run; the first of its experiment also has the question, and the figure of all variants together."""
     first = (row.npnn or row.torch)[0]
     parts = [f'<section id="{job.stem}">\n<h2>{escape(job.stem)}</h2>']
-    if question:
-        parts.append(f'<p class="lead">{escape(question)}</p>')
+    if opening:
+        overview = _picture(folders.overview(job.experiment.name))
+        parts.append(f'<p class="lead">{escape(job.experiment.question)}</p>')
+        parts += ["<h3>All variants together</h3>", *overview, "<h3>This one</h3>"] if overview else []
     if row.reported:
-        said = [f"reported {row.reported.figure}"] * bool(row.reported.figure) + [row.reported.note] * bool(
-            row.reported.note
-        )
-        parts.append(f"<p>{escape(row.reported.row)}: {escape('; '.join(said))}.</p>")
-    outcomes = [_outcome(run, row) for found in runs.values() for run in found]
+        said = row.said
+        told = [f"reported {said.figure}"] * bool(said.figure) + [said.note] * bool(said.note)
+        parts.append(f"<p>{escape(said.row)}: {escape('; '.join(told))}.</p>")
+    outcomes = [_outcome(runs) for runs in (row.npnn, row.torch) if runs]
     parts.append(_table(["", "test %", "test loss", "train %", "length", "seconds", "ms a step", "threads"], outcomes))
-    figure = folders.figure(job.stem)
-    if figure.exists():
-        picture = base64.b64encode(figure.read_bytes()).decode()
-        parts.append(f'<figure><img alt="{escape(job.stem)}" src="data:image/png;base64,{picture}"></figure>')
+    parts += _picture(folders.figure(job))
     parts.append(f"<h3>Command</h3>\n<pre>{escape(job.command)}</pre>")
-    parts += ["<h3>On the way</h3>", _history(first), "<h3>Settings</h3>", _settings(job, first["parameters"])]
+    parts += [
+        "<h3>On the way</h3>",
+        _history(first, job.config.watched),
+        "<h3>Settings</h3>",
+        _settings(job, first["parameters"]),
+    ]
     versions = ", ".join(f"{name} {version}" for name, version in (row.torch or row.npnn)[0]["versions"].items())
     parts.append(f"<p><small>{escape(first['machine'])}; {versions}.</small></p>\n</section>")
     return "\n".join(parts)
 
 
-def _outcome(run: Mapping[str, Any], row: Row) -> list[str]:
-    ours = run["backend"] == "npnn"
+def _outcome(runs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The seeds of one framework: the mean of the accuracies, the medians of the rest, the length of the first."""
     return [
-        run["backend"],
-        mean_and_spread(row.accuracies if ours else row.torch_accuracies),
-        f"{run['metrics']['test_loss']:.4g}",
-        f"{100 * run['history']['train_accuracy'][-1]:.2f}",
-        length(run),
-        f"{run['seconds']:.3g}",
-        f"{run['step_ms']:.3g}",
-        str(run["threads"]),
+        runs[0]["backend"],
+        mean_and_spread([run["metrics"]["test_accuracy"] for run in runs]),
+        median(runs, lambda run: run["metrics"]["test_loss"], ".4g"),
+        median(runs, lambda run: 100 * run["history"]["train_accuracy"][-1], ".2f"),
+        length(runs[0]),
+        median(runs, lambda run: run["seconds"]),
+        median(runs, lambda run: run["step_ms"]),
+        median(runs, lambda run: run["threads"], ".0f"),
     ]
 
 
-def _history(run: Mapping[str, Any], lines: int = 10) -> str:
+def _history(run: Mapping[str, Any], watched: str, lines: int = 10) -> str:
     """Some records, evenly spread, the last of them among them."""
     records = numbers_of.history_of(run).records
     count = min(lines, len(records))
     chosen = [records[(k + 1) * len(records) // count - 1] for k in range(count)]
-    watched = "validation" if run["config"]["validation"] else "test"
     names = {
         "epoch": "epoch", "step": "step", "train_loss": "train loss", "train_accuracy": "train %",
         "validation_loss": f"{watched} loss", "validation_accuracy": f"{watched} %", "grad_norm": "gradient norm",

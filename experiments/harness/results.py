@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +22,17 @@ from npnn.data import TrainTest
 from npnn.io.weights import read
 from npnn.train import History, Trainer
 
-__all__ = ["Folders", "Result", "draw_again", "evaluate", "finished", "save", "save_figure"]
+__all__ = ["Evaluation", "Folders", "Result", "draw_again", "evaluate", "finished", "named", "save", "save_figure"]
+
+SAME = 2000  # test examples, of which one may come out otherwise on another processor
 
 
 class Folders(NamedTuple):
-    """Where results go, and where unfinished runs wait to be resumed."""
+    """Where results go, and where unfinished runs wait to be resumed.
+
+    ``figs``, ``models`` and ``results`` have what the table of results shows.  All that another run leaves is
+    in its own folder, ``runs``/STEM, unless it is given other folders than these.
+    """
 
     figs: Path = Path("figs")
     models: Path = Path("best_models")
@@ -38,11 +45,27 @@ class Folders(NamedTuple):
         usual = Folders()
         return "".join(f" --{k} {v}" for k, v in self._asdict().items() if v != getattr(usual, k))
 
-    def figure(self, stem: str) -> Path:
-        return self.figs / f"{stem}.png"
+    def overview(self, name: str) -> Path:
+        """The figure of all variants of an experiment."""
+        return self.figs / f"{name}.png"
 
-    def numbers(self, stem: str) -> Path:
-        return self.results / f"{stem}.json"
+    def figure(self, job: Job) -> Path:
+        shared = job.heads_row or self.figs != Folders().figs
+        return self.figs / f"{job.stem}.png" if shared else self.runs / job.stem / "figure.png"
+
+    def comparison(self, job: Job, name: str) -> Path:
+        """The figure of a comparison with torch, which is in no table."""
+        shared = self.figs != Folders().figs
+        return self.figs / f"{job.stem}-{name}.png" if shared else self.runs / job.stem / f"{name}.png"
+
+    def sofar(self, stem: str) -> Path:
+        """The numbers of a run, as it goes."""
+        return self.runs / stem / "run.json"
+
+    def numbers(self, job: Job) -> Path:
+        """The numbers of a run that is finished."""
+        shared = job.in_table or self.results != Folders().results
+        return self.results / f"{job.stem}.json" if shared else self.sofar(job.stem)
 
     def weights(self, job: Job) -> Path:
         """The weights of the best variants are for everyone, those of other runs stay with the checkpoints."""
@@ -56,13 +79,22 @@ class Result:
     job: Job
     data: TrainTest
     trainer: Trainer
-    metrics: Mapping[str, Any]  # loss, accuracy and class_accuracy on the test set
-    history: History  # with the records that numbers.compact leaves
+    numbers: Mapping[str, Any]
     folders: Folders
 
     @property
     def config(self) -> Any:
         return self.job.config
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """loss, accuracy and class_accuracy on the test set."""
+        return {name.removeprefix("test_"): value for name, value in self.numbers["metrics"].items()}
+
+    @cached_property
+    def history(self) -> History:
+        """With the records that numbers.compact leaves."""
+        return numbers_of.history_of(self.numbers)
 
     @property
     def histories(self) -> dict[str, History]:
@@ -87,16 +119,12 @@ class Result:
 
     @property
     def watched(self) -> str:
-        """The set that the records looked at, "validation" or "test": what plot.curves is to call it."""
-        return "validation" if self.config.validation else "test"
+        """What plot.curves is to call the set that the records looked at."""
+        return self.config.watched
 
     @property
     def model(self) -> Any:
         return self.trainer.model
-
-    @property
-    def parameters(self) -> int:
-        return sum(p.numel() for p in self.model.parameters())
 
     @cached_property
     def outputs(self) -> NDArray[Any]:
@@ -112,13 +140,27 @@ class Result:
 
 def finished(job: Job, folders: Folders) -> dict[str, Any] | None:
     """The numbers of a finished run of exactly this job, None if there are none."""
-    numbers = numbers_of.read(folders.numbers(job.stem))
+    numbers = numbers_of.read(folders.numbers(job))
     if numbers is None or not numbers["finished"]:
         return None
     try:
-        return numbers if numbers_of.config_of(numbers) == job.config else None
+        found = numbers_of.job_of(numbers)
     except UserError:  # it was run when the experiment was another
         return None
+    return numbers if (found.stem, found.config) == (job.stem, job.config) else None
+
+
+def named(stem: str, folders: Folders) -> dict[str, Any]:
+    """The numbers of the finished run of this name.  Errors: UserError, with the nearest name."""
+    for path in (folders.results / f"{stem}.json", folders.sofar(stem)):
+        numbers = numbers_of.read(path)
+        if numbers is not None and numbers["finished"]:
+            return numbers
+    known = [path.stem for path in folders.results.glob("*.json")]
+    known += [path.parent.name for path in folders.runs.glob("*/run.json")]
+    near = difflib.get_close_matches(stem, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"their names are those of the files in {folders.results}"
+    raise UserError(f"there is no finished run {stem!r}: {hint}")
 
 
 def save(job: Job, start: Start, folders: Folders, keep: bool = True) -> Result:
@@ -140,11 +182,11 @@ def save(job: Job, start: Start, folders: Folders, keep: bool = True) -> Result:
         npnn.io.save_file(arrays, path, {"run": json.dumps(numbers_of.identity(job, metrics))})
         if job.kept:
             numbers["weights"] = {"dtype": job.kept, "bytes": path.stat().st_size}
-    numbers_of.write(numbers, folders.runs / job.stem / "run.json")
-    numbers_of.write(numbers, folders.numbers(job.stem))
-    result = Result(job, start.data, trainer, metrics, numbers_of.history_of(numbers), folders)
+    for file in {folders.sofar(job.stem), folders.numbers(job)}:
+        numbers_of.write(numbers, file)
+    result = Result(job, start.data, trainer, numbers, folders)
     if keep:
-        save_figure(job.experiment.draw(result), folders, job.stem)
+        save_figure(job.experiment.draw(result), folders.figure(job))
     return result
 
 
@@ -154,9 +196,8 @@ def _stored(trainer: Trainer, dtype: str) -> dict[str, NDArray[Any]]:
     return {name: a.astype(dtype) if a.ndim > 1 and a.dtype == np.float32 else a for name, a in arrays.items()}
 
 
-def save_figure(figure: Any, folders: Folders, stem: str) -> Path:
-    folders.figs.mkdir(parents=True, exist_ok=True)
-    path = folders.figure(stem)
+def save_figure(figure: Any, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     npnn.plot.save(figure, path)
     return path
 
@@ -171,13 +212,30 @@ def draw_again(job: Job, folders: Folders) -> Path | None:
         return None
     start = job.start(progress=False)
     start.trainer.model.load_state_dict(start.trainer.backend.state(read(weights)[0]))
-    metrics = {name.removeprefix("test_"): value for name, value in numbers["metrics"].items()}
-    result = Result(job, start.data, start.trainer, metrics, numbers_of.history_of(numbers), folders)
-    return save_figure(job.experiment.draw(result), folders, job.stem)
+    result = Result(job, start.data, start.trainer, numbers, folders)
+    return save_figure(job.experiment.draw(result), folders.figure(job))
 
 
-def evaluate(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The figures of a saved model on the test set, measured again by npnn, and those that were saved with it.
+class Evaluation(NamedTuple):
+    """The figures of a saved model on its test set: measured again, and as they were recorded."""
+
+    measured: dict[str, Any]
+    recorded: dict[str, Any]
+    examples: int  # in the test set
+
+    @property
+    def apart(self) -> int:
+        """By how many examples that are right the two differ."""
+        return round(self.examples * abs(self.measured["test_accuracy"] - self.recorded["test_accuracy"]))
+
+    @property
+    def agrees(self) -> bool:
+        """Another processor rounds otherwise, and a few examples lie on the boundary of two classes."""
+        return self.apart <= 1 + self.examples // SAME
+
+
+def evaluate(path: Path) -> Evaluation:
+    """Measure a saved model again, with npnn.  All that this takes is in its file.
 
     Errors: CheckpointError for a damaged file; UserError for one that no experiment wrote.
     """
@@ -186,9 +244,11 @@ def evaluate(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UserError(f"{path} does not say which experiment it belongs to: it was not written by a run")
     run = json.loads(notes["run"])
     try:
-        job = dataclasses.replace(numbers_of.job_of(run), backend="npnn")
+        found, config = numbers_of.config_of(run)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    start = job.start(progress=False)
+    any_variant = next(iter(found.VARIANTS))  # its own may be called otherwise by now; the settings say all
+    start = Job(found, any_variant, config).start(progress=False)
     start.trainer.model.load_state_dict(weights)
-    return {f"test_{name}": value for name, value in start.test().items()}, run["metrics"]
+    measured = {f"test_{name}": value for name, value in start.test().items()}
+    return Evaluation(measured, run["metrics"], len(start.data.test))

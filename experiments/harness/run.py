@@ -25,7 +25,7 @@ class Saver(Checkpoint):
 
     def __init__(self, job: Job, folders: Folders):
         super().__init__(folders.runs / job.stem, monitor=None)
-        self.job = job
+        self.job, self.folders = job, folders
         self.numbers_due = 0.0
         self.checkpoint_due = time.monotonic() + SAVE_EVERY
 
@@ -43,7 +43,7 @@ class Saver(Checkpoint):
         super().on_train_end(trainer)
 
     def _write(self, trainer: Trainer) -> None:
-        write(measure(self.job, trainer), self.last.with_name("run.json"))
+        write(measure(self.job, trainer), self.folders.sofar(self.job.stem))
 
 
 class Interrupted(Exception):

@@ -56,7 +56,7 @@ def sweep(todo: Sequence[tuple[Job, bool]], folders: Folders, workers: int) -> I
         try:
             yield from parallel(tasks)
         except Exception:
-            if not interrupt.requested:  # a worker that had nothing to do may die of it
+            if not interrupt.requested:  # Ctrl-C kills a worker that is between two jobs
                 raise
         if interrupt.requested:
             raise KeyboardInterrupt

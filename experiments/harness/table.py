@@ -8,120 +8,55 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import experiments
-from experiments.harness import numbers as numbers_of
-from experiments.harness.config import UserError, replace
-from experiments.harness.job import Job
-from experiments.harness.registry import Experiment, Reported, experiment, names
+from experiments.harness import summary
+from experiments.harness.registry import Experiment, experiment, names
 from experiments.harness.results import Folders, save_figure
+from experiments.harness.rows import Row, length, mean_and_spread, median, rows
 from npnn.io.atomic import atomic_write
-from npnn.train import History
 
-__all__ = ["Row", "mean_and_spread", "render", "rows", "stale", "uncited", "update"]
+__all__ = ["made_by_run", "render", "uncited", "update"]
 
 README = Path(experiments.__path__[0]).parent / "README.md"
 
 HEAD = """# Results
 
 Made by `python -m experiments results` from the numbers in `experiments/results`; do not edit.
+"""
+
+LEGEND = """
+## The runs
 
 - **npnn** and **torch**: accuracy on the test set in %, mean ± standard deviation over seeds (their number in
   brackets); torch started from npnn's initial weights and saw the same batches. **train**: npnn's accuracy on the
   training set during the last record, dropout and augmentation included (first seed). **loss**: on the test set.
 - **length**: what was done, of what was planned where a run stopped early. Where examples were *held out* of the
-  training set, the model was chosen by them (their accuracy in % is given) and the test set measured once; else the
-  history looks at the test set.
+  training set, settings, and with patience the epoch, were chosen by them (their accuracy in % is given) and the
+  test set measured once; else the history looks at the test set.
 - **seconds** of training without evaluation and **ms** a step, medians over seeds, on so many **threads**: of npnn /
   of torch.
-- Every command begins with `python -m experiments`.
+- Every command begins with `python -m experiments`, and gives the column npnn; with `--backend torch` at its end it
+  gives the column torch.
 """
-
-
-@dataclass
-class Row:
-    """The runs of one variant, those of the first seed first."""
-
-    experiment: Experiment
-    variant: str
-    npnn: list[dict[str, Any]] = field(default_factory=list)
-    torch: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def config(self) -> Any:
-        return self.experiment.VARIANTS[self.variant]
-
-    @property
-    def job(self) -> Job:
-        return Job(self.experiment, self.variant, self.config)
-
-    @property
-    def reported(self) -> Reported | None:
-        return self.experiment.REPORTED.get(self.variant)
-
-    @property
-    def accuracies(self) -> list[float]:
-        """npnn's, one for each seed."""
-        return [run["metrics"]["test_accuracy"] for run in self.npnn]
-
-    @property
-    def torch_accuracies(self) -> list[float]:
-        return [run["metrics"]["test_accuracy"] for run in self.torch]
-
-    @property
-    def history(self) -> History:
-        """Of npnn's first seed."""
-        return numbers_of.history_of(self.npnn[0])
-
-
-def rows(found: Experiment, folders: Folders) -> dict[str, Row]:
-    """A row for each variant that has run or has something reported, in the order of the variants."""
-    made = {variant: Row(found, variant) for variant in found.VARIANTS}
-    for numbers in sorted(_all(folders), key=lambda run: run["config"]["seed"]):
-        if numbers["experiment"] == found.name and _is_current(numbers):
-            row = made[numbers["variant"]]
-            (row.npnn if numbers["backend"] == "npnn" else row.torch).append(numbers)
-    return {variant: row for variant, row in made.items() if row.npnn or row.torch or row.reported}
-
-
-def _all(folders: Folders) -> Iterator[dict[str, Any]]:
-    for path in sorted(folders.results.glob("*.json")):
-        numbers = numbers_of.read(path)
-        if numbers is not None and numbers["finished"]:
-            yield numbers
-
-
-def _is_current(numbers: Mapping[str, Any]) -> bool:
-    """True for a run of a variant as it is now, whatever the seed."""
-    try:
-        job = numbers_of.job_of(numbers)
-    except UserError:
-        return False
-    return job.config == replace(job.experiment.VARIANTS[job.variant], seed=job.config.seed)
-
-
-def stale(folders: Folders) -> list[str]:
-    """The commands of runs that are in no row: their settings are, or have become, others than the variant's."""
-    return [numbers["command"] for numbers in _all(folders) if not _is_current(numbers)]
 
 
 def render(folders: Folders) -> str:
     """The text of RESULTS.md."""
     tables = {name: rows(experiment(name), folders) for name in names()}
-    parts = [HEAD, _machines([row for table in tables.values() for row in table.values()])]
+    every = [row for table in tables.values() for row in table.values()]
+    lines = summary.lines(every, lambda row: _figure(row, folders, row.variant) or row.variant)
+    parts = [HEAD, summary.LEGEND, _table(summary.COLUMNS, lines), LEGEND, _machines(every)]
     for name, table in tables.items():
         if table:
             parts.append(f"\n## {name}\n\n{experiment(name).question}\n")
-            if folders.figure(name).exists():
-                parts.append(f"![{name}]({_link(folders.figure(name), folders)})\n")
-            parts.append(_table(COLUMNS, [_cells(row, folders) for row in table.values()]))
-    kept = [row for table in tables.values() for row in table.values() if row.npnn and "weights" in row.npnn[0]]
+            if folders.overview(name).exists():
+                parts.append(f"![{name}]({_link(folders.overview(name), folders)})\n")
+            parts.append(_table(COLUMNS, _lines(experiment(name), table, folders)))
+    kept = [row for row in every if row.npnn and "weights" in row.npnn[0]]
     if kept:
         parts.append(
             "\n## Saved models\n\nThe accuracy is measured from the file; `evaluate FILE` measures it again.\n"
@@ -134,37 +69,75 @@ COLUMNS = ("row", "command", "reported", "npnn", "torch", "train", "loss", "leng
            "figure", "remark")  # fmt: skip
 
 
+def _lines(found: Experiment, table: Mapping[str, Row], folders: Folders) -> list[Sequence[str]]:
+    """A line for each row, or for each group of them where its first one would be."""
+    group_of = {variant: label for label, variants in found.GROUPS.items() for variant in variants}
+    lines = {}
+    for variant, row in table.items():
+        label = group_of.get(variant)
+        if label is None:
+            lines[f"--variant {variant}"] = _cells(row, folders)
+        elif label not in lines:
+            members = [table.get(v, Row(found, v)) for v in found.GROUPS[label]]
+            lines[label] = _group(label, members, folders)
+    return list(lines.values())
+
+
 def _cells(row: Row, folders: Folders) -> Sequence[str]:
-    reported = row.reported or Reported("", "")
-    figure = folders.figure(row.job.stem)
+    said = row.said
     count = max(len(row.npnn), len(row.torch))
     seeds = f" --seeds {count}" if count > 1 else ""
-    command = f"`{row.job.command.removeprefix('python -m experiments ')}{seeds}`"
     either = row.npnn or row.torch
-
-    def pair(get: Callable[[dict[str, Any]], float], form: str = ".3g") -> str:
-        """The median over the seeds of npnn's runs / of torch's."""
-        medians = (
-            format(np.median([get(run) for run in runs]), form) if runs else "–" for runs in (row.npnn, row.torch)
-        )
-        return " / ".join(medians) if either else ""
-
     trained = row.npnn[0]["history"]["train_accuracy"][-1] if row.npnn else None
     return (
-        reported.row,
-        command,
-        reported.figure,
+        said.row,
+        f"`{row.job.command.removeprefix('python -m experiments ')}{seeds}`",
+        said.figure,
         mean_and_spread(row.accuracies) or "not run",
         mean_and_spread(row.torch_accuracies),
         "" if trained is None else f"{100 * trained:.2f}",
-        pair(lambda run: run["metrics"]["test_loss"], ".4g"),
+        _medians([row], lambda run: run["metrics"]["test_loss"], ".4g"),
         length(either[0]) if either else "",
-        pair(lambda run: run["seconds"]),
-        pair(lambda run: run["step_ms"]),
-        pair(lambda run: run["threads"], ".0f"),
-        f"[figure]({_link(figure, folders)})" if figure.exists() else "",
-        reported.note,
+        _medians([row], lambda run: run["seconds"]),
+        _medians([row], lambda run: run["step_ms"]),
+        _medians([row], lambda run: run["threads"], ".0f"),
+        _figure(row, folders, "figure"),
+        said.note,
     )
+
+
+def _group(label: str, members: Sequence[Row], folders: Folders) -> Sequence[str]:
+    """Variants that are told together: the lowest of their accuracies, the medians of the rest."""
+    ours, theirs = ([run["metrics"]["test_accuracy"] for run in runs] for runs in _runs(members))
+    ran = sum(bool(row.npnn) for row in members)
+    figures = (_figure(row, folders, row.variant) for row in members)
+    return (
+        ", ".join(dict.fromkeys(row.said.row for row in members if row.said.row)),
+        f"{label}: {len(members)} variant{'s' * (len(members) > 1)}"
+        + (f", {ran} of them run" if ran < len(members) else ""),
+        "",
+        f"lowest of {len(ours)}: {100 * min(ours):.2f}" if ours else "not run",
+        f"lowest of {len(theirs)}: {100 * min(theirs):.2f}" if theirs else "",
+        "",
+        _medians(members, lambda run: run["metrics"]["test_loss"], ".4g"),
+        "",
+        _medians(members, lambda run: run["seconds"]),
+        _medians(members, lambda run: run["step_ms"]),
+        _medians(members, lambda run: run["threads"], ".0f"),
+        " ".join(filter(None, figures)),
+        "",
+    )
+
+
+def _runs(table: Sequence[Row]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """npnn's and torch's."""
+    return [run for row in table for run in row.npnn], [run for row in table for run in row.torch]
+
+
+def _medians(table: Sequence[Row], get: Callable[[Mapping[str, Any]], float], form: str = ".3g") -> str:
+    """The median over npnn's runs / over torch's."""
+    ours, theirs = _runs(table)
+    return f"{median(ours, get, form)} / {median(theirs, get, form)}" if ours or theirs else ""
 
 
 def _model(row: Row, folders: Folders) -> Sequence[str]:
@@ -178,25 +151,6 @@ def _model(row: Row, folders: Folders) -> Sequence[str]:
     )
 
 
-def mean_and_spread(accuracies: Sequence[float]) -> str:
-    """In per cent: "98.80", or "98.80 ± 0.36 (5)" for five seeds."""
-    if len(accuracies) < 2:
-        return "".join(f"{100 * a:.2f}" for a in accuracies)
-    return f"{100 * np.mean(accuracies):.2f} ± {100 * np.std(accuracies, ddof=1):.2f} ({len(accuracies)})"
-
-
-def length(run: Mapping[str, Any]) -> str:
-    """How long a run was: "300 steps", "37 of 200 epochs, 5,000 held out: 71.20"."""
-    config = run["config"]
-    unit = "steps" if config["steps"] else "epochs"
-    done = run["step"] if config["steps"] else run["epoch"]
-    early = f" of {config[unit]:,}" if done < config[unit] else ""
-    held_out = ""
-    if config["validation"]:
-        held_out = f", {config['validation']:,} held out: {100 * run['validation_accuracy']:.2f}"
-    return f"{done:,}{early} {unit}{held_out}"
-
-
 def _machines(table: Sequence[Row]) -> str:
     """The machines and versions that the runs were made with, and how many with each."""
     count: Counter[str] = Counter()
@@ -205,12 +159,18 @@ def _machines(table: Sequence[Row]) -> str:
             versions = ", ".join(f"{k} {v}" for k, v in run["versions"].items() if k != "torch")
             count[f"{run['machine']}; {versions}"] += 1
         count.update({f"torch {run['versions']['torch']}": 1 for run in row.torch})
-    return "\n".join(f"- {text}: {n} runs" for text, n in sorted(count.items())) + "\n"
+    return "\n".join(f"- {text}: {n} run{'s' * (n > 1)}" for text, n in sorted(count.items())) + "\n"
 
 
 def _table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     cells = [header, ["---"] * len(header), *lines]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in cells) + "\n"
+
+
+def _figure(row: Row, folders: Folders, text: str) -> str:
+    """``text`` as a link to the figure of a row, "" if there is none."""
+    figure = folders.figure(row.job)
+    return f"[{text}]({_link(figure, folders)})" if figure.exists() else ""
 
 
 def _link(path: Path, folders: Folders) -> str:
@@ -224,7 +184,7 @@ def update(folders: Folders) -> Path:
         run = {variant: row for variant, row in rows(found, folders).items() if row.npnn}
         figure = found.overview(run) if run else None
         if figure is not None:
-            save_figure(figure, folders, name)
+            save_figure(figure, folders.overview(name))
     path = folders.results.parent / "RESULTS.md"
     with atomic_write(path) as file:
         file.write(render(folders).encode())
@@ -232,11 +192,19 @@ def update(folders: Folders) -> Path:
 
 
 def uncited(folders: Folders) -> list[Path]:
-    """The files in figs/ and best_models/ that neither RESULTS.md nor the README points to."""
+    """The files in figs/ and best_models/ that neither RESULTS.md nor the README points to.
+
+    Hidden files are another program's, at work: they are passed over.
+    """
     cited = {
         (place / link).resolve()
         for place, text in ((folders.results.parent, render(folders)), (README.parent, README.read_text()))
         for link in re.findall(r"\]\(([^)#:]+)\)", text)
     }
     files = (path for folder in (folders.figs, folders.models) if folder.is_dir() for path in sorted(folder.iterdir()))
-    return [path for path in files if path.resolve() not in cited]
+    return [path for path in files if path.resolve() not in cited and path.is_file() and path.name[0] != "."]
+
+
+def made_by_run(path: Path) -> bool:
+    """True for a file that has the name of an experiment's figure or weights."""
+    return bool(re.fullmatch(rf"({'|'.join(names())})(-.+)?\.(png|safetensors)", path.name))

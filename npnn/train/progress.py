@@ -17,11 +17,12 @@ class Progress:
     """Shows loss, accuracy, learning rate and time left; nothing at all if ``show`` is false.
 
     ``total`` is the number of steps of the whole run, None if nobody knows; ``done`` those that an
-    earlier process did.  ``step``, called after every step, costs one look at the clock.
+    earlier process did.  ``watched`` is what to call the data that each record looks at.  ``step``,
+    called after every step, costs one look at the clock.
     """
 
-    def __init__(self, total: int | None, done: int = 0, show: bool = True):
-        self.total, self.first, self.done, self.show = total, done, done, show
+    def __init__(self, total: int | None, done: int = 0, show: bool = True, watched: str = "validation"):
+        self.total, self.first, self.done, self.show, self.watched = total, done, done, show, watched
         self.start = time.perf_counter()
         self.latest: Mapping[str, Any] = {}
         self.printed: Mapping[str, Any] = self.latest
@@ -57,7 +58,8 @@ class Progress:
             self._print()
 
     def _draw(self, loss: float, lr: float) -> None:
-        self.bar.set_postfix_str(f"loss {loss:.4g}, {_both(self.latest, 'accuracy', '.1%')}lr {lr:.3g}", refresh=False)
+        accuracy = self._both(self.latest, "accuracy", ".1%")
+        self.bar.set_postfix_str(f"loss {loss:.4g}, {accuracy}lr {lr:.3g}", refresh=False)
         self.bar.update(self.done - self.bar.n)
         self.next_draw = time.perf_counter() + BAR_EVERY
 
@@ -71,20 +73,15 @@ class Progress:
         if self.total and self.done > self.first:
             left = f", {seconds * (self.total - self.done) / (self.done - self.first):.0f} s left"
         print(
-            f"epoch {record['epoch']}, step {record['step']}: {_both(record, 'loss', '.4f')}"
-            f"{_both(record, 'accuracy', '.1%')}lr {record['lr']:.3g}, {seconds:.0f} s{left}",
+            f"epoch {record['epoch']}, step {record['step']}: {self._both(record, 'loss', '.4f')}"
+            f"{self._both(record, 'accuracy', '.1%')}lr {record['lr']:.3g}, {seconds:.0f} s{left}",
             file=sys.stderr,
             flush=True,
         )
 
-
-def _both(record: Mapping[str, Any], figure: str, form: str) -> str:
-    """A figure of the train and of the validation set, of those that the record has."""
-    train, validation = record.get(f"train_{figure}"), record.get(f"validation_{figure}")
-    if train is None:
-        return ""
-    return (
-        f"{figure} {train:{form}}, "
-        if validation is None
-        else f"{figure} {train:{form}} (validation {validation:{form}}), "
-    )
+    def _both(self, record: Mapping[str, Any], figure: str, form: str) -> str:
+        """A figure of the train and of the watched set, of those that the record has."""
+        train, watched = record.get(f"train_{figure}"), record.get(f"validation_{figure}")
+        if train is None:
+            return ""
+        return f"{figure} {train:{form}}" + (f" ({self.watched} {watched:{form}}), " if watched is not None else ", ")

@@ -45,6 +45,7 @@ class Trainer:
                      there was before clipping, as ``grad_norm``.  inf measures without clipping.
     clip_grad_value  largest absolute value of an entry of the gradient
     progress         a bar in a terminal or notebook, plain lines elsewhere; False for silence
+    watched          what progress calls the data that records look at: "test" if they are the test set
     keep_losses      the history holds the loss of every step; False, for runs of a million steps, forgets
                      those of each record once it is made
     parallel         the processes that ``fit`` is called in together, see ``npnn.train.parallel``; by
@@ -70,6 +71,7 @@ class Trainer:
         progress: bool = True,
         keep_losses: bool = True,
         parallel: Single | None = None,
+        watched: str = "validation",
     ):
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None and not limit > 0:
@@ -90,7 +92,8 @@ class Trainer:
         self._step_hooks = [c.on_step_end for c in self._called if type(c).on_step_end is not Callback.on_step_end]
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self._clips = clip_grad_norm is not None or clip_grad_value is not None
-        self.schedule_per, self.progress, self.keep_losses = schedule_per, progress, keep_losses
+        self.schedule_per, self.keep_losses = schedule_per, keep_losses
+        self.progress, self.watched = progress, watched
         self.run = Run()
         self.loader: Any = None  # the one that fit was given
         self._good_weights: dict[str, NDArray[Any]] = {}  # those of the last record
@@ -150,7 +153,7 @@ class Trainer:
             return interrupted or is_over()
 
         show = self.progress and self.parallel.rank == 0
-        progress = Progress(total_steps(train_loader, last_epoch, last_step), run.step, show)
+        progress = Progress(total_steps(train_loader, last_epoch, last_step), run.step, show, self.watched)
         quiet = np.errstate(over="ignore", invalid="ignore")  # we look at the loss ourselves
         with mode(self.model, True), contextlib.closing(progress), quiet, Interrupt() as interrupt:
             for callback in self._called:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from experiments.harness.config import replace
 from experiments.harness.job import Job
-from experiments.harness.registry import experiment, names
+from experiments.harness.registry import Reported, experiment, names
 from experiments.harness.results import Folders
 from npnn.data import TrainTest
 
@@ -53,3 +54,24 @@ def tiny_job(name, variant=None, backend="npnn", **changes):
         small["validation"] = 10
     changes = {name: value for name, value in {**small, **changes}.items() if hasattr(config, name)}
     return Job(found, variant, replace(config, **changes), backend)
+
+
+@pytest.fixture
+def toy(folders, monkeypatch):
+    """An experiment of three short variants, of which the table takes the numbers in ``folders``."""
+    config = tiny_job("mlp_toy").config
+    found = dataclasses.replace(
+        experiment("mlp_toy"),
+        VARIANTS={"moons": config, "circles": dataclasses.replace(config, dataset="circles"), "blobs": config},
+        REPORTED={"circles": Reported("S1-2", "79.5 | 82.0 %", "one run"), "blobs": Reported("S0-1", "easy")},
+        BEST={"circles": "float32"},
+    )
+    the_only_one(monkeypatch, found)
+    return found
+
+
+def the_only_one(monkeypatch, found):
+    """Let the table and the report know of no other experiment."""
+    for module in ("table", "numbers", "report"):
+        monkeypatch.setattr(f"experiments.harness.{module}.experiment", lambda name: found)
+        monkeypatch.setattr(f"experiments.harness.{module}.names", lambda: [found.name])

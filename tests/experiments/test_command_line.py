@@ -15,6 +15,7 @@ import pytest
 
 import npnn
 from experiments.__main__ import main
+from experiments.harness.numbers import read
 from experiments.harness.registry import experiment, names
 from npnn.io import load_file
 from tests.parity import requires_torch
@@ -39,7 +40,19 @@ def test_without_a_command_the_experiments_are_listed():
     for name in names():
         assert name in done.stdout
         assert experiment(name).question in done.stdout
-    assert "moons" in done.stdout
+    assert "24 variants, moons by default" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) < 130
+
+
+def test_the_variants_of_one_experiment_are_listed_with_what_they_reached(tmp_path, capsys):
+    assert main(["run", "mlp_toy", *map(str, into(tmp_path))]) == 0
+    accuracy = f"{100 * read(tmp_path / 'results' / 'mlp_toy-moons.json')['metrics']['test_accuracy']:.2f}"
+    capsys.readouterr()
+    assert main(["list", "mlp_toy", "--results", str(tmp_path / "results")]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    assert set(experiment("mlp_toy").VARIANTS) < set(lines)
+    assert lines["moons"].split()[1:5] == ["S2-1,", "S3-1", accuracy, lines["moons"].split()[-1]]
+    assert lines["blobs-softmax"].endswith("not run  –        dataset blobs, softmax True")
 
 
 def test_help_names_the_commands_and_the_settings(capsys):
@@ -47,7 +60,9 @@ def test_help_names_the_commands_and_the_settings(capsys):
         ("--help",): ["run", "compare", "demo", "evaluate", "sweep", "results", "report", "draw", "exit codes"],
         ("run", "--help"): names(),
         ("run", "mlp_toy", "--help"): ["--variant", "--backend", "--seeds", "--resume", "--lr", "[0.01]", "--figs"],
-        ("compare", "mlp_toy", "--help"): ["--variant", "--steps", "--figs"],
+        ("run", "mnist", "--help"): ["--model {mlp,conv,", "--activation {ReLU,Sigmoid}", "--lr FLOAT"],
+        ("compare", "mlp_toy", "--help"): ["--variant", "--steps", "--figs", "--runs"],
+        ("list", "--help"): ["NAME", "mlp_toy"],
         ("demo", "--help"): ["--models"],
         ("evaluate", "--help"): ["FILE"],
         ("sweep", "mlp_toy", "--help"): ["--variants", "--seeds", "--backends", "--jobs", "--results"],
@@ -72,7 +87,9 @@ def test_help_names_the_commands_and_the_settings(capsys):
         (["run", "mlp_toy", "--dataset", "circle"], "did you mean 'circles'?"),
         (["run", "mlp_toy", "--backend", "jax"], "no 'jax': there are npnn, torch"),
         (["run", "mlp_toy", "--lr", "fast"], "argument --lr: invalid float value: 'fast'"),
-        (["run", "mlp_toy", "--colour", "red"], "unrecognized arguments: --colour red"),
+        (["run", "mlp_toy", "--colour", "red"], "unrecognized arguments: --colour red (see python -m experiments run"),
+        (["run", "mlp_toy", "--lrr=3"], "--lrr=3: did you mean '--lr'? (see python -m experiments run mlp_toy --help)"),
+        (["--versoin"], "unrecognized arguments: --versoin (see python -m experiments --help)"),
         (["evaluate"], "required: FILE"),
     ],
 )
@@ -128,19 +145,70 @@ def test_run_then_evaluate(tmp_path, capsys):
     assert str(weights) in out
     assert main(["evaluate", str(weights)]) == 0
     numbers = json.loads((tmp_path / "results" / f"{weights.parent.name}.json").read_text())
-    assert f"test accuracy {numbers['metrics']['test_accuracy']:.2%}" in capsys.readouterr().out
+    line = f"{weights}: test accuracy {numbers['metrics']['test_accuracy']:.2%}, test loss"
+    assert capsys.readouterr().out.startswith(line)
+    assert main(["evaluate", str(weights), str(weights)]) == 0
+    assert capsys.readouterr().out.count("; as recorded\n") == 2
+
+
+def test_a_run_of_other_settings_stays_in_its_own_folder(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "mlp_toy", *TINY, "--lr", "0.5"]) == 0
+    own = Path("runs/mlp_toy-moons+steps=3+batch_size=8+lr=0.5")
+    assert [path.name for path in Path().iterdir()] == ["runs"]
+    assert sorted(path.name for path in own.iterdir()) == ["figure.png", "run.json", "weights.safetensors"]
+    out = capsys.readouterr().out
+    assert all(str(own / name) in out for name in ("figure.png", "run.json", "weights.safetensors"))
+    assert "brings the table up to date" not in out
+    (own / "figure.png").unlink()
+    assert main(["draw", own.name]) == 0
+    assert capsys.readouterr().out == f"{own / 'figure.png'}\n"
+    assert main(["report", own.name]) == 0
+    assert "<section" in Path("report.html").read_text()
+
+
+def test_another_seed_is_recorded_but_its_figure_is_its_own(tmp_path, capsys, monkeypatch):
+    small = experiment("mlp_toy").Config(steps=3, n_samples=50, batch_size=8)
+    monkeypatch.setitem(experiment("mlp_toy").VARIANTS, "moons", small)
+    monkeypatch.chdir(tmp_path)
+    for seed in ("0", "1"):
+        assert main(["run", "mlp_toy", "--seed", seed]) == 0
+        said = capsys.readouterr().out
+        assert said.endswith("\npython -m experiments results brings the table up to date\n")
+    assert [path.name for path in Path("figs").iterdir()] == ["mlp_toy-moons.png"]
+    assert Path("runs/mlp_toy-moons-seed1/figure.png").exists()
+    recorded = {path.name for path in Path("experiments/results").iterdir()}
+    assert recorded == {"mlp_toy-moons.json", "mlp_toy-moons-seed1.json"}
+
+
+@pytest.mark.parametrize("word", ["report", "draw"])
+def test_a_name_that_is_nearly_right_is_suggested(word, tmp_path, capsys):
+    folder = tmp_path / "results"
+    folder.mkdir()
+    (folder / "mlp_toy-moons.json").write_text("{}")
+    assert main([word, "mlp_toy-moon", "--results", str(folder)]) == 1
+    assert "no finished run 'mlp_toy-moon': did you mean 'mlp_toy-moons'?" in capsys.readouterr().err
+    assert main([word, "resnet", "--results", str(folder)]) == 1
+    assert f"no finished run 'resnet': their names are those of the files in {folder}" in capsys.readouterr().err
 
 
 def test_evaluate_sees_weights_that_do_not_belong_to_the_numbers(tmp_path, capsys):
     assert main(["run", "mlp_toy", "--steps", "200", *map(str, into(tmp_path))]) == 0
     (weights,) = (tmp_path / "runs").glob("*/weights.safetensors")
-    from npnn.io.weights import read
-
-    arrays, notes = read(weights)
+    arrays, notes = npnn.io.weights.read(weights)
+    run = json.loads(notes["run"])
+    accuracy = run["metrics"]["test_accuracy"]
+    run["metrics"]["test_accuracy"] = accuracy - 1 / 200  # one of the points on another processor
+    run["variant"] = "crescents"  # what moons were called once
+    npnn.io.save_file(arrays, weights, {"run": json.dumps(run)})
+    assert main(["evaluate", str(weights)]) == 0
+    assert "as recorded but for 1 of 200 examples, by rounding" in capsys.readouterr().out
     arrays["2.bias"] = arrays["2.bias"] + np.float32([9, 0])
     npnn.io.save_file(arrays, weights, notes)
     assert main(["evaluate", str(weights)]) == 1
-    assert "the accuracy saved with the file is another" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert f"recorded was {accuracy:.2%}" in said.out
+    assert f"the accuracy saved with the file is another: {weights} ({accuracy:.2%})" in said.err
     npnn.io.save_file(arrays, weights)
     assert main(["evaluate", str(weights)]) == 1
     assert "does not say which experiment" in capsys.readouterr().err

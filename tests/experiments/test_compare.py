@@ -11,6 +11,7 @@ from experiments.__main__ import main
 from experiments.harness import torch_twin as twins
 from experiments.harness.compare import Comparison, compare
 from experiments.harness.registry import Tolerance, names
+from experiments.harness.results import Folders
 from npnn.train import History
 from tests.experiments.conftest import tiny_job
 from tests.parity import requires_torch
@@ -33,6 +34,20 @@ def test_steps_beyond_the_tolerance_are_not_judged():
     outcome = Comparison(history([1.0, 1.0, 1.0]), history([1.0, 1.0, 9.0]), Tolerance(0.1, 2))
     assert outcome.agrees
     np.testing.assert_array_equal(outcome.gaps, [0, 0, 8])
+
+
+def test_a_run_that_ended_before_the_other_does_not_agree():
+    outcome = Comparison(history([3.0, 2.0]), history([3.0, 2.0, 1.0]), Tolerance(0.1, 3))
+    np.testing.assert_array_equal(outcome.gaps, [0, 0, np.nan])
+    assert not outcome.agrees
+    assert Comparison(outcome.npnn, outcome.torch, Tolerance(0.1, 2)).agrees
+
+
+def test_the_figure_is_not_among_those_of_the_table(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folders, job = Folders(), tiny_job("mlp_toy", "circles")
+    assert folders.comparison(job, "compare").parent == folders.runs / job.stem
+    assert folders._replace(figs=tmp_path).comparison(job, "compare") == tmp_path / f"{job.stem}-compare.png"
 
 
 def test_nan_does_not_agree():

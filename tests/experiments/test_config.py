@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+from collections import Counter
 from dataclasses import dataclass
 
 import pytest
 
 from experiments.harness.config import RunConfig, UserError, option, replace, settings
+from experiments.harness.job import Job
+from experiments.harness.registry import experiment, names
 from tests.experiments.conftest import tiny_job
 
 
@@ -55,9 +60,36 @@ def test_settings_know_type_choices_and_help():
     assert all(s.help for s in found.values())
 
 
+def test_no_two_runs_have_one_name():
+    """Variants, seeds, frameworks, and every setting changed by itself."""
+    stems = []
+    for name in names():
+        found = experiment(name)
+        for variant, config in found.VARIANTS.items():
+            jobs = [Job(found, variant, config), Job(found, variant, replace(config, seed=1))]
+            jobs += [dataclasses.replace(job, backend="torch") for job in jobs]
+            for setting in settings(found.Config):
+                usual = getattr(config, setting.name)
+                other = {bool: not usual, int: 1009, float: 0.77, str: "other"}[setting.read]
+                with contextlib.suppress(UserError):  # not every setting can be changed alone
+                    jobs.append(Job(found, variant, replace(config, **{setting.name: other})))
+            stems += [job.stem for job in jobs]
+    assert len(stems) > 1000
+    assert [stem for stem, count in Counter(stems).items() if count > 1] == []
+
+
+def test_a_change_is_not_taken_for_a_variant_that_is_called_like_it():
+    changed = Job(experiment("mlp_toy"), "moons", replace(experiment("mlp_toy").VARIANTS["moons"], lr=0.1))
+    assert changed.stem == "mlp_toy-moons+lr=0.1"
+    variant = Job(experiment("mlp_toy"), "moons-lr0.1", changed.config)
+    assert variant.stem == "mlp_toy-moons-lr0.1"
+    seed = dataclasses.replace(variant, backend="torch", config=replace(variant.config, seed=2))
+    assert seed.stem == "mlp_toy-moons-lr0.1-seed2-torch"
+
+
 def test_whatever_is_changed_is_part_of_the_name():
     job = tiny_job("mlp_toy", "circles", "torch", steps=7, lr=0.5, hidden=20, n_samples=1000, batch_size=800)
-    assert job.stem == "mlp_toy-circles-steps7-lr0.5-torch"
+    assert job.stem == "mlp_toy-circles+steps=7+lr=0.5-torch"
     assert job.command == "python -m experiments run mlp_toy --variant circles --steps 7 --lr 0.5 --backend torch"
     epochs = tiny_job("cnn_digits", "plain", steps=None, epochs=2, batch_size=32, channels=64)
-    assert epochs.stem == "cnn_digits-plain-epochs2"
+    assert epochs.stem == "cnn_digits-plain+epochs=2"

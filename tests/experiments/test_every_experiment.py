@@ -41,8 +41,8 @@ def test_two_steps_leave_figure_weights_and_numbers(name, variant, folders, monk
     if variant != next(iter(job.experiment.VARIANTS)):  # drawn, but not painted, which takes a second each
         monkeypatch.setattr("npnn.plot.save", lambda figure, path: path.write_bytes(b"\x89PNG"))
     run(job, folders)
-    assert folders.figure(job.stem).read_bytes().startswith(b"\x89PNG")
-    numbers = json.loads(folders.numbers(job.stem).read_text())
+    assert folders.figure(job).read_bytes().startswith(b"\x89PNG")
+    numbers = json.loads(folders.numbers(job).read_text())
     assert numbers["experiment"] == name
     assert numbers["config"]["steps"] == 2
     assert numbers["config"]["seed"] == 0
@@ -50,8 +50,8 @@ def test_two_steps_leave_figure_weights_and_numbers(name, variant, folders, monk
     assert numbers["step"] == numbers["history"]["step"][-1] == 2
     assert numbers["versions"].keys() >= {"python", "npnn", "numpy"}
     assert not list(folders.runs.glob("*/last.safetensors")), "a finished run leaves nothing to resume"
-    measured, saved = evaluate(folders.weights(job))
-    assert measured == saved == numbers["metrics"]
+    found = evaluate(folders.weights(job))
+    assert found.measured == found.recorded == numbers["metrics"]
 
 
 @requires_torch

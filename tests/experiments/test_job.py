@@ -90,7 +90,7 @@ def test_with_a_validation_set_the_test_set_is_looked_at_once(folders, monkeypat
     job = tiny_job("mlp_toy", steps=6, evaluate_every=2, validation=9)
     run(job, folders, keep=False)
     assert looks == [9, 9, 9, 12]
-    numbers = read(folders.numbers(job.stem))
+    numbers = read(folders.numbers(job))
     assert numbers["test_set_measured"] == "once, after training"
     assert numbers["validation_accuracy"] == pytest.approx(numbers["history"]["validation_accuracy"][-1], abs=1e-5)
 
@@ -114,7 +114,19 @@ def test_what_is_reported_and_kept_belongs_to_a_variant(name):
     found = experiment(name)
     assert found.REPORTED.keys() | found.BEST.keys() <= found.VARIANTS.keys()
     assert set(found.BEST.values()) <= {"float32", "float16"}
-    for reported in found.REPORTED.values():
-        assert reported.row
-        assert reported.figure or reported.note
-        assert "\n" not in reported.figure + reported.note
+    for variant in found.REPORTED:
+        for reported in found.reported(variant):
+            assert reported.row
+            assert reported.figure or reported.note
+            assert "\n" not in reported.figure + reported.note
+            assert reported.on in ("test", "validation")
+            assert reported.on == "test" or found.VARIANTS[variant].validation
+    for variants in found.GROUPS.values():
+        assert set(variants) <= found.VARIANTS.keys()
+
+
+@pytest.mark.parametrize(("validation", "watched"), [(0, "test"), (9, "validation")])
+def test_the_progress_says_which_set_the_records_look_at(validation, watched, capsys):
+    job = tiny_job("mlp_toy", validation=validation)
+    job.start().fit(job.config)
+    assert f" ({watched} " in capsys.readouterr().err

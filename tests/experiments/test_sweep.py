@@ -37,7 +37,7 @@ def test_an_error_is_told_and_the_others_go_on(folders):
     assert outcomes[bad.stem].accuracy is None
     assert outcomes[bad.stem].problem.startswith("TrainingDiverged: ")
     assert finished(good, folders)["threads"] == 1
-    assert folders.figure(good.stem).exists()
+    assert folders.figure(good).exists()
 
 
 def test_what_is_finished_is_not_run_again(folders, monkeypatch, capsys):

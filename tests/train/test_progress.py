@@ -47,6 +47,11 @@ def test_lines_for_a_log_go_to_stderr(capsys):
     assert re.fullmatch(rf"epoch 3, step 9: {figures}, lr 0\.1, 0 s, 0 s left", last)
 
 
+def test_what_is_watched_is_called_by_its_name(clock, capsys):
+    trainer(progress=True, watched="test").fit(batches(), epochs=1, validation=data())
+    assert re.search(r"loss [\d.]+ \(test [\d.]+\), accuracy [\d.]+% \(test [\d.]+%\), lr", capsys.readouterr().err)
+
+
 def test_at_most_one_line_a_second_and_the_last_always(clock, capsys):
     shown = Progress(total=100)
     for step in range(1, 51):
