@@ -10,9 +10,13 @@ import pytest
 
 import npnn
 from experiments import _palindrome_figure as figure
+from experiments._palindrome_fall import UntilTheFall, fallen
 from experiments.harness.registry import experiment
 from npnn.data import make_palindromes
-from npnn.train import History
+from npnn.train import Callback, History
+from npnn.train.backend import backend_of
+from npnn.train.run import Run
+from tests.experiments.conftest import tiny_job
 
 PALINDROME = experiment("rnn_palindrome")
 
@@ -75,6 +79,43 @@ def test_the_gradient_fades_from_the_last_digit_to_the_first_unless_the_matrix_i
     assert kept[0] / kept[-1] > 0.1
 
 
+def test_a_record_of_each_step_says_how_far_the_weights_moved():
+    job = tiny_job("rnn_palindrome", "raw-T20-fall", steps=3)
+    weights = []
+
+    class Look(Callback):
+        def on_step_end(self, trainer):
+            weights.append(np.concatenate([p.detach().numpy().ravel().copy() for p in trainer.model.parameters()]))
+
+    start = job.start((Look(),), progress=False)
+    first = np.concatenate([p.detach().numpy().ravel() for p in start.trainer.model.parameters()])
+    moved = start.fit(job.config)["update_norm"]
+    np.testing.assert_allclose(moved, np.linalg.norm(np.diff([first, *weights], axis=0), axis=1), rtol=1e-4)
+    assert not PALINDROME.callbacks(PALINDROME.VARIANTS["raw-T20"])
+
+
+@pytest.mark.parametrize(("accuracies", "fell"), [
+    ([0.19] * 50 + [0.1] * 50, True), ([0.1] * 50 + [0.1] * 50, False), ([1.0] * 50 + [0.7] * 50, False),
+    ([1.0] * 49 + [0.1] * 50, False), ([0.1] * 50 + [1.0] * 50, False), ([], False),
+])  # fmt: skip
+def test_what_a_fall_is(accuracies, fell):
+    assert fallen(accuracies) is fell
+
+
+def test_a_run_ends_soon_after_the_fall_with_the_records_of_the_last_steps():
+    callback, model = UntilTheFall(), npnn.nn.Linear(1, 1)
+    trainer = SimpleNamespace(model=model, backend=backend_of(model), history=History(), run=Run())
+    callback.on_train_begin(trainer)
+    for step in range(1, 400):
+        trainer.history.append({"step": step, "validation_accuracy": 1.0 if step < 300 else 0.1, "seconds": 0.5})
+        callback.on_record(trainer, trainer.history.records[-1])
+        if trainer.run.should_stop:
+            break
+    assert 300 < step <= 350
+    assert trainer.history["step"] == list(range(step - 199, step + 1))
+    assert sum(trainer.history["seconds"]) == 0.5 * step
+
+
 def records(accuracies):
     history = History()
     for k, right in enumerate(accuracies, 1):
@@ -91,26 +132,31 @@ def test_steps_to_all(accuracies, step):
 
 def test_the_figure_shows_what_ran():
     def row(variant, seeds=2):
-        columns = {"step": [10, 20], "validation_accuracy": [0.5, 1.0], "grad_norm": [3.0, 20.0]}
+        columns = {"step": [10, 20], "validation_accuracy": [0.5, 1.0], "grad_norm": [3.0, 20.0], "update_norm": [1, 2]}
         history = History()
         for values in zip(*columns.values(), strict=True):
             history.append(dict(zip(columns, values, strict=True)))
         return SimpleNamespace(
-            config=PALINDROME.VARIANTS[variant], npnn=[{"history": columns}] * seeds, accuracies=[1.0, 0.9],
-            history=history,
+            config=PALINDROME.VARIANTS[variant], accuracies=[1.0, 0.9], history=history,
+            npnn=[{"history": columns, "config": {"seed": seed}} for seed in range(seeds)],
+            torch=[{"history": columns, "config": {"seed": 0}}],
         )  # fmt: skip
 
-    ran = {v: row(v) for v in ("T3", "T20", "lstm-T5", "lstm-T10", "raw-T4", "raw-T4-few", "raw-T20", "raw-T20-steplr")}
-    sheet = PALINDROME.overview(ran)
-    lengths, steps, _, _, digit, leak = sheet.axes
+    variants = "T3 T20 lstm-T5 lstm-T10 raw-T4 raw-T4-few raw-T20 raw-T20-steplr raw-T20-fall"
+    sheet = PALINDROME.overview({v: row(v) for v in variants.split()})
+    lengths, steps, _, _, fell, _, norms, _, digit, leak = sheet.axes
     drawn = [[line.get_label() for line in ax.get_lines() if not line.get_label().startswith("_")] for ax in sheet.axes]
-    assert drawn[0] == ["RNN", "LSTM", "as reported"]
+    assert drawn[0] == ["RNN", "LSTM", "as reported", "chance"]
     assert drawn[1] == ["RNN", "LSTM"]
-    assert drawn[2] == drawn[3] == ["as reported", "StepLR", "remembering"]
+    assert drawn[2] == ["seed 0", "seed 1", "seed 0, torch"]
+    assert drawn[3] == ["StepLR", "one-hot, orthogonal"]
+    assert drawn[6] == ["gradient", "change of weights", "clip at 10"]
+    assert [line.get_ydata().tolist() for line in norms.get_lines()[:2]] == [[3, 20], [1, 2]]
+    assert fell.get_xlim() == norms.get_xlim() == (20 - 40, 20 + 25)
     assert lengths.get_lines()[0].get_xdata().tolist() == [3, 20]
     assert lengths.get_lines()[0].get_ydata().tolist() == [95, 95]
     assert lengths.get_lines()[2].get_xdata().tolist() == [4, 20]
     assert steps.get_lines()[0].get_ydata().tolist() == [20, 20]
-    assert all(ax.get_xlabel() and ax.get_ylabel() for ax in sheet.axes)
+    assert all(ax.get_ylabel() and (ax.get_title() or ax.get_xlabel()) for ax in sheet.axes)
     assert (len(digit.get_lines()), len(leak.get_lines())) == (3, 3)
     assert PALINDROME.overview({}).axes
