@@ -76,8 +76,8 @@ FIVE_HUNDRED = Config(units="512-64", lr=1e-3, softmax=True, epochs=10)
 HUNDRED = Config(units="100-50", optimizer="sgd", lr=1e-2, softmax=True)
 STEPS = Config(optimizer="sgd", lr=1e-2, softmax=True, batch_size=250, steps=1500, epochs=None, evaluate_every=150)
 VARIANTS = {
+    "adam-right": replace(FIVE_HUNDRED, softmax=False, epochs=20),  # the first, hence the default
     "adam": FIVE_HUNDRED,
-    "adam-right": replace(FIVE_HUNDRED, softmax=False, epochs=20),
     "adam-stopped": replace(FIVE_HUNDRED, softmax=False, epochs=20, validation=5000, patience=3),
     "sgd": replace(FIVE_HUNDRED, optimizer="sgd", epochs=5),
     "small": HUNDRED,
