@@ -17,7 +17,7 @@ ROWS = (
     ("Adam 0.05", "lr5e-2", "lr5e-2-right"),
     ("RMSprop 1e-4", "rmsprop", ""),
     ("SGD 1e-4", "sgd", "sgd-once"),
-    ("SGD 0.1, momentum", "momentum", ""),
+    ("SGD 0.03, momentum", "momentum", ""),
     ("Adam 1e-4, BN", "batchnorm", "batchnorm-right"),
     ("SGD 0.05, momentum, BN", "", "sgd-right"),
     ("Adam 1e-4, BN, augmented", "", "augmented"),
