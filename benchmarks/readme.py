@@ -72,9 +72,9 @@ def _models() -> str:
         for variant in experiment(name).BEST:
             run, reached = _experiment(name, variant)
             minutes = f"{run['seconds'] / 60:.1f}" if run["seconds"] > 30 else "less than 1"
-            again = f"`python -m experiments evaluate best_models/{name}-{variant}.safetensors`"
-            lines.append([f"{name}, {variant}", *reached, minutes, again])
-    return table.markdown(["model", "parameters", "test accuracy", "minutes of training", "measure it again"], lines)
+            file = f"{name}-{variant}.safetensors"
+            lines.append([f"[{file}](best_models/{file})", *reached, minutes])
+    return table.markdown(["best_models/", "parameters", "test accuracy", "minutes of training"], lines)
 
 
 SECTIONS = {
