@@ -17,7 +17,6 @@ from experiments.harness.rows import rows
 RESULTS = Path(experiments.__path__[0]) / "results"
 # 81.32, as a table has it, or 9.8 %; no spread, no seconds, and no losses, which are below 10
 ACCURACY = re.compile(r"(?<![\d.])(?<!± )(\d{2,3}\.\d+|\d\.\d+(?= %))(?!\d| m?s\b)")
-WITHOUT = {"cnn_digits": "of its five seeds one is recorded"}
 
 
 def accuracies(run) -> Iterator[float | None]:
@@ -60,9 +59,7 @@ def test_an_accuracy_that_nobody_has_is_found():
     assert without_a_run(text, [81.4, 92.26, 99.2, 9.7, 99]) == ["81.32", "92.2", "99.3", "9.8", "100.0"]
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.xfail(reason=WITHOUT[n])] if n in WITHOUT else []) for n in names()]
-)
+@pytest.mark.parametrize("name", names())
 def test_every_accuracy_in_the_opening_of_an_experiment_is_recorded(name):
     text = __import__(f"experiments.{name}", fromlist=["__doc__"]).__doc__
     assert without_a_run(text, recorded(experiment(name))) == []
