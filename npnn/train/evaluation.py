@@ -30,22 +30,19 @@ def evaluate(
             targets.append(backend.array(y))
     if not sizes:
         raise ValueError("there is nothing to evaluate: the data have no batches")
-    return figures(losses, sizes, outputs, targets, metrics)
+    return figures(losses, sizes, np.concatenate(outputs), np.concatenate(targets), metrics)
 
 
 def figures(
     losses: Sequence[float],
     sizes: Sequence[int],
-    outputs: Sequence[NDArray[Any]],
-    targets: Sequence[NDArray[Any]],
+    outputs: NDArray[Any],
+    targets: NDArray[Any],
     metrics: Mapping[str, Metric],
 ) -> dict[str, Any]:
-    """What batches of these losses, sizes, outputs and targets amount to."""
-    found: dict[str, Any] = {"loss": float(np.average(losses, weights=sizes))}
-    if metrics:
-        rows, right = np.concatenate(outputs), np.concatenate(targets)
-        found |= {name: metric(rows, right) for name, metric in metrics.items()}
-    return found
+    """What batches of these losses and sizes, and all of their outputs and targets, amount to."""
+    loss = float(np.average(losses, weights=sizes))
+    return {"loss": loss, **{name: metric(outputs, targets) for name, metric in metrics.items()}}
 
 
 def predict(model: Any, backend: Backend, data: Any, batch_size: int) -> NDArray[Any]:

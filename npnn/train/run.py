@@ -12,9 +12,38 @@ from numpy.typing import NDArray
 
 from npnn.train.history import History
 
-__all__ = ["Run"]
+__all__ = ["Rows", "Run"]
 
 _NUMBERS = ("epoch", "step", "batch", "should_stop", "lr", "grad_norm", "seconds")
+
+
+class Rows:
+    """Arrays one below the other, (n, ...) and (m, ...) -> (n + m, ...), in memory that doubles when it is full.
+
+    A list of them would leave thousands of small arrays between the large ones that each step makes and
+    forgets, and where a small one lies a large one does not fit any more: memory grew by a gradient a step.
+    """
+
+    def __init__(self, rows: NDArray[Any] | None = None):
+        self._memory = np.empty(0) if rows is None else rows
+        self._count = len(self._memory)
+
+    def append(self, rows: NDArray[Any]) -> None:
+        begin, end = self._count, self._count + len(rows)
+        if end > len(self._memory):
+            grown = np.empty((max(end, 2 * begin), *rows.shape[1:]), rows.dtype)
+            if begin:
+                grown[:begin] = self.array
+            self._memory = grown
+        self._memory[begin:end] = rows
+        self._count = end
+
+    @property
+    def array(self) -> NDArray[Any]:
+        return self._memory[: self._count]
+
+    def __len__(self) -> int:
+        return self._count
 
 
 @dataclass
@@ -31,8 +60,8 @@ class Run:
 
     # Since the last record:
     sizes: list[int] = field(default_factory=list)  # examples per step
-    outputs: list[NDArray[Any]] = field(default_factory=list)
-    targets: list[NDArray[Any]] = field(default_factory=list)
+    outputs: Rows = field(default_factory=Rows)
+    targets: Rows = field(default_factory=Rows)
     grad_norm: float = 0.0  # the largest
     seconds: float = 0.0  # spent before ``clock``
     clock: float = field(default_factory=time.perf_counter)
@@ -42,18 +71,18 @@ class Run:
         self.seconds, self.clock = self.seconds + now - self.clock, now
 
     def begin_record(self) -> None:
-        self.sizes, self.outputs, self.targets, self.grad_norm, self.seconds = [], [], [], 0.0, 0.0
+        self.sizes, self.outputs, self.targets, self.grad_norm, self.seconds = [], Rows(), Rows(), 0.0, 0.0
         self.clock = time.perf_counter()
 
     def state_dict(self) -> dict[str, Any]:
-        """Numbers, lists and arrays.  The outputs of many steps become one array: only the rows count."""
+        """Numbers, lists and arrays."""
         self.stop_clock()
         return {
             **{name: getattr(self, name) for name in _NUMBERS},
             "epoch_generators": self.epoch_generators,
             "sizes": np.array(self.sizes, np.int64),
-            "outputs": np.concatenate(self.outputs) if self.outputs else None,
-            "targets": np.concatenate(self.targets) if self.targets else None,
+            "outputs": self.outputs.array if self.outputs else None,
+            "targets": self.targets.array if self.targets else None,
             "records": self.history.to_dict()["records"],
             "step_losses": np.array(self.history.step_losses),
         }
@@ -63,7 +92,6 @@ class Run:
         run = cls(**{name: state[name] for name in _NUMBERS})
         run.epoch_generators = state["epoch_generators"]
         run.sizes = [int(n) for n in state["sizes"]]
-        run.outputs = [] if state["outputs"] is None else [state["outputs"]]
-        run.targets = [] if state["targets"] is None else [state["targets"]]
+        run.outputs, run.targets = Rows(state["outputs"]), Rows(state["targets"])
         run.history = History.from_dict({**state, "interrupted": False})
         return run

@@ -253,7 +253,7 @@ class Trainer:
         run = self.run
         record: dict[str, Any] = {"epoch": run.epoch + (run.batch > 0), "step": run.step}
         losses = run.history.step_losses[-len(run.sizes) :]
-        figures = evaluation.figures(losses, run.sizes, run.outputs, run.targets, self.metrics)
+        figures = evaluation.figures(losses, run.sizes, run.outputs.array, run.targets.array, self.metrics)
         for name, value in figures.items():
             record["train_" + name] = value
         if validation is not None:
