@@ -274,7 +274,7 @@ DEV = {  # accuracy in %, on the set that the best state was also chosen by
 RIGHT = "the report's settings without its faults"
 MISSED = {  # why a row with its faults may differ from the report
     "dropout": "; what was reported is what comes out without dropout",
-    "pool": "; there the best of an unknown number of runs; rounding grows tenfold every few steps, so torch ends elsewhere",
+    "pool": "; there the best of several runs; rounding grows tenfold in a few steps, and torch ends elsewhere",
     "augment-momentum": "; how far digits were moved is not told",
     "augment-sgd": "; how far digits were moved, and the batch, are not told",
 }
