@@ -4,7 +4,7 @@
 
 Test accuracy in %, mean and standard deviation of three initialisations; a run takes 0.2 s:
 
-                    rate 0.01       rate 1          what is attainable
+                    rate 0.01       rate 1          the optimal rule, which knows the densities
     moons           87.5 ± 0.5       99.5 ± 0.0
     moons-clean     88.7 ± 0.3      100.0 ± 0.0
     circles         64.3 ± 6.3       83.0 ± 1.3     84.0, as the rings overlap
@@ -14,9 +14,10 @@ Test accuracy in %, mean and standard deviation of three initialisations; a run 
     hastie          70.5 ± 5.3       90.0 ± 1.3
     multiclass      83.0 ± 0.9       87.2 ± 0.8
 
-At a rate of 0.01 the network is not too small but unfinished.  torch, from the same weights, goes the
-same way to the same accuracy: where it was said to converge faster, it had begun elsewhere.  The
-curves of different initial weights are far apart, those of the two frameworks lie on each other.
+At a rate of 0.01 the same network is unfinished that at a rate of 1 gets moons, circles and Hastie's points
+right; only blobs and classification have nothing to gain.  torch, from the same weights, goes the same way:
+at 0.01 each of the three has the same accuracy in both frameworks, at 1 rounding grows, and 5 of 24 runs end
+one or two of 200 points apart.  Where torch was said to converge faster, it had begun elsewhere.
 
 Point by point, 1.2 million steps of 0.06 ms get moons to 99.5 % and circles to 80.0 % (the last records:
 78 to 85, as the rate does not fall).  A step of all 800 points takes npnn 0.12 ms, torch 0.30.
