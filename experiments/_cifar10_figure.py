@@ -45,12 +45,12 @@ def overview(rows: Mapping[str, Any]) -> Any:
             history = rows[twice].history
             epochs = np.array(history["step"]) * history["epoch"][-1] / history["step"][-1]
             losses.plot(epochs, history["validation_loss"], **look, linewidth=1.4, markersize=4 + place / 3)
-        for variant, fill in ((twice, "none"), (once, look["color"])):
+        for variant, fill, side in ((twice, "none", "right"), (once, look["color"], "left")):
             if variant in rows:
                 accuracy, length = 100 * np.mean(rows[variant].accuracies), rows[variant].config.epochs
                 ends.plot(accuracy, place, **{**look, "linestyle": ""}, markersize=5.5, markerfacecolor=fill)
-                ends.annotate(f"{length}", (accuracy, place), (6, 0), textcoords="offset points", va="center",
-                              fontsize=style.SMALL)  # fmt: skip
+                ends.annotate(f"{length}", (accuracy, place), (6 if side == "left" else -6, 0), ha=side, va="center",
+                              textcoords="offset points", fontsize=style.SMALL)  # fmt: skip
     for fill, label in (("none", "softmax twice, as reported"), ("0.2", "softmax once")):
         ends.plot([], [], "o", color="0.2", markersize=5.5, markerfacecolor=fill, label=label)
     losses.axhline(LEAST, color="0.3", linestyle=":", linewidth=1.0, label="least loss with the softmax twice")
