@@ -29,7 +29,7 @@ The 9 % of SGD at 1e-4 are another matter: its loss is log 10 = 2.3026, that of 
 or once.  At Adam's rate SGD has learnt nothing yet.  And Adam at 0.05 learns nothing either way.
 
 Two convolutions before each pooling, dropout, pictures that change and a validation set to stop by (dropout): 77.3 %
-after 6 epochs, where the best network without convolutions has 67.0 % (mlp_cifar10).
+after 6 epochs, ten points more than the best network without convolutions (mlp_cifar10).
 """
 
 from __future__ import annotations

@@ -165,7 +165,7 @@ def test_an_experiment(tmp_path):
     """``mpiexec -n 2 python -m experiments run``: one figure, one set of files, said once, as from one process."""
     folders = [f"--{name}={tmp_path / name}" for name in ("figs", "models", "runs", "results")]
     command = ["run", "mlp_toy", "--variant", "moons", "--steps", "20", *folders]
-    file = tmp_path / "results" / "mlp_toy-moons-steps20.json"
+    file = tmp_path / "results" / "mlp_toy-moons+steps=20.json"
     assert main(command) == 0
     one = json.loads(file.read_text())
     result = start(2, "-m", "experiments", *command)
