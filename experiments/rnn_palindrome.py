@@ -246,10 +246,10 @@ REPORTED = {
         "seed 0 never gets past 39 %, seed 1 has 100 % and falls to 21, seed 2 keeps it",
         100,
     ),
-    "raw-T19": (Reported("S1-7", "falls with T", FALLS), Reported("S2-7", "about 20 % at T = 18 and 19", FALLS, 20)),
+    "raw-T19": (Reported("S1-7", "falls with T", FALLS), Reported("S2-7", "about 20 % at T = 18 and 19", FALLS)),
     "raw-T20": (
         Reported("S0-9", "collapses without the schedule", FALLS),
-        Reported("S2-6", "20 % at epoch 10, 10 % by epoch 30", FALLS, 10),
+        Reported("S2-6", "20 % at epoch 10, 10 % by epoch 30", FALLS),
     ),
     "raw-T20-fall": (
         Reported("S0-9", "", "a fall step by step, with the gradient behind it"),
