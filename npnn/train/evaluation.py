@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from npnn.train.backend import Backend, mode
 from npnn.train.batches import as_batches, pairs
+from npnn.train.run import Rows
 
 __all__ = ["Metric", "evaluate", "figures", "predict"]
 
@@ -20,17 +21,18 @@ def evaluate(
     model: Any, loss: Any, metrics: Mapping[str, Metric], backend: Backend, data: Any, batch_size: int
 ) -> dict[str, Any]:
     """The loss, a mean over all examples, and the metrics.  Errors: ValueError if there are no examples."""
-    losses, sizes, outputs, targets = [], [], [], []
+    losses, sizes, outputs, targets = [], [], Rows(), Rows()
     with mode(model, False), backend.no_grad():
         for x, y in pairs(as_batches(data, batch_size), backend):
             output = model(x)
             losses.append(loss(output, y).item())
             sizes.append(len(y))
-            outputs.append(backend.array(output))
-            targets.append(backend.array(y))
+            if metrics:
+                outputs.append(backend.array(output))
+                targets.append(backend.array(y))
     if not sizes:
         raise ValueError("there is nothing to evaluate: the data have no batches")
-    return figures(losses, sizes, np.concatenate(outputs), np.concatenate(targets), metrics)
+    return figures(losses, sizes, outputs.array, targets.array, metrics)
 
 
 def figures(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.errors import ShapeError
 from npnn.train.history import History
 
 __all__ = ["Rows", "Run"]
@@ -22,6 +23,7 @@ class Rows:
 
     A list of them would leave thousands of small arrays between the large ones that each step makes and
     forgets, and where a small one lies a large one does not fit any more: memory grew by a gradient a step.
+    Errors: ShapeError for rows of another shape.
     """
 
     def __init__(self, rows: NDArray[Any] | None = None):
@@ -30,6 +32,11 @@ class Rows:
 
     def append(self, rows: NDArray[Any]) -> None:
         begin, end = self._count, self._count + len(rows)
+        if begin and rows.shape[1:] != self._memory.shape[1:]:  # NumPy would broadcast a 1
+            raise ShapeError(
+                f"expected rows of shape {self._memory.shape[1:]} as in the batches before, got {rows.shape[1:]}: "
+                "metrics need the outputs of all batches in one array"
+            )
         if end > len(self._memory):
             grown = np.empty((max(end, 2 * begin), *rows.shape[1:]), rows.dtype)
             if begin:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from npnn.errors import ShapeError
 from npnn.train.run import Rows
 
 
@@ -35,3 +36,10 @@ def test_a_thousand_small_arrays_take_a_few_large_ones():
         memory.add(id(rows.array.base))
     assert len(memory) <= 12
     assert (rows.array[::32, 0] == np.arange(1000)).all()
+
+
+def test_rows_of_another_shape_are_refused_not_broadcast():
+    rows = Rows()
+    rows.append(np.zeros((2, 3)))
+    with pytest.raises(ShapeError, match=r"expected rows of shape \(3,\).*got \(1,\)"):
+        rows.append(np.zeros((2, 1)))

@@ -384,3 +384,11 @@ def test_bad_options(options, says):
 def test_a_model_of_neither_framework():
     with pytest.raises(TypeError, match=r"must be an npnn.nn.Module or a torch.nn.Module, got function"):
         Trainer(lambda x: x, None, None)
+
+
+def test_without_metrics_outputs_may_have_any_length():
+    model = nn.Linear(2, 1)
+    driven = Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), metrics=(), progress=False)
+    sequences = [(npnn.ones(3, T, 2), npnn.zeros(3, T, 1)) for T in (4, 1)]
+    driven.fit(sequences, epochs=1)
+    assert driven.evaluate(sequences)["loss"] > 0
