@@ -138,8 +138,8 @@ class _Watch:
             if y.grad_fn is not None:
                 y.grad_fn.called_at = place
         if self.check_nan:
-            arrays = [x.data if hasattr(x, "requires_grad") else x for x in inputs]
-            anomaly.check_results(op.__name__, [*arrays, *options.values()], [y.data for y in outputs], place)
+            arrays = [x.array if hasattr(x, "requires_grad") else x for x in inputs]
+            anomaly.check_results(op.__name__, [*arrays, *options.values()], [y.array for y in outputs], place)
         return results
 
     def backward(self, node: Any, grads: list[Any]) -> Any:
@@ -206,7 +206,7 @@ def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
                         "before backward() (by an optimizer step?): its gradient would be wrong"
                     )
                 if needed and dx is not None:
-                    dx = _fit(dx, source.data.shape, source.data.dtype, node)
+                    dx = _fit(dx, source.array.shape, source.array.dtype, node)
                     if taken is None:
                         taken = {_owner(g) for g in grads if g is not None}
                     owner = _owner(dx)

@@ -66,7 +66,7 @@ class Function:
         recording = mode.enabled
         for x in inputs:
             if isinstance(x, Tensor):
-                arrays.append(x.data)
+                arrays.append(x.array)
                 needs.append(recording and x.requires_grad)
                 sources.append(x._node or x)
             else:
@@ -93,7 +93,7 @@ def _wrap(result: Any, node: Function | None) -> Any:
         if node is None:
             return _from_array(result)
         out = _from_array(result, (node, 0))
-        node.outputs = ((out.data.shape, out.data.dtype),)
+        node.outputs = ((out.array.shape, out.array.dtype),)
         return out
     if node is None:
         return tuple([_from_array(y) for y in result])
@@ -104,7 +104,7 @@ def _wrap(result: Any, node: Function | None) -> Any:
 def _from_array(array: Any, node: tuple[Function, int] | None = None) -> Tensor:
     """A Tensor around an array that is known to be good: the constructor without its checks."""
     self = Tensor.__new__(Tensor)
-    self.data = array if type(array) is np.ndarray else np.asarray(array)
+    self.array = array if type(array) is np.ndarray else np.asarray(array)
     self.requires_grad = node is not None
     self.grad = None
     self._node = node
@@ -115,13 +115,13 @@ def _from_array(array: Any, node: tuple[Function, int] | None = None) -> Tensor:
 class Tensor:
     """An array that remembers how it was made, so that gradients can flow back through it.
 
-    ``data`` is the NumPy array.  ``requires_grad`` marks a leaf (a weight) whose gradient is
+    ``array`` is the NumPy array.  ``requires_grad`` marks a leaf (a weight) whose gradient is
     wanted; after ``loss.backward()`` it is in ``grad``, a Tensor of the same shape and dtype.
 
     Python floats become float32; NumPy arrays keep float32, float64, integer and boolean dtypes.
     """
 
-    __slots__ = ("__weakref__", "_changed", "_node", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_changed", "_node", "array", "grad", "requires_grad")
     __array_ufunc__ = None  # ndarray + Tensor is Tensor's business, not NumPy's element by element
 
     if TYPE_CHECKING:  # npnn.ops lends a tensor its operators and all further methods
@@ -147,16 +147,16 @@ class Tensor:
 
         def __getattr__(self, name: str) -> Any: ...
 
-    data: NDArray[Any]
+    array: NDArray[Any]
     grad: Tensor | None
     requires_grad: bool
     _node: tuple[Function, int] | None  # the function that made this tensor, and which output it is
     _changed: int  # when it was last changed in place, on the clock of the functions
 
     def __init__(self, data: ArrayLike | Tensor, dtype: Any = None, requires_grad: bool = False):
-        self.data = dtypes.as_array(data.data if isinstance(data, Tensor) else data, dtype)
-        if requires_grad and self.data.dtype.kind != "f":
-            raise RuntimeError(f"only floating-point tensors can require gradients, this one is {self.data.dtype}")
+        self.array = dtypes.as_array(data.array if isinstance(data, Tensor) else data, dtype)
+        if requires_grad and self.array.dtype.kind != "f":
+            raise RuntimeError(f"only floating-point tensors can require gradients, this one is {self.array.dtype}")
         self.requires_grad = requires_grad
         self.grad = None
         self._node = None
@@ -166,15 +166,15 @@ class Tensor:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self.data.shape
+        return self.array.shape
 
     @property
     def ndim(self) -> int:
-        return self.data.ndim
+        return self.array.ndim
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        return self.data.dtype
+        return self.array.dtype
 
     @property
     def is_leaf(self) -> bool:
@@ -190,39 +190,39 @@ class Tensor:
         return self.shape if dim is None else self.shape[dim]
 
     def dim(self) -> int:
-        return self.data.ndim
+        return self.array.ndim
 
     def numel(self) -> int:
-        return self.data.size
+        return self.array.size
 
     def item(self) -> Any:
         """The single element as a Python number.  Errors: RuntimeError if there are several."""
-        if self.data.size != 1:
-            raise RuntimeError(f"a Tensor with {self.data.size} elements cannot be converted to a number")
-        return self.data.item()
+        if self.array.size != 1:
+            raise RuntimeError(f"a Tensor with {self.array.size} elements cannot be converted to a number")
+        return self.array.item()
 
     def tolist(self) -> Any:
-        return self.data.tolist()
+        return self.array.tolist()
 
     def numpy(self) -> NDArray[Any]:
         """The array itself, not a copy.  Errors: RuntimeError for a tensor that requires a gradient."""
         if self.requires_grad:
             raise RuntimeError("numpy() on a Tensor that requires a gradient: call detach().numpy() instead")
-        return self.data
+        return self.array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        array = self.data if dtype is None else self.data.astype(dtype, copy=False)
+        array = self.array if dtype is None else self.array.astype(dtype, copy=False)
         return array.copy() if copy else array
 
     def __len__(self) -> int:
-        if not self.data.ndim:
+        if not self.array.ndim:
             raise TypeError("len() of a 0-d tensor")
-        return len(self.data)
+        return len(self.array)
 
     def __iter__(self) -> Iterator[Tensor]:
-        if not self.data.ndim:
+        if not self.array.ndim:
             raise TypeError("iteration over a 0-d tensor")
-        return (self[i] for i in range(len(self.data)))
+        return (self[i] for i in range(len(self.array)))
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -234,15 +234,15 @@ class Tensor:
         return int(self.item())
 
     def __index__(self) -> int:
-        if self.data.dtype.kind not in "iu":
+        if self.array.dtype.kind not in "iu":
             raise TypeError("only integer tensors of a single element can be converted to an index")
         return int(self.item())
 
     __hash__ = object.__hash__  # == compares elements, yet a tensor can be a key
 
     def __repr__(self) -> str:
-        text = np.array2string(self.data, separator=", ", precision=4, prefix="tensor(")
-        notes = "" if self.data.dtype.name in ("float32", "int64", "bool") else f", dtype={self.data.dtype}"
+        text = np.array2string(self.array, separator=", ", precision=4, prefix="tensor(")
+        notes = "" if self.array.dtype.name in ("float32", "int64", "bool") else f", dtype={self.array.dtype}"
         if self._node is not None:
             notes += f", grad_fn=<{type(self._node[0]).__name__}>"
         elif self.requires_grad:
@@ -254,25 +254,34 @@ class Tensor:
             raise RuntimeError("only leaf tensors can be deep-copied: detach() first")
         new = type(self).__new__(type(self))
         memo[id(self)] = new
-        new.data, new.requires_grad = self.data.copy(order="K"), self.requires_grad
-        new.grad = None if self.grad is None else _from_array(self.grad.data.copy(order="K"))
+        new.array, new.requires_grad = self.array.copy(order="K"), self.requires_grad
+        new.grad = None if self.grad is None else _from_array(self.grad.array.copy(order="K"))
         new._node, new._changed = None, 0
         return new
 
     def __reduce__(self) -> Any:
         if self._node is not None:
             raise RuntimeError("only leaf tensors can be pickled: detach() first")
-        return _restored, (type(self), self.data, self.requires_grad)
+        return _restored, (type(self), self.array, self.requires_grad)
 
     # ---- gradients
 
+    @property
+    def data(self) -> Tensor:
+        """A tensor on the same memory, outside the graph, whose changes nobody watches; to assign is to replace it."""
+        return _from_array(self.array)
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        self.array = value.array
+
     def detach(self) -> Tensor:
         """The same array, outside the graph."""
-        return _from_array(self.data)
+        return _from_array(self.array)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
-        if requires_grad and self.data.dtype.kind != "f":
-            raise RuntimeError(f"only floating-point tensors can require gradients, this one is {self.data.dtype}")
+        if requires_grad and self.array.dtype.kind != "f":
+            raise RuntimeError(f"only floating-point tensors can require gradients, this one is {self.array.dtype}")
         if self._node is not None and not requires_grad:
             raise RuntimeError("only a leaf can stop requiring a gradient: use detach()")
         self.requires_grad = requires_grad
@@ -296,15 +305,15 @@ class Tensor:
         if not self.requires_grad:
             raise RuntimeError("backward() on a tensor that does not require a gradient and has no graph behind it")
         if gradient is None:
-            if self.data.size != 1:
+            if self.array.size != 1:
                 raise RuntimeError(
                     f"backward() without a gradient needs a single number, this tensor has shape {self.shape}: "
                     "reduce it (.sum(), .mean()) or pass gradient="
                 )
-            dy = np.empty_like(self.data)
+            dy = np.empty_like(self.array)
             dy.fill(1)
         else:
-            dy = np.array(gradient.data if isinstance(gradient, Tensor) else gradient, self.data.dtype)
+            dy = np.array(gradient.array if isinstance(gradient, Tensor) else gradient, self.array.dtype)
             if dy.shape != self.shape:
                 raise RuntimeError(f"the gradient has shape {dy.shape}, the tensor {self.shape}")
         if self._node is None:
@@ -317,7 +326,7 @@ class Tensor:
         if self.grad is None:
             self.grad = _from_array(gradient)
         else:
-            self.grad.data += gradient
+            self.grad.array += gradient
 
     # ---- in-place changes: allowed on leaves outside the graph, where they cannot falsify a gradient
 
@@ -334,13 +343,13 @@ class Tensor:
     def copy_(self, source: ArrayLike | Tensor) -> Tensor:
         """Overwrite the elements with those of ``source`` (broadcast and cast if need be)."""
         self._check_in_place()
-        np.copyto(self.data, np.asarray(source.data if isinstance(source, Tensor) else source), casting="same_kind")
+        np.copyto(self.array, np.asarray(source.array if isinstance(source, Tensor) else source), casting="same_kind")
         self._mark_changed()
         return self
 
     def fill_(self, value: float) -> Tensor:
         """Set every element to ``value``."""
-        return self.copy_(np.asarray(value, self.data.dtype))
+        return self.copy_(np.asarray(value, self.array.dtype))
 
     def zero_(self) -> Tensor:
         return self.fill_(0)
@@ -356,5 +365,5 @@ def _restored(kind: type[Tensor], data: NDArray[Any], requires_grad: bool) -> Te
 def tensor(data: ArrayLike | Tensor, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """A new Tensor holding a copy of ``data``."""
     return Tensor(
-        np.array(data.data if isinstance(data, Tensor) else dtypes.as_array(data, dtype)), dtype, requires_grad
+        np.array(data.array if isinstance(data, Tensor) else dtypes.as_array(data, dtype)), dtype, requires_grad
     )

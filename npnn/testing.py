@@ -75,9 +75,9 @@ def gradcheck(
         for sign in (1.0, -1.0):
             moved = [p + sign * eps * direction if j == i else p for j, p in enumerate(points)]
             _, values = evaluate(moved, False)
-            sides.append(sum(float(np.sum(y.data * w)) for y, w in zip(values, cotangents, strict=True)))
+            sides.append(sum(float(np.sum(y.array * w)) for y, w in zip(values, cotangents, strict=True)))
         numeric = (sides[0] - sides[1]) / (2 * eps)
-        gradient = np.zeros(point.shape) if x.grad is None else x.grad.data
+        gradient = np.zeros(point.shape) if x.grad is None else x.grad.array
         if gradient.shape != point.shape:
             raise AssertionError(f"input {i}: the gradient has shape {gradient.shape}, the input {point.shape}")
         analytic = float(np.sum(gradient * direction))

@@ -161,7 +161,7 @@ def randomise(module: Any, seed: int = 1) -> None:
     """Give every parameter and floating-point buffer random values: zeros and ones hide errors."""
     rng = np.random.default_rng(seed)
     for name, t in module.state_dict().items():
-        if t.data.dtype.kind == "f":
+        if t.array.dtype.kind == "f":
             values = rng.standard_normal(t.shape) * 0.5
             t.copy_(np.abs(values) + 0.5 if "var" in name else values)
 
@@ -169,12 +169,12 @@ def randomise(module: Any, seed: int = 1) -> None:
 def gradcheck_module(module: Any, *inputs: np.ndarray) -> None:
     """gradcheck with respect to the floating-point inputs and every parameter of a float64 module."""
     names = [n for n, _ in module.named_parameters()]
-    start = {k: v.data.copy() for k, v in module.state_dict().items()}
+    start = {k: v.array.copy() for k, v in module.state_dict().items()}
     floating = [i for i, x in enumerate(inputs) if x.dtype.kind == "f"]
 
     def evaluate(*values: Any) -> Any:
         for name, buffer in module.named_buffers():  # each evaluation must see the same function
-            np.copyto(buffer.data, start[name])
+            np.copyto(buffer.array, start[name])
         given = [npnn.Tensor(x) for x in inputs]
         for i, value in zip(floating, values[: len(floating)], strict=True):
             given[i] = value
@@ -185,7 +185,7 @@ def gradcheck_module(module: Any, *inputs: np.ndarray) -> None:
 
     parameters = dict(module.named_parameters())
     try:
-        gradcheck(evaluate, *[inputs[i] for i in floating], *[p.data for p in parameters.values()])
+        gradcheck(evaluate, *[inputs[i] for i in floating], *[p.array for p in parameters.values()])
     finally:
         for name, p in parameters.items():
             owner, _, attribute = name.rpartition(".")

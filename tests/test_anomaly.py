@@ -41,7 +41,7 @@ def test_the_operation_and_the_line_of_forward():
     )
     with detect_anomaly(), pytest.raises(RuntimeError, match=message):
         y = npnn.log(x) + 1  # noqa: F841
-    assert np.isnan((npnn.log(x) + 1).data).any(), "outside, it passes"
+    assert np.isnan((npnn.log(x) + 1).array).any(), "outside, it passes"
 
 
 def test_inf_counts_unless_it_came_in():
@@ -118,7 +118,7 @@ def test_the_layer_is_named():
         model(npnn.ones(1, 2))
     assert re.search(r"Log made inf .*called in layer 1\.1: Inner\n.*in forward\n    return", str(caught.value))
     recurrent = nn.Sequential(nn.Identity(), nn.RNN(2, 3, nonlinearity="relu"))
-    recurrent[1].weight_hh_l0.data.fill(float("inf"))
+    recurrent[1].weight_hh_l0.array.fill(float("inf"))
     with detect_anomaly(), pytest.raises(RuntimeError, match=r"RNNLayer made nan from inf .* in layer 1: RNN\(2, 3\)"):
         recurrent(npnn.ones(4, 1, 2))
 
@@ -162,7 +162,7 @@ def test_it_concerns_one_thread():
         results: list = []
         thread.start()
         thread.join()
-    assert np.isnan(results[0].data).all()
+    assert np.isnan(results[0].array).all()
 
 
 def test_results_are_those_without_it():
@@ -174,7 +174,7 @@ def test_results_are_those_without_it():
     def gradients():
         model.zero_grad()
         nn.CrossEntropyLoss()(model(x), target).backward()
-        return [p.grad.data.copy() for p in model.parameters()]
+        return [p.grad.array.copy() for p in model.parameters()]
 
     plain = gradients()
     with detect_anomaly():

@@ -42,7 +42,7 @@ def test_python_floats_are_float32_and_arrays_keep_their_dtype():
 def test_arrays_of_the_other_byte_order_are_turned():
     x = Tensor(np.array([1.5, 2.0], ">f4"))
     assert x.dtype == npnn.float32
-    assert x.data.dtype.isnative
+    assert x.array.dtype.isnative
     assert x.tolist() == [1.5, 2.0]
     with pytest.raises(TypeError, match="tensors hold float32"):
         Tensor([1.0], dtype=">f4")
@@ -87,15 +87,15 @@ def test_gradients_share_no_memory():
     """Add hands the same array to both inputs: each leaf must get its own."""
     a, b, c = leaf(1.0, 2.0), leaf(3.0, 4.0), leaf([1.0], [1.0])
     ((a + b) + c.reshape(2)).backward(np.ones(2))
-    assert not np.shares_memory(a.grad.data, b.grad.data)
-    assert not np.shares_memory(a.grad.data, c.grad.data)
+    assert not np.shares_memory(a.grad.array, b.grad.array)
+    assert not np.shares_memory(a.grad.array, c.grad.array)
     gradient = np.ones(2)
     a.grad = None
     a.backward(gradient)
-    assert not np.shares_memory(a.grad.data, gradient)
+    assert not np.shares_memory(a.grad.array, gradient)
     a.grad = None
     a.sum().backward()  # a broadcast, read-only gradient becomes an array of its own
-    a.grad.data[0] = 5
+    a.grad.array[0] = 5
     assert a.grad.tolist() == [5, 1]
 
 
@@ -325,8 +325,8 @@ def test_only_floating_point_tensors_require_gradients():
 def test_numpy_sees_a_tensor_as_an_array_and_leaves_arithmetic_to_it():
     x = npnn.tensor([1.0, 2.0])
     assert isinstance(np.ones(2, "float32") + x, Tensor)
-    assert np.asarray(x) is x.data
-    assert np.array(x) is not x.data
+    assert np.asarray(x) is x.array
+    assert np.array(x) is not x.array
     assert np.asarray(x, "float64").dtype == np.float64
     np.testing.assert_array_equal(np.stack([x, x]), [[1, 2], [1, 2]])
     with pytest.raises(RuntimeError, match="detach"):
@@ -339,7 +339,7 @@ def test_copies_and_pickles_of_leaves():
     for clone in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
         assert clone.tolist() == x.tolist()
         assert clone.requires_grad
-        assert not np.shares_memory(clone.data, x.data)
+        assert not np.shares_memory(clone.array, x.array)
     assert copy.deepcopy(x).grad.tolist() == [2, 4]
     with pytest.raises(RuntimeError, match="detach"):
         copy.deepcopy(x * 2)

@@ -62,10 +62,10 @@ class TensorDataset(Dataset):
         return len(self.tensors[0])
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        return tuple([_from_array(t.data[index]) for t in self.tensors])
+        return tuple([_from_array(t.array[index]) for t in self.tensors])
 
     def gather(self, indices: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        return tuple([_rows(t.data, indices) for t in self.tensors])
+        return tuple([_rows(t.array, indices) for t in self.tensors])
 
 
 def _rows(array: NDArray[Any], indices: NDArray[Any]) -> NDArray[Any]:

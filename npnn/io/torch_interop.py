@@ -18,7 +18,7 @@ __all__ = ["as_array", "from_torch", "to_torch"]
 def as_array(value: Any) -> Any:
     """The array behind a tensor of either framework, on its memory where NumPy can read that; others pass through."""
     if isinstance(value, Tensor):
-        return value.data
+        return value.array
     if hasattr(value, "detach"):
         value = value.detach().cpu()
         if "bfloat16" in str(value.dtype):  # NumPy has no such type; every value is also a float32

@@ -248,7 +248,7 @@ class PReLU(Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        self.weight.data.fill(self.init)
+        self.weight.array.fill(self.init)
 
     def forward(self, input: Tensor) -> Tensor:
         return prelu(input, self.weight)

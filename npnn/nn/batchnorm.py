@@ -53,13 +53,13 @@ def batch_norm(
         if running_mean is None or running_var is None:
             raise RuntimeError("batch_norm: running_mean and running_var are needed outside training")
         return FrozenNormalization.apply(
-            input, weight, bias, mean=running_mean.data, var=running_var.data, eps=float(eps)
+            input, weight, bias, mean=running_mean.array, var=running_var.array, eps=float(eps)
         )
     if shape[0] * math.prod(shape[2:]) == 1:
         raise ShapeError(f"expected more than 1 value per channel when training, got input size {shape}")
     running = None
     if running_mean is not None and running_var is not None:
-        running = running_mean.data, running_var.data, float(momentum)
+        running = running_mean.array, running_var.array, float(momentum)
     return Normalization.apply(input, weight, bias, samples=1, groups=shape[1], running=running, eps=float(eps))
 
 
@@ -106,9 +106,9 @@ class NormBase(Module):
     def reset_parameters(self) -> None:
         self.reset_running_stats()
         if self.weight is not None:
-            self.weight.data.fill(1)
+            self.weight.array.fill(1)
         if self.bias is not None:
-            self.bias.data.fill(0)
+            self.bias.array.fill(0)
 
     def extra_repr(self) -> str:
         return (
@@ -125,10 +125,10 @@ class _BatchNorm(NormBase):
             raise ShapeError(self._wrong_axes(input.shape))
         tracking = self.training and self.running_mean is not None
         if tracking:
-            self.num_batches_tracked.data += 1
+            self.num_batches_tracked.array += 1
         momentum = self.momentum
         if momentum is None:  # the plain average over all batches so far
-            momentum = 1 / int(self.num_batches_tracked.data) if tracking else 0.0
+            momentum = 1 / int(self.num_batches_tracked.array) if tracking else 0.0
         batch_statistics = self.training or self.running_mean is None
         return batch_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias, batch_statistics, momentum, self.eps

@@ -39,16 +39,16 @@ def permute_hint(shape: tuple[int, ...], dims: int, channels: int) -> str:
 
 def check_floating(name: str, x: Tensor) -> None:
     """Errors: DtypeError unless x holds floating-point numbers."""
-    if x.data.dtype.kind != "f":
+    if x.array.dtype.kind != "f":
         raise DtypeError(f"{name}: expected a floating-point input, got {x.dtype}; x.float() casts")
 
 
 def check_same_dtype(x: Tensor, **parameters: Tensor | None) -> None:
     """Errors: DtypeError that names the first parameter of another dtype than x, and the cast that helps."""
     for name, p in parameters.items():
-        if p is not None and p.data.dtype != x.data.dtype:
-            model = "model.double()" if x.data.dtype == np.float64 else "model.float()"
-            cast = "x.double()" if p.data.dtype == np.float64 else "x.float()"
+        if p is not None and p.array.dtype != x.array.dtype:
+            model = "model.double()" if x.array.dtype == np.float64 else "model.float()"
+            cast = "x.double()" if p.array.dtype == np.float64 else "x.float()"
             raise DtypeError(
                 f"the input is {x.dtype} but the {name} is {p.dtype}: cast one of them, with {cast} or {model}"
             )
@@ -56,9 +56,9 @@ def check_same_dtype(x: Tensor, **parameters: Tensor | None) -> None:
 
 def check_channel_vectors(x: Tensor, **vectors: Tensor | None) -> None:
     """Errors: ShapeError unless each vector has one element per channel of x (N, C, *); DtypeError for its dtype."""
-    shape = x.data.shape
+    shape = x.array.shape
     for name, v in vectors.items():
-        if v is not None and v.data.shape != shape[1:2]:
+        if v is not None and v.array.shape != shape[1:2]:
             expected = f"expected an input of shape (N, C, *) with C = {v.numel()} as in {name}, got {shape}"
             raise ShapeError(expected + permute_hint(shape, len(shape) - 2, v.numel()))
     check_same_dtype(x, **vectors)

@@ -170,7 +170,7 @@ class ConvBase(Module):
         bound = 1 / math.sqrt(math.prod(self.weight.shape[1:]))
         for p in (self.weight, self.bias):
             if p is not None:
-                np.copyto(p.data, random.generator().uniform(-bound, bound, p.shape), casting="same_kind")
+                np.copyto(p.array, random.generator().uniform(-bound, bound, p.shape), casting="same_kind")
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

@@ -69,8 +69,8 @@ def embedding(
     _refuse_sparse(sparse)
     if weight.ndim != 2:
         raise ShapeError(f"expected a weight of shape (rows, features), got {weight.shape}")
-    V = len(weight.data)
-    index = input.data if isinstance(input, Tensor) else np.asarray(input)
+    V = len(weight.array)
+    index = input.array if isinstance(input, Tensor) else np.asarray(input)
     if index.dtype.kind not in "iu":
         raise DtypeError(f"an embedding is looked up by integers, got {index.dtype}: input.long() casts")
     if index.size and not (index.min() >= 0 and index.max() < V):
@@ -87,10 +87,10 @@ def embedding(
 def _shorten(weight: Tensor, index: NDArray[Any], max_norm: float, norm_type: float) -> None:
     """Scale the rows that are looked up down to ``max_norm``, those that are longer."""
     rows = np.unique(index)
-    norms = np.linalg.norm(weight.data[rows], norm_type, axis=1)
+    norms = np.linalg.norm(weight.array[rows], norm_type, axis=1)
     long = norms > max_norm
     if long.any():
-        weight.data[rows[long]] *= (max_norm / (norms[long] + 1e-7))[:, None]
+        weight.array[rows[long]] *= (max_norm / (norms[long] + 1e-7))[:, None]
         weight._mark_changed()
 
 
@@ -102,7 +102,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Tensor:
     Errors: RuntimeError for values that are not integers, a negative value or one beyond num_classes, and if
     there is nothing to infer num_classes from.
     """
-    index = tensor.data if isinstance(tensor, Tensor) else np.asarray(tensor)
+    index = tensor.array if isinstance(tensor, Tensor) else np.asarray(tensor)
     if index.dtype.kind not in "iu":
         raise DtypeError(f"one_hot needs integers, got {index.dtype}: tensor.long() casts")
     if num_classes == -1:
@@ -173,7 +173,7 @@ class Embedding(Module):
         """Standard normal values, zeros in the row ``padding_idx``."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
-            self.weight.data[self.padding_idx] = 0
+            self.weight.array[self.padding_idx] = 0
 
     @classmethod
     def from_pretrained(

@@ -67,13 +67,13 @@ def instance_norm(
         if running_mean is None or running_var is None:
             raise RuntimeError("instance_norm: running_mean and running_var are needed without use_input_stats")
         return FrozenNormalization.apply(
-            input, weight, bias, mean=running_mean.data, var=running_var.data, eps=float(eps)
+            input, weight, bias, mean=running_mean.array, var=running_var.array, eps=float(eps)
         )
     if math.prod(shape[2:]) == 1:
         raise ShapeError(f"expected more than 1 spatial element when training, got input size {shape}")
     running = None
     if running_mean is not None and running_var is not None:
-        running = running_mean.data, running_var.data, float(momentum)
+        running = running_mean.array, running_var.array, float(momentum)
     return Normalization.apply(input, weight, bias, samples=shape[0], groups=shape[1], running=running, eps=float(eps))
 
 
@@ -104,9 +104,9 @@ class GroupNorm(Module):
 
     def reset_parameters(self) -> None:
         if self.weight is not None:
-            self.weight.data.fill(1)
+            self.weight.array.fill(1)
         if self.bias is not None:
-            self.bias.data.fill(0)
+            self.bias.array.fill(0)
 
     def forward(self, input: Tensor) -> Tensor:
         return group_norm(input, self.num_groups, self.weight, self.bias, self.eps)

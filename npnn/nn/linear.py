@@ -61,7 +61,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
     Errors: ShapeError if the last axis of x is not I; DtypeError if x and W differ in dtype.
     """
-    if weight.data.ndim != 1:
+    if weight.array.ndim != 1:
         return LinearFunction.apply(input, weight, bias)
     if bias is not None:
         bias = unsqueeze(bias, 0)

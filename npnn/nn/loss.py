@@ -112,7 +112,7 @@ def cross_entropy(
         raise RuntimeError(f"label_smoothing must be between 0 and 1, got {label_smoothing}")
     if _probability_checks_left:
         _warn_of_probabilities(input)
-    if target.data.dtype.kind == "f" and target.data.shape == input.data.shape:
+    if target.array.dtype.kind == "f" and target.array.shape == input.array.shape:
         if ignore_index >= 0:
             raise RuntimeError(
                 f"ignore_index={ignore_index} names a class: probabilities as targets have none to ignore"
@@ -132,7 +132,7 @@ _probability_checks_left = _CHECKED_CALLS
 def _warn_of_probabilities(input: Tensor) -> None:
     global _probability_checks_left
     _probability_checks_left -= 1
-    x = input.data
+    x = input.array
     axis = 0 if x.ndim == 1 else 1
     if (
         not x.size

@@ -94,7 +94,7 @@ def binary_cross_entropy_with_logits(
     Errors: ShapeError if the shapes differ.   Source: Bishop, Pattern Recognition and Machine Learning, equation 4.90.
     """
     checked_reduction(reduction)
-    p = None if pos_weight is None else pos_weight.data
+    p = None if pos_weight is None else pos_weight.array
     return BinaryCrossEntropyWithLogits.apply(input, target, weight, reduction=reduction, pos_weight=p)
 
 
@@ -107,7 +107,7 @@ def binary_cross_entropy(
     RuntimeError for values that are no probabilities.
     """
     checked_reduction(reduction)
-    for article, name, p in (("an", "input", input.data), ("a", "target", target.data)):
+    for article, name, p in (("an", "input", input.array), ("a", "target", target.array)):
         if p.size and not (p.min() >= 0 and p.max() <= 1):
             hint = ": binary_cross_entropy_with_logits takes logits" if name == "input" else ""
             found = f"{article} {name} with values from {p.min()} to {p.max()}"

@@ -156,7 +156,7 @@ class Module:
             if set_to_none:
                 p.grad = None
             elif p.grad is not None:
-                p.grad.data.fill(0)
+                p.grad.array.fill(0)
 
     def to(self, *args: Any, device: Any = None, dtype: Any = None) -> Module:
         """Cast every floating-point parameter and buffer to a dtype (or a tensor's), in place; gradients as well.
@@ -169,10 +169,10 @@ class Module:
         if dtype.kind != "f":
             raise TypeError(f"a module can be cast to float32 or float64, not to {dtype}")
         for t in (*self.parameters(), *self.buffers()):
-            if t.data.dtype.kind == "f":
-                t.data = t.data.astype(dtype, copy=False)  # keeps the memory order
+            if t.array.dtype.kind == "f":
+                t.array = t.array.astype(dtype, copy=False)  # keeps the memory order
                 if t.grad is not None:
-                    t.grad = Tensor(t.grad.data.astype(dtype, copy=False))
+                    t.grad = Tensor(t.grad.array.astype(dtype, copy=False))
         return self
 
     def float(self) -> Module:
@@ -222,7 +222,7 @@ class Module:
         if problems:
             raise RuntimeError(f"cannot load state_dict into {type(self).__name__}:\n  " + "\n  ".join(problems))
         for name, array in arrays.items():
-            np.copyto(own[name].data, array, casting="same_kind")
+            np.copyto(own[name].array, array, casting="same_kind")
             own[name]._mark_changed()
         return missing, unexpected
 

@@ -23,7 +23,7 @@ Pair = tuple[int, int]  # along the height, along the width
 
 def spatial_size(name: str, x: Tensor, dims: int) -> Pair:
     """(H, W) of a batch or a single image or sequence.  Errors: ShapeError for other shapes."""
-    shape = x.data.shape
+    shape = x.array.shape
     if not dims < len(shape) < dims + 3 or 0 in shape[-dims - 1 :]:
         axes = "C, H, W" if dims == 2 else "C, L"
         raise ShapeError(f"{name}: expected an input of shape (N, {axes}) or ({axes}), only N may be 0, got {shape}")

@@ -152,12 +152,12 @@ def _check_arguments(
 
 def check_dtype(name: str, x: Tensor, weight: Tensor) -> None:
     """Errors: DtypeError unless x has the dtype of the weights."""
-    if x.data.dtype != weight.data.dtype:
-        method = "double" if x.data.dtype == np.float64 else "float"
+    if x.array.dtype != weight.array.dtype:
+        method = "double" if x.array.dtype == np.float64 else "float"
         raise DtypeError(
             f"expected {name} of dtype {weight.dtype}, as the weights are, got {x.dtype}: "
             f"cast one of them, for example {name}.{'float' if weight.dtype == np.float32 else 'double'}()"
-            + (f" or model.{method}()" if x.data.dtype.kind == "f" else "")
+            + (f" or model.{method}()" if x.array.dtype.kind == "f" else "")
         )
 
 

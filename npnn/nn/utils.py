@@ -23,7 +23,7 @@ Tensors = Tensor | Iterable[Tensor]
 
 def _gradients(parameters: Tensors) -> list[NDArray[Any]]:
     parameters = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [p.grad.data for p in parameters if p.grad is not None]
+    return [p.grad.array for p in parameters if p.grad is not None]
 
 
 def clip_grad_norm_(
@@ -81,7 +81,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     with no_grad():
         for p in parameters:
             start, end = end, end + p.numel()
-            p.copy_(vec.data[start:end].reshape(p.shape))
+            p.copy_(vec.array[start:end].reshape(p.shape))
 
 
 class L2Penalty(Function):

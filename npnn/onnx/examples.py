@@ -27,7 +27,7 @@ class Examples:
         parameters += [f"input_{i}" for i in range(len(parameters), len(self.args))]  # forward(self, *inputs)
         named = [leaf for name, arg in zip(parameters, self.args, strict=False) for leaf in leaves(arg, name)]
         self.names = [name for name, _ in named]
-        self.arrays = [Tensor(value).data for _, value in named]
+        self.arrays = [Tensor(value).array for _, value in named]
         if batch_dim is None:
             batch_dim = 0
             if isinstance(model, RNNBase):  # (T, N, I) or (N, T, I), then states (layers, N, H)
@@ -62,7 +62,7 @@ class Examples:
                 new = new + rng.standard_normal(new.shape, new.dtype)
             tensors.append(Tensor(new))
         rest = iter(tensors)
-        return tuple(_filled(arg, rest) for arg in self.args), [t.data for t in tensors]
+        return tuple(_filled(arg, rest) for arg in self.args), [t.array for t in tensors]
 
 
 def _filled(tree: Any, tensors: Any) -> Any:

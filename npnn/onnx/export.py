@@ -54,7 +54,7 @@ def export(
         hint = ": npnn.io.from_torch_module converts it" if hasattr(model, "state_dict") else ""
         raise TypeError(f"export needs an npnn Module, got {type(model).__name__}{hint}")
     onnx = onnx_package()
-    if sum(t.data.nbytes for t in model.state_dict().values()) > LARGEST:
+    if sum(t.array.nbytes for t in model.state_dict().values()) > LARGEST:
         raise ONNXError("the model has more than 2 GB of weights, which an ONNX file cannot hold")
     with evaluating(model):
         try:
@@ -111,7 +111,7 @@ def _state(model: Module) -> dict[str, tuple[NDArray[Any], str]]:
     """Parameters and buffers by name, and which of the two they are."""
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     tensors = {**dict(model.named_buffers()), **dict(model._named_state())}
-    return {name: (t.data, "parameter" if name in parameters else "buffer") for name, t in tensors.items()}
+    return {name: (t.array, "parameter" if name in parameters else "buffer") for name, t in tensors.items()}
 
 
 def _write(g: Writer, join: Join, first: Call, second: Call) -> None:
@@ -140,7 +140,7 @@ def _outputs(join: Join, first: list[tuple[str, Any]], second: list[tuple[str, A
         if not isinstance(a, Tensor):
             raise ONNXError(f"the model returns a {type(a).__name__} as {name}: an ONNX graph returns arrays only")
         try:
-            value = join(a.data, b.data)
+            value = join(a.array, b.array)
         except ONNXError as error:
             raise ONNXError(f"{name}: {error}") from None
         if not isinstance(value, Value):
@@ -155,7 +155,7 @@ def _compare(model: Module, graph: Graph, examples: Examples, size: int) -> None
     results = graph(*map(Tensor, arrays))
     results = results if isinstance(results, tuple) else (results,)
     for (name, expected), found in zip(leaves(model(*args), "output"), results, strict=True):
-        a, b = expected.data, found.data
+        a, b = expected.array, found.array
         scale = np.abs(a[np.isfinite(a)]).max(initial=0.0)
         if a.shape != b.shape or not np.allclose(a, b, rtol=1e-3, atol=1e-4 * scale, equal_nan=True):
             raise ONNXError(

@@ -156,7 +156,7 @@ def _readable(onnx: Any, proto: Any) -> tuple[Any, int]:
 def _array(onnx: Any, tensor: Any) -> NDArray[Any]:
     """A TensorProto's array, on memory of its own.  Errors: ONNXError for a dtype that tensors do not have."""
     try:
-        return Tensor(onnx.numpy_helper.to_array(tensor).copy()).data
+        return Tensor(onnx.numpy_helper.to_array(tensor).copy()).array
     except TypeError as error:
         raise ONNXError(f"{tensor.name or 'a constant'} cannot be read: {error}") from None
 

@@ -61,7 +61,7 @@ def trace(model: Module, inputs: tuple[Any, ...]) -> tuple[list[Call], Any]:
             mode.observer = observe
         results = list(result) if isinstance(result, tuple) else [result]
         layer = paths.get(id(next(iter(Place().layers), None)), "")
-        calls.append(Call(op, _arrays(given), _arrays(options), [y.data for y in results], layer))
+        calls.append(Call(op, _arrays(given), _arrays(options), [y.array for y in results], layer))
         seen.extend((t, op.__name__) for t in (*given, *results) if isinstance(t, Tensor))
         return result
 
@@ -82,7 +82,7 @@ def trace(model: Module, inputs: tuple[Any, ...]) -> tuple[list[Call], Any]:
 def _arrays(tree: Any) -> Any:
     """Arrays in place of Tensors, in tuples, lists and dicts."""
     if isinstance(tree, Tensor):
-        return tree.data
+        return tree.array
     if isinstance(tree, dict):
         return {key: _arrays(value) for key, value in tree.items()}
     return type(tree)(map(_arrays, tree)) if type(tree) in (tuple, list) else tree

@@ -21,7 +21,7 @@ def _compare(ufunc: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
         """Element by element; the result is boolean and carries no gradient."""
         if other is None:  # x == None is a question about identity
             return NotImplemented
-        a, b = (x.data if isinstance(x, Tensor) else x for x in operands(self, other))
+        a, b = (x.array if isinstance(x, Tensor) else x for x in operands(self, other))
         return Tensor(ufunc(a, b))
 
     return compare
@@ -33,10 +33,10 @@ def _in_place(ufunc: np.ufunc) -> Callable[[Tensor, Any], Tensor]:
         if isinstance(other, Tensor):
             if other.requires_grad and is_grad_enabled():
                 raise RuntimeError("an in-place change would lose the other tensor's gradient: write x = x + y")
-            other = other.data
+            other = other.array
         elif isinstance(other, np.generic):
             other = other.item()
-        ufunc(self.data, other, out=self.data, casting="same_kind")
+        ufunc(self.array, other, out=self.array, casting="same_kind")
         self._mark_changed()
         return self
 
@@ -71,7 +71,7 @@ _METHODS: dict[str, Any] = {
     **{f"__{name}__": _compare(ufunc) for name, ufunc in _COMPARE.items()},
     "__neg__": arithmetic.neg,
     "__abs__": elementwise.abs,
-    "__invert__": lambda self: Tensor(~self.data),
+    "__invert__": lambda self: Tensor(~self.array),
     "__getitem__": indexing.getitem,
     "__setitem__": indexing.setitem,
     # every function whose first argument is a tensor
@@ -90,9 +90,9 @@ _METHODS: dict[str, Any] = {
     "long": lambda self: cast(self, dtypes.int64),
     "int": lambda self: cast(self, dtypes.int32),
     "bool": lambda self: cast(self, dtypes.bool_),
-    "isnan": lambda self: Tensor(np.isnan(self.data)),
-    "isfinite": lambda self: Tensor(np.isfinite(self.data)),
-    "T": property(lambda self: shape.Permute.apply(self, tuple(range(self.data.ndim))[::-1])),
+    "isnan": lambda self: Tensor(np.isnan(self.array)),
+    "isfinite": lambda self: Tensor(np.isfinite(self.array)),
+    "T": property(lambda self: shape.Permute.apply(self, tuple(range(self.array.ndim))[::-1])),
     "mT": property(lambda self: shape.transpose(self, -2, -1)),
 }
 for _name, _method in _METHODS.items():

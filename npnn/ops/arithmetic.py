@@ -173,9 +173,9 @@ def mul(input: Any, other: Any) -> Tensor:
 def div(input: Any, other: Any) -> Tensor:
     """input / other; integers give float32"""
     a, b = operands(input, other)
-    if isinstance(a, Tensor) and a.data.dtype.kind != "f":
+    if isinstance(a, Tensor) and a.array.dtype.kind != "f":
         a = as_float(a)
-    if isinstance(b, Tensor) and b.data.dtype.kind != "f":
+    if isinstance(b, Tensor) and b.array.dtype.kind != "f":
         b = as_float(b)
     return Div.apply(*operands(a, b.item() if isinstance(b, np.generic) else b))
 
@@ -186,7 +186,7 @@ def remainder(input: Any, other: Any) -> Tensor:
     Errors: RuntimeError for integers divided by 0; NotImplementedError for booleans.
     """
     a, b = operands(input, other)
-    dtype, divisor = (a if isinstance(a, Tensor) else b).dtype, np.asarray(b.data if isinstance(b, Tensor) else b)
+    dtype, divisor = (a if isinstance(a, Tensor) else b).dtype, np.asarray(b.array if isinstance(b, Tensor) else b)
     if dtype.kind == "b":
         raise NotImplementedError("remainder of booleans")
     if dtype.kind in "iu" and not divisor.all():

@@ -54,22 +54,22 @@ def full(size: Any, fill_value: float, *, dtype: Any = None, requires_grad: bool
 
 def zeros_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Zeros in the input's shape, dtype and memory order."""
-    return Tensor(np.zeros_like(input.data, dtype), requires_grad=requires_grad)
+    return Tensor(np.zeros_like(input.array, dtype), requires_grad=requires_grad)
 
 
 def ones_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Ones in the input's shape, dtype and memory order."""
-    return Tensor(np.ones_like(input.data, dtype), requires_grad=requires_grad)
+    return Tensor(np.ones_like(input.array, dtype), requires_grad=requires_grad)
 
 
 def empty_like(input: Tensor, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """Unset elements in the input's shape, dtype and memory order."""
-    return Tensor(np.empty_like(input.data, dtype), requires_grad=requires_grad)
+    return Tensor(np.empty_like(input.array, dtype), requires_grad=requires_grad)
 
 
 def full_like(input: Tensor, fill_value: float, *, dtype: Any = None, requires_grad: bool = False) -> Tensor:
     """``fill_value`` in the input's shape, dtype and memory order."""
-    return Tensor(np.full_like(input.data, fill_value, dtype), requires_grad=requires_grad)
+    return Tensor(np.full_like(input.array, fill_value, dtype), requires_grad=requires_grad)
 
 
 def arange(start: float, end: float | None = None, step: float = 1, *, dtype: Any = None) -> Tensor:

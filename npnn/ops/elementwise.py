@@ -225,7 +225,7 @@ def abs(input: Tensor) -> Tensor:
 
 def sign(input: Tensor) -> Tensor:
     """-1, 0 or 1; carries no gradient"""
-    return Tensor(np.sign(input.data))
+    return Tensor(np.sign(input.array))
 
 
 def sin(input: Tensor) -> Tensor:

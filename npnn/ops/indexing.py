@@ -63,7 +63,7 @@ def _arrays(index: Any) -> Any:
     """The index with its Tensors as arrays."""
     if isinstance(index, tuple):
         return tuple([_arrays(i) for i in index])
-    return index.data if isinstance(index, Tensor) else index
+    return index.array if isinstance(index, Tensor) else index
 
 
 def _in_turn(index: Any) -> list[Any]:
@@ -102,9 +102,9 @@ def setitem(input: Tensor, index: Any, value: Any) -> None:
     if isinstance(value, Tensor):
         if value.requires_grad and is_grad_enabled():
             raise RuntimeError("the assigned tensor requires a gradient, which would be lost: use where or cat instead")
-        value = value.data
+        value = value.array
     *views, last = _in_turn(_arrays(index))
-    data = input.data
+    data = input.array
     for view in views:
         data = data[view]
     data[last] = value
@@ -116,7 +116,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
     Errors: ShapeError unless both have as many axes; IndexError for an index out of range.
     """
-    picked = np.asarray(index.data)
+    picked = np.asarray(index.array)
     if picked.ndim != input.ndim:
         raise ShapeError(f"gather needs an index with {input.ndim} axes, got {picked.ndim}")
     axis = axis_of(dim, input.ndim)
@@ -128,7 +128,7 @@ def gather(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """The slices along ``dim`` that the 1-D ``index`` names, in its order.   Errors: IndexError for another index."""
-    axis, picked = axis_of(dim, input.ndim), np.asarray(index.data)
+    axis, picked = axis_of(dim, input.ndim), np.asarray(index.array)
     if picked.ndim > 1 or (picked.size and not 0 <= picked.min() <= picked.max() < input.shape[axis]):
         raise IndexError(f"index_select: expected a row of indices from 0 to {input.shape[axis] - 1}, got {picked}")
     return getitem(input, (*(slice(None),) * axis, picked.reshape(-1)))
@@ -136,6 +136,6 @@ def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
 
 def masked_fill(input: Tensor, mask: Tensor, value: float) -> Tensor:
     """input with ``value`` where the boolean ``mask`` holds.   Errors: DtypeError for a mask that is not boolean."""
-    if mask.data.dtype != bool:
+    if mask.array.dtype != bool:
         raise DtypeError(f"masked_fill needs a boolean mask, got {mask.dtype}")
-    return MaskedFill.apply(input, np.asarray(mask.data), input.data.dtype.type(value))
+    return MaskedFill.apply(input, np.asarray(mask.array), input.array.dtype.type(value))

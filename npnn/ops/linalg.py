@@ -48,7 +48,7 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
     Errors: ShapeError if the inner sizes differ, the batch axes do not broadcast or an operand has no axis;
     DtypeError if the dtypes differ.
     """
-    if isinstance(input, Tensor) and isinstance(other, Tensor) and input.data.dtype != other.data.dtype:
+    if isinstance(input, Tensor) and isinstance(other, Tensor) and input.array.dtype != other.array.dtype:
         raise DtypeError(f"@ of {input.dtype} and {other.dtype}: cast one of them, as with x.float() or x.double()")
     a, b = operands(input, other)
     if not (isinstance(a, Tensor) and isinstance(b, Tensor)) or a.ndim == 0 or b.ndim == 0:
@@ -78,7 +78,7 @@ def mm(input: Tensor, mat2: Tensor) -> Tensor:
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """A product for each of a batch of matrices.   (B, M, K) (B, K, N) -> (B, M, N)"""
-    if input.ndim != 3 or mat2.ndim != 3 or len(input.data) != len(mat2.data):
+    if input.ndim != 3 or mat2.ndim != 3 or len(input.array) != len(mat2.array):
         raise ShapeError(f"bmm needs two batches of as many matrices, got shapes {input.shape} and {mat2.shape}")
     return matmul(input, mat2)
 
@@ -117,9 +117,9 @@ def norm(input: Tensor, p: float | str = 2, dim: Any = None, keepdim: bool = Fal
     """
     reductions.refuse_integers(input, "norm")
     if p in (2, "fro"):
-        return Norm.apply(input, reductions.axes_of(dim, input.data.ndim), keepdim)
+        return Norm.apply(input, reductions.axes_of(dim, input.array.ndim), keepdim)
     if p == 0:
-        return reductions.sum(cast(Tensor(input.data != 0), input.dtype), dim, keepdim)
+        return reductions.sum(cast(Tensor(input.array != 0), input.dtype), dim, keepdim)
     size = input.abs()  # type: ignore[attr-defined]
     if p == math.inf:
         return reductions.amax(size, dim, keepdim)

@@ -28,12 +28,12 @@ class Cast(Function):
 def cast(x: Tensor, dtype: Any) -> Tensor:
     """The tensor in another dtype; the tensor itself if it has that dtype already."""
     dtype = dtypes.resolve(dtype)
-    return x if x.data.dtype == dtype else Cast.apply(x, dtype)
+    return x if x.array.dtype == dtype else Cast.apply(x, dtype)
 
 
 def as_float(x: Tensor) -> Tensor:
     """Integers and booleans as float32, for functions whose results are not whole numbers."""
-    return x if x.data.dtype.kind == "f" else cast(x, dtypes.float32)
+    return x if x.array.dtype.kind == "f" else cast(x, dtypes.float32)
 
 
 def operands(a: Any, b: Any) -> tuple[Any, Any]:
@@ -44,7 +44,7 @@ def operands(a: Any, b: Any) -> tuple[Any, Any]:
     """
     if isinstance(a, Tensor):
         # the two common cases first: these lines run at every + of a small model
-        same = b.data.dtype == a.data.dtype if isinstance(b, Tensor) else _fits(b, a)
+        same = b.array.dtype == a.array.dtype if isinstance(b, Tensor) else _fits(b, a)
     else:
         same = isinstance(b, Tensor) and _fits(a, b)
     if same:
@@ -56,7 +56,7 @@ def operands(a: Any, b: Any) -> tuple[Any, Any]:
 
 def _fits(number: Any, x: Tensor) -> bool:
     """True for a Python number that takes the floating-point dtype of x, whatever its value."""
-    return type(number) in (float, int) and x.data.dtype.kind == "f"
+    return type(number) in (float, int) and x.array.dtype.kind == "f"
 
 
 def _tensor_or_number(x: Any) -> Any:
@@ -70,8 +70,8 @@ def _tensor_or_number(x: Any) -> Any:
 def _common(a: Any, b: Any) -> np.dtype[Any]:
     weights = []
     for x in (a, b):
-        dtype = x.data.dtype if isinstance(x, Tensor) else _SCALAR[type(x)]
-        priority = (2 if x.data.ndim else 1) if isinstance(x, Tensor) else 0
+        dtype = x.array.dtype if isinstance(x, Tensor) else _SCALAR[type(x)]
+        priority = (2 if x.array.ndim else 1) if isinstance(x, Tensor) else 0
         weights.append((_RANK[dtype.kind], priority, dtype))
     (rank_a, priority_a, dtype_a), (rank_b, priority_b, dtype_b) = weights
     if rank_a != rank_b:

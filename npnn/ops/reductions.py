@@ -56,7 +56,7 @@ def _axis(dim: Any, ndim: int) -> int:
 
 def _refuse_empty(name: str, x: Tensor, dim: Any) -> None:
     """Errors: IndexError, or RuntimeError for a largest of all elements, if there is nothing to choose from."""
-    if not x.data.size and not math.prod([x.data.shape[a] for a in axes_of(dim, x.data.ndim)]):
+    if not x.array.size and not math.prod([x.array.shape[a] for a in axes_of(dim, x.array.ndim)]):
         error = RuntimeError if dim is None and not name.startswith("arg") else IndexError
         raise error(f"{name} of nothing: the input has shape {x.shape}" + ("" if dim is None else f", dim={dim}"))
 
@@ -179,11 +179,11 @@ class LogSumExp(Function):
 
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The sum; integers and booleans add up in int64."""
-    if dtype is None and input.data.dtype.kind != "f":
+    if dtype is None and input.array.dtype.kind != "f":
         dtype = dtypes.int64
     if dtype is not None:
         input = cast(input, dtype)
-    return Sum.apply(input, axes_of(dim, input.data.ndim), keepdim)
+    return Sum.apply(input, axes_of(dim, input.array.ndim), keepdim)
 
 
 def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -191,19 +191,19 @@ def mean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = 
     if dtype is not None:
         input = cast(input, dtype)
     refuse_integers(input, "mean")
-    return Mean.apply(input, axes_of(dim, input.data.ndim), keepdim)
+    return Mean.apply(input, axes_of(dim, input.array.ndim), keepdim)
 
 
 def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The largest element; equal ones share the gradient.  NaN wins."""
     _refuse_empty("amax", input, dim)
-    return Extreme.apply(input, axes_of(dim, input.data.ndim), keepdim, reduce=np.max)
+    return Extreme.apply(input, axes_of(dim, input.array.ndim), keepdim, reduce=np.max)
 
 
 def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """The smallest element; equal ones share the gradient.  NaN wins."""
     _refuse_empty("amin", input, dim)
-    return Extreme.apply(input, axes_of(dim, input.data.ndim), keepdim, reduce=np.min)
+    return Extreme.apply(input, axes_of(dim, input.array.ndim), keepdim, reduce=np.min)
 
 
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
@@ -221,8 +221,8 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 def _pick(name: str, input: Tensor, where: Any, dim: int, keepdim: bool) -> ValuesAndIndices:
-    axis = _axis(dim, input.data.ndim)
-    if not input.data.ndim:
+    axis = _axis(dim, input.array.ndim)
+    if not input.array.ndim:
         return ValuesAndIndices(input, Tensor(np.int64(0)))
     _refuse_empty(name, input, axis)
     return ValuesAndIndices(*Pick.apply(input, axis, keepdim, where=where))
@@ -231,13 +231,13 @@ def _pick(name: str, input: Tensor, where: Any, dim: int, keepdim: bool) -> Valu
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the largest element is (the first of equal ones)."""
     _refuse_empty("argmax", input, dim)
-    return Tensor(np.argmax(input.data, axis=dim, keepdims=keepdim))
+    return Tensor(np.argmax(input.array, axis=dim, keepdims=keepdim))
 
 
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the smallest element is (the first of equal ones)."""
     _refuse_empty("argmin", input, dim)
-    return Tensor(np.argmin(input.data, axis=dim, keepdims=keepdim))
+    return Tensor(np.argmin(input.array, axis=dim, keepdims=keepdim))
 
 
 def var(
@@ -246,7 +246,7 @@ def var(
     """The variance, with Bessel's correction n - 1 unless ``unbiased=False`` or ``correction`` says otherwise."""
     refuse_integers(input, "var")
     taken = correction if correction is not None else int(unbiased)
-    return Var.apply(input, axes_of(dim, input.data.ndim), taken, keepdim)
+    return Var.apply(input, axes_of(dim, input.array.ndim), taken, keepdim)
 
 
 def std(
@@ -258,38 +258,38 @@ def std(
 
 def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """The product of all elements or along one axis; integers multiply in int64."""
-    if input.data.dtype.kind != "f":
+    if input.array.dtype.kind != "f":
         input = cast(input, dtypes.int64)
     if dim is None:
         return Prod.apply(input.reshape(-1), 0, False)
-    axis = _axis(dim, input.data.ndim)
-    return Prod.apply(input, axis, keepdim) if input.data.ndim else input
+    axis = _axis(dim, input.array.ndim)
+    return Prod.apply(input, axis, keepdim) if input.array.ndim else input
 
 
 def cumsum(input: Tensor, dim: int) -> Tensor:
     """The running sum along one axis."""
-    if input.data.dtype.kind != "f":
+    if input.array.dtype.kind != "f":
         input = cast(input, dtypes.int64)
-    axis = _axis(dim, input.data.ndim)
-    return CumSum.apply(input, axis) if input.data.ndim else input
+    axis = _axis(dim, input.array.ndim)
+    return CumSum.apply(input, axis) if input.array.ndim else input
 
 
 def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     """ln Σ exp(input), finite however large the input is."""
     input = as_float(input)
-    return LogSumExp.apply(input, axes_of(dim, input.data.ndim), keepdim)
+    return LogSumExp.apply(input, axes_of(dim, input.array.ndim), keepdim)
 
 
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """True where every element is true (not 0)."""
-    return Tensor(np.all(input.data, axis=axes_of(dim, input.data.ndim), keepdims=keepdim))
+    return Tensor(np.all(input.array, axis=axes_of(dim, input.array.ndim), keepdims=keepdim))
 
 
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """True where some element is true (not 0)."""
-    return Tensor(np.any(input.data, axis=axes_of(dim, input.data.ndim), keepdims=keepdim))
+    return Tensor(np.any(input.array, axis=axes_of(dim, input.array.ndim), keepdims=keepdim))
 
 
 def refuse_integers(x: Tensor, name: str) -> None:
-    if x.data.dtype.kind != "f":
-        raise RuntimeError(f"{name} needs a floating-point tensor, got {x.data.dtype}: cast it with .float()")
+    if x.array.dtype.kind != "f":
+        raise RuntimeError(f"{name} needs a floating-point tensor, got {x.array.dtype}: cast it with .float()")

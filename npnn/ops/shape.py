@@ -102,12 +102,12 @@ def reshape(input: Tensor, *shape: Any) -> Tensor:
     try:
         return Reshape.apply(input, sizes)
     except ValueError:
-        raise ShapeError(f"cannot reshape {input.shape} ({input.data.size} elements) to {sizes}") from None
+        raise ShapeError(f"cannot reshape {input.shape} ({input.array.size} elements) to {sizes}") from None
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
     """Axes start_dim to end_dim become one.   (N, C, H, W), start_dim=1 -> (N, C H W)"""
-    ndim = max(input.data.ndim, 1)  # a single number counts as a row of one
+    ndim = max(input.array.ndim, 1)  # a single number counts as a row of one
     first, last = axis_of(start_dim, ndim), axis_of(end_dim, ndim)
     if first > last:
         raise RuntimeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
@@ -118,7 +118,7 @@ def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
 
 def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
     """One axis becomes several, of the given sizes."""
-    axis = axis_of(dim, input.data.ndim)
+    axis = axis_of(dim, input.array.ndim)
     size, known = input.shape[axis], math.prod(n for n in sizes if n != -1)
     if -1 in sizes:
         sizes = [size // max(known, 1) if n == -1 else n for n in sizes]
@@ -129,15 +129,15 @@ def unflatten(input: Tensor, dim: int, sizes: Sequence[int]) -> Tensor:
 
 def permute(input: Tensor, *dims: Any) -> Tensor:
     """The axes in the given order."""
-    order = tuple([axis_of(d, input.data.ndim) for d in _sizes(dims)])
-    if sorted(order) != list(range(input.data.ndim)):
-        raise RuntimeError(f"permute: {_sizes(dims)} is not an order of the {input.data.ndim} axes")
+    order = tuple([axis_of(d, input.array.ndim) for d in _sizes(dims)])
+    if sorted(order) != list(range(input.array.ndim)):
+        raise RuntimeError(f"permute: {_sizes(dims)} is not an order of the {input.array.ndim} axes")
     return Permute.apply(input, order)
 
 
 def transpose(input: Tensor, dim0: int, dim1: int) -> Tensor:
     """Two axes exchanged."""
-    order = list(range(input.data.ndim))
+    order = list(range(input.array.ndim))
     a, b = axis_of(dim0, len(order)), axis_of(dim1, len(order))
     order[a], order[b] = order[b], order[a]
     return Permute.apply(input, tuple(order))
@@ -148,9 +148,9 @@ swapaxes = transpose
 
 def t(input: Tensor) -> Tensor:
     """The transpose of a matrix.   (M, N) -> (N, M)"""
-    if input.data.ndim > 2:
+    if input.array.ndim > 2:
         raise RuntimeError(f"t() needs a tensor of at most two axes, got {input.shape}: use transpose(dim0, dim1)")
-    return Permute.apply(input, tuple(reversed(range(input.data.ndim))))
+    return Permute.apply(input, tuple(reversed(range(input.array.ndim))))
 
 
 def squeeze(input: Tensor, dim: Any = None) -> Tensor:
@@ -165,14 +165,14 @@ def squeeze(input: Tensor, dim: Any = None) -> Tensor:
 
 def unsqueeze(input: Tensor, dim: int) -> Tensor:
     """With a new axis of size 1 at ``dim``."""
-    at = axis_of(dim, input.data.ndim + 1)
+    at = axis_of(dim, input.array.ndim + 1)
     return Reshape.apply(input, (*input.shape[:at], 1, *input.shape[at:]))
 
 
 def expand(input: Tensor, *sizes: Any) -> Tensor:
     """Axes of size 1 repeated to the given sizes, without copying; -1 keeps a size."""
     wanted = _sizes(sizes)
-    added = len(wanted) - input.data.ndim
+    added = len(wanted) - input.array.ndim
     if added < 0:
         raise ShapeError(f"cannot expand {input.shape} to {wanted}: it has fewer axes")
     shape = tuple([input.shape[i - added] if n == -1 and i >= added else n for i, n in enumerate(wanted)])
@@ -190,9 +190,9 @@ def expand_as(input: Tensor, other: Tensor) -> Tensor:
 def repeat(input: Tensor, *repeats: Any) -> Tensor:
     """The whole tensor laid side by side, so many times along each axis."""
     times = _sizes(repeats)
-    if len(times) < input.data.ndim:
-        raise ShapeError(f"repeat needs a number for each of the {input.data.ndim} axes, got {times}")
-    shape = (1,) * (len(times) - input.data.ndim) + input.shape
+    if len(times) < input.array.ndim:
+        raise ShapeError(f"repeat needs a number for each of the {input.array.ndim} axes, got {times}")
+    shape = (1,) * (len(times) - input.array.ndim) + input.shape
     pairs = [size for n, r in zip(shape, times, strict=True) for size in (r, n)]
     spread = expand(reshape(input, *[s for n in shape for s in (1, n)]), *pairs)  # (1, n, ...) -> (r, n, ...)
     return reshape(spread, *[n * r for n, r in zip(shape, times, strict=True)])
@@ -204,16 +204,16 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         raise RuntimeError("cat of an empty list of tensors")
     tensors = [x for x in tensors if x.shape != (0,)] or tensors[:1]  # as in torch, nothing goes with everything
     first = tensors[0]
-    axis = axis_of(dim, first.data.ndim) if first.data.ndim else 0
+    axis = axis_of(dim, first.array.ndim) if first.array.ndim else 0
     for x in tensors:
         if (
-            x.data.ndim != first.data.ndim
-            or not x.data.ndim
+            x.array.ndim != first.array.ndim
+            or not x.array.ndim
             or any(a != b for i, (a, b) in enumerate(zip(x.shape, first.shape, strict=True)) if i != axis)
         ):
             shapes = ", ".join(str(x.shape) for x in tensors)
             raise ShapeError(f"cat along dim {dim}: the shapes must agree in all other axes, got {shapes}")
-    dtype = np.result_type(*[x.data.dtype for x in tensors])
+    dtype = np.result_type(*[x.array.dtype for x in tensors])
     return Concatenate.apply(*[cast(x, dtype) for x in tensors], dim=axis)
 
 
@@ -228,7 +228,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
 
 def split(tensor: Tensor, split_size_or_sections: int | Sequence[int], dim: int = 0) -> tuple[Tensor, ...]:
     """Pieces of the given size (the last may be smaller), or of the given sizes, along an axis."""
-    axis = axis_of(dim, tensor.data.ndim)
+    axis = axis_of(dim, tensor.array.ndim)
     n = tensor.shape[axis]
     if isinstance(split_size_or_sections, int):
         if split_size_or_sections < 1:
@@ -248,19 +248,19 @@ def chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]:
     """At most ``chunks`` pieces of equal size (the last may be smaller) along an axis."""
     if chunks < 1:
         raise RuntimeError(f"chunk needs a positive number of chunks, got {chunks}")
-    n = input.shape[axis_of(dim, input.data.ndim)]
+    n = input.shape[axis_of(dim, input.array.ndim)]
     return split(input, max(1, -(-n // chunks)), dim)
 
 
 def unbind(input: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
     """The slices along an axis, each without it."""
-    before = (slice(None),) * axis_of(dim, input.data.ndim)
+    before = (slice(None),) * axis_of(dim, input.array.ndim)
     return tuple([input[before + (i,)] for i in range(input.shape[dim])])
 
 
 def flip(input: Tensor, *dims: Any) -> Tensor:
     """Read backwards along the given axes."""
-    axes = tuple([axis_of(d, input.data.ndim) for d in _sizes(dims)])
+    axes = tuple([axis_of(d, input.array.ndim) for d in _sizes(dims)])
     if len(set(axes)) < len(axes):
         raise RuntimeError(f"flip: {_sizes(dims)} names an axis twice")
     return Flip.apply(input, axes)
@@ -273,4 +273,4 @@ def clone(input: Tensor) -> Tensor:
 
 def contiguous(input: Tensor) -> Tensor:
     """The tensor with its elements in row-major memory order; itself if they are so already."""
-    return input if input.data.flags.c_contiguous else Clone.apply(input, "C")
+    return input if input.array.flags.c_contiguous else Clone.apply(input, "C")

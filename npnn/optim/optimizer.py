@@ -76,7 +76,7 @@ class Optimizer:
             for parameter in group["params"]:
                 if parameter.grad is None:
                     continue
-                p, g = parameter.data, parameter.grad.data
+                p, g = parameter.array, parameter.grad.array
                 if g.shape != p.shape:
                     raise RuntimeError(f"a parameter of shape {p.shape} has a gradient of shape {g.shape}")
                 state = self.state.get(parameter)
@@ -93,7 +93,7 @@ class Optimizer:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad.data.fill(0)
+                    p.grad.array.fill(0)
 
     # ---- groups
 
@@ -159,7 +159,7 @@ class Optimizer:
                 )
         numbers = [i for group in saved for i in group["params"]]
         state = {
-            p: {name: _restored(name, value, p.data) for name, value in state_dict["state"][i].items()}
+            p: {name: _restored(name, value, p.array) for name, value in state_dict["state"][i].items()}
             for i, p in zip(numbers, self._parameters(), strict=True)
             if i in state_dict["state"]
         }

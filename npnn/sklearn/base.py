@@ -272,7 +272,7 @@ class NeuralNet(BaseEstimator):
             self.model_.eval()
         with no_grad():
             rows = [
-                self.model_(_from_array(dense(X[i : i + _PREDICTED_AT_ONCE]))).data
+                self.model_(_from_array(dense(X[i : i + _PREDICTED_AT_ONCE]))).array
                 for i in range(0, X.shape[0], _PREDICTED_AT_ONCE)
             ]
         return np.concatenate(rows)

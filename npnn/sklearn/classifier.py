@@ -155,12 +155,12 @@ class NeuralNetClassifier(ClassifierMixin, NeuralNet):
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """The probability of each class, in rows of sum 1, or of each label.   (N, n_outputs_)"""
         outputs = _from_array(self._outputs(X))
-        return (F.sigmoid(outputs) if self._multilabel else F.softmax(outputs, 1)).data
+        return (F.sigmoid(outputs) if self._multilabel else F.softmax(outputs, 1)).array
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
         """The logarithm of predict_proba, finite also where that is 0."""
         outputs = _from_array(self._outputs(X))
-        return -F.softplus(-outputs).data if self._multilabel else F.log_softmax(outputs, 1).data
+        return -F.softplus(-outputs).array if self._multilabel else F.log_softmax(outputs, 1).array
 
 
 def _accuracy(outputs: NDArray[Any], targets: NDArray[Any], weights: NDArray[Any] | None) -> float:

@@ -43,7 +43,7 @@ class Objective:
 
     def __call__(self, outputs: Tensor, packed: Tensor) -> Tensor:
         """The loss of a batch.  Errors: ValueError for a loss that has weights to respect and reduces all the same."""
-        targets, weights = self.unpack(packed.data)
+        targets, weights = self.unpack(packed.array)
         if weights is None:
             return self.loss(outputs, _from_array(targets), reduction="mean")
         losses = self.loss(outputs, _from_array(targets), reduction="none")
@@ -71,5 +71,5 @@ def binary_cross_entropy(
 ) -> Tensor:
     """A yes-or-no cross-entropy for each label, from logits; smoothing ε moves the targets to ε/2 and 1 - ε/2."""
     if label_smoothing:
-        target = _from_array(target.data * (1 - label_smoothing) + label_smoothing / 2)
+        target = _from_array(target.array * (1 - label_smoothing) + label_smoothing / 2)
     return F.binary_cross_entropy_with_logits(input, target, reduction=reduction)

@@ -52,7 +52,7 @@ class NpnnBackend:
         return data if isinstance(data, Tensor) else Tensor(data)
 
     def array(self, tensor: Any) -> NDArray[Any]:
-        return tensor.data
+        return tensor.array
 
     def state(self, tree: Any) -> Any:
         return tree
@@ -74,7 +74,7 @@ class TorchBackend:
     def tensor(self, data: Any) -> Any:
         if isinstance(data, self.torch.Tensor):
             return data
-        array = data.data if isinstance(data, Tensor) else np.asarray(data)
+        array = data.array if isinstance(data, Tensor) else np.asarray(data)
         if not array.flags.writeable or any(stride < 0 for stride in array.strides):
             array = array.copy(order="K")  # torch knows neither
         return self.torch.from_numpy(array)

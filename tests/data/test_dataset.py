@@ -21,13 +21,13 @@ def test_tensor_dataset_gives_samples_slices_and_batches():
     x, y = pair()
     data = TensorDataset(x, npnn.Tensor(y))
     assert len(data) == 10
-    assert data.tensors[0].data is x, "the data must not be copied"
+    assert data.tensors[0].array is x, "the data must not be copied"
     sample = data[4]
     assert type(sample) is tuple
     assert [type(v) for v in sample] == [npnn.Tensor, npnn.Tensor]
-    np.testing.assert_array_equal(sample[0].data, x[4])
+    np.testing.assert_array_equal(sample[0].array, x[4])
     assert sample[1].item() == 4
-    np.testing.assert_array_equal(data[2:5][0].data, x[2:5])
+    np.testing.assert_array_equal(data[2:5][0].array, x[2:5])
     batch = data.gather(np.array([7, 0, 7]))
     np.testing.assert_array_equal(batch[0], x[[7, 0, 7]])
     np.testing.assert_array_equal(batch[1], [7, 0, 7])
@@ -100,7 +100,7 @@ def test_subset_and_subset_of_subset():
     assert (len(inner), len(outer)) == (4, 2)
     assert outer[0][1].item() == 7
     np.testing.assert_array_equal(outer.gather(np.array([1, 0]))[1], [1, 7])
-    np.testing.assert_array_equal(inner[1:3][1].data, [3, 5])
+    np.testing.assert_array_equal(inner[1:3][1].array, [3, 5])
     assert len(Subset(inner, [])) == 0
     for wrong in (np.array([True, False]), [0.5], [[1]], 3):
         with pytest.raises(TypeError, match="sample numbers"):

@@ -20,7 +20,7 @@ def numbers(n=10):
 
 def epoch(loader):
     """The labels of each batch."""
-    return [y.data.tolist() for _, y in loader]
+    return [y.array.tolist() for _, y in loader]
 
 
 def noise(x, generator):
@@ -43,18 +43,18 @@ def test_batches_are_whole_contiguous_and_never_empty(batch_size, drop_last, siz
     assert [len(x) for x, _ in batches] == sizes
     for batch in batches:
         assert type(batch) is tuple
-        assert all(type(t) is npnn.Tensor and t.data.flags.c_contiguous and not t.requires_grad for t in batch)
+        assert all(type(t) is npnn.Tensor and t.array.flags.c_contiguous and not t.requires_grad for t in batch)
         assert [str(t.dtype) for t in batch] == ["float32", "int64"]
-    together = np.concatenate([y.data for _, y in batches])
+    together = np.concatenate([y.array for _, y in batches])
     np.testing.assert_array_equal(together, np.arange(sum(sizes)))
-    np.testing.assert_array_equal(np.concatenate([x.data for x, _ in batches])[:, 0], 2 * together)
+    np.testing.assert_array_equal(np.concatenate([x.array for x, _ in batches])[:, 0], 2 * together)
 
 
 def test_batches_are_copies_so_that_the_data_are_safe():
     data = numbers()
     for x, _ in DataLoader(data, 10):
-        x.data[:] = -1
-    assert data.tensors[0].data.min() == 0
+        x.array[:] = -1
+    assert data.tensors[0].array.min() == 0
 
 
 def test_shuffled_epochs_hold_every_sample_once_and_differ():
@@ -87,15 +87,15 @@ def test_batches_are_those_of_torch(drop_last):
     import torch
     from torch.utils import data as torch_data
 
-    x, y = (t.data for t in numbers(23).tensors)
+    x, y = (t.array for t in numbers(23).tensors)
     theirs = torch_data.DataLoader(
         torch_data.TensorDataset(torch.from_numpy(x), torch.from_numpy(y)), 5, drop_last=drop_last
     )
     ours = DataLoader(TensorDataset(x, y), 5, drop_last=drop_last)
     assert len(ours) == len(theirs)
     for (a, b), (c, d) in zip(ours, theirs, strict=True):
-        np.testing.assert_array_equal(a.data, c.numpy())
-        np.testing.assert_array_equal(b.data, d.numpy())
+        np.testing.assert_array_equal(a.array, c.numpy())
+        np.testing.assert_array_equal(b.array, d.numpy())
 
 
 def test_any_sequence_of_samples_will_do():
@@ -113,7 +113,7 @@ def test_prefetching_changes_no_result_even_if_the_model_draws_meanwhile(prefetc
         for _ in range(3):
             for x, y in loader:
                 dropout = npnn.random.generator().random(4)  # as a layer of the model would
-                seen.append((x.data.copy(), y.data.copy(), dropout))
+                seen.append((x.array.copy(), y.array.copy(), dropout))
         return seen
 
     for here, there in zip(run(0), run(prefetch), strict=True):
@@ -124,7 +124,7 @@ def test_prefetching_changes_no_result_even_if_the_model_draws_meanwhile(prefetc
 def test_each_batch_is_transformed_with_random_numbers_of_its_own():
     npnn.manual_seed(0)
     constant = TensorDataset(np.zeros((6, 4), "float32"), np.arange(6))
-    batches = [x.data for x, _ in DataLoader(constant, 2, transform=noise)]
+    batches = [x.array for x, _ in DataLoader(constant, 2, transform=noise)]
     assert all(b.dtype == np.float32 for b in batches)
     assert len({b.tobytes() for b in batches}) == 3
 
@@ -177,12 +177,12 @@ def test_an_epoch_taken_up_in_the_middle_is_the_same_epoch(stop, prefetch):
         return DataLoader(numbers(20), 3, shuffle=True, transform=noise, prefetch=prefetch)
 
     npnn.manual_seed(4)
-    unbroken = [x.data.copy() for _ in range(2) for x, _ in loader()]
+    unbroken = [x.array.copy() for _ in range(2) for x, _ in loader()]
 
     npnn.manual_seed(4)
     first = loader()
     batches = iter(first)
-    seen = [next(batches)[0].data for _ in range(stop)]
+    seen = [next(batches)[0].array for _ in range(stop)]
     saved = json.loads(json.dumps([first.state_dict(), npnn.get_rng_state()]))
     del batches
 
@@ -190,9 +190,9 @@ def test_an_epoch_taken_up_in_the_middle_is_the_same_epoch(stop, prefetch):
     second = loader()
     second.load_state_dict(saved[0])
     npnn.set_rng_state(saved[1])
-    seen += [x.data for x, _ in second]  # the rest of this epoch
+    seen += [x.array for x, _ in second]  # the rest of this epoch
     assert len(seen) == 7
-    seen += [x.data for x, _ in second]  # the next one
+    seen += [x.array for x, _ in second]  # the next one
     for a, b in zip(seen, unbroken, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -218,7 +218,7 @@ def test_resuming_without_shuffling():
 
 def test_two_loops_over_one_loader_do_not_disturb_each_other():
     loader = DataLoader(numbers(), 5)
-    pairs = [(a[1].data.tolist(), b[1].data.tolist()) for a in loader for b in loader]
+    pairs = [(a[1].array.tolist(), b[1].array.tolist()) for a in loader for b in loader]
     assert len(pairs) == 4
     outer = iter(loader)
     next(outer)

@@ -82,7 +82,7 @@ def test_a_planted_difference_is_caught(tmp_path, monkeypatch, capsys):
 
     def crooked(model, twin, honest=twins.torch_twin):
         twin = honest(model, twin)
-        twin[0].bias.data += 1e-2
+        twin[0].bias.array += 1e-2
         return twin
 
     monkeypatch.setattr("experiments.harness.job.torch_twin", crooked)

@@ -60,8 +60,8 @@ def test_the_gate_that_is_opened_is_the_one_that_keeps_the_memory(cell):
     rnn = PALINDROME.build(npnn.nn, PALINDROME.Config(T=10**9, cell=cell, hidden=4)).rnn
     for name, parameter in rnn.named_parameters():
         if name != "bias_hh_l0":
-            parameter.data[:] = 0
-    rnn.bias_hh_l0.data[:4] = rnn.bias_hh_l0.data[8:] = 0
+            parameter.array[:] = 0
+    rnn.bias_hh_l0.array[:4] = rnn.bias_hh_l0.array[8:] = 0
     state = np.full((1, 2, 4), 0.5, np.float32)
     given = (npnn.Tensor(state), npnn.Tensor(state)) if cell == "LSTM" else npnn.Tensor(state)
     last = rnn(npnn.Tensor(np.zeros((2, 9, 10), np.float32)), given)[1]

@@ -189,7 +189,7 @@ def test_a_run_begun_in_torch_goes_on_here(path, name, options):
     train(*theirs, 5, torch.from_numpy, np.random.default_rng(1))
     train(*ours, 5, npnn.Tensor, after)
     for a, b in zip(ours[0].parameters(), theirs[0].parameters(), strict=True):
-        np.testing.assert_allclose(a.data, b.detach(), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(a.array, b.detach(), rtol=1e-4, atol=1e-5)
 
 
 @requires_torch

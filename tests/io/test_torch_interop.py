@@ -37,14 +37,14 @@ def test_to_torch_gives_tensors_of_their_own():
     assert tensors["c"].shape == ()
     assert tensors["d"] == ("x", 1.5)
     tensors["a"][0] = 99
-    assert source["a"].data[0] == 1
+    assert source["a"].array[0] == 1
 
 
 def test_a_model_there_and_back():
     ours, theirs = Linear(3, 4), torch.nn.Linear(3, 4)
     x = np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)
     ours.load_state_dict(io.from_torch(theirs.state_dict()))
-    np.testing.assert_allclose(ours(npnn.tensor(x)).data, theirs(torch.from_numpy(x)).detach(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(ours(npnn.tensor(x)).array, theirs(torch.from_numpy(x)).detach(), rtol=1e-5, atol=1e-6)
     again = torch.nn.Linear(3, 4)
     again.load_state_dict(io.to_torch(ours.state_dict()))
     assert torch.equal(again.weight, theirs.weight)

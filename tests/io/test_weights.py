@@ -136,10 +136,10 @@ def test_the_same_weights_give_the_same_bytes(tmp_path):
 
 def test_half_precision_on_disk_loads_into_a_float32_model(path):
     layer = npnn.nn.Linear(3, 2)
-    io.save_file({name: t.data.astype(np.float16) for name, t in layer.state_dict().items()}, path)
+    io.save_file({name: t.array.astype(np.float16) for name, t in layer.state_dict().items()}, path)
     layer.load_state_dict(io.load_file(path))
     assert layer.weight.dtype == np.float32
-    assert_equal(layer.weight.data.astype(np.float16), io.load_file(path)["weight"])
+    assert_equal(layer.weight.array.astype(np.float16), io.load_file(path)["weight"])
 
 
 @pytest.mark.parametrize(

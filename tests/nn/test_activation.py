@@ -76,7 +76,7 @@ def test_memory_orders(name):
         assert_module_matches_torch(LAYERS[name], view)
     y = LAYERS[name](nn)(npnn.Tensor(channels_last.astype(np.float32)))
     assert y.dtype == npnn.float32
-    assert y.data.strides == channels_last.astype(np.float32).strides
+    assert y.array.strides == channels_last.astype(np.float32).strides
 
 
 @requires_torch
@@ -91,7 +91,7 @@ def test_extreme_values(name):
         expected.sum().backward()
         assert_close(y, expected, rtol=1e-5, atol=1e-6)
         # where the input is a NaN, torch's gradients follow from how each comparison is written
-        assert_close(ours.grad.data[1:], theirs.grad[1:], rtol=1e-4, atol=1e-6)
+        assert_close(ours.grad.array[1:], theirs.grad[1:], rtol=1e-4, atol=1e-6)
 
 
 @requires_torch
@@ -101,7 +101,7 @@ def test_tanh_gelu_far_out():
     y = F.gelu(ours, approximate="tanh")
     y.sum().backward()
     assert_close(y, torch.nn.functional.gelu(torch.from_numpy(x), approximate="tanh"), rtol=1e-5, atol=1e-6)
-    assert_close(ours.grad.data[[0, 1, 3, 5, 6]], [0, 0, 0.5, 1, 1])
+    assert_close(ours.grad.array[[0, 1, 3, 5, 6]], [0, 0, 0.5, 1, 1])
 
 
 @requires_torch
@@ -115,8 +115,8 @@ def test_relu_of_nan_and_of_integers():
     x = npnn.Tensor(np.array([np.nan, -1.0, 2.0]), requires_grad=True)
     y = F.relu(x)
     y.sum().backward()
-    np.testing.assert_array_equal(y.data, [np.nan, 0, 2])
-    np.testing.assert_array_equal(x.grad.data, [1, 0, 1])  # as in torch: not (y <= 0)
+    np.testing.assert_array_equal(y.array, [np.nan, 0, 2])
+    np.testing.assert_array_equal(x.grad.array, [1, 0, 1])  # as in torch: not (y <= 0)
     assert F.relu(npnn.Tensor(np.array([-1, 2]))).tolist() == [0, 2]
 
 

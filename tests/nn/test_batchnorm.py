@@ -53,7 +53,7 @@ def test_memory_orders_and_sizes(train):
         assert_module_matches_torch(lambda nn: nn.BatchNorm2d(shape[1]), x, dtype="float32", train=train)  # noqa: B023
     y = nn.BatchNorm2d(4).train(train)(npnn.Tensor(channels_last.astype(np.float32)))
     assert y.dtype == npnn.float32
-    assert y.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert y.array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 @pytest.mark.parametrize("train", [True, False])

@@ -67,7 +67,7 @@ def test_conv1d_matches_torch(args, options, shape, dtype):
 def test_any_memory_layout_is_accepted(layout):
     x = random_input((2, 3, 6, 5))
     conv = Conv2d(3, 4, 3, padding=1).double()
-    expected = conv(npnn.Tensor(x)).data
+    expected = conv(npnn.Tensor(x)).array
     if layout == "F":
         given = np.asfortranarray(x)
     elif layout == "channels_last":
@@ -79,7 +79,7 @@ def test_any_memory_layout_is_accepted(layout):
         given = x[:, :, ::-1].copy()[:, :, ::-1]
     else:
         given = x.copy()
-    np.testing.assert_array_equal(conv(npnn.Tensor(given)).data, expected)
+    np.testing.assert_array_equal(conv(npnn.Tensor(given)).array, expected)
 
 
 def is_channels_last(array):
@@ -91,7 +91,7 @@ def test_results_and_gradients_are_channels_last_in_memory():
     x = npnn.Tensor(random_input((2, 3, 6, 5), "float32"), requires_grad=True)
     y = conv(x)
     y.sum().backward()
-    for array in (y.data, x.grad.data, conv.weight.data, conv.weight.grad.data):
+    for array in (y.array, x.grad.array, conv.weight.array, conv.weight.grad.array):
         assert array.dtype == np.float32
         assert is_channels_last(array)
 
@@ -100,7 +100,7 @@ def test_a_weight_of_any_memory_layout_is_accepted():
     x, w = random_input((2, 3, 6, 5)), random_input((4, 3, 3, 3))
     last = np.ascontiguousarray(w.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(
-        conv2d(npnn.Tensor(x), npnn.Tensor(w)).data, conv2d(npnn.Tensor(x), npnn.Tensor(last)).data
+        conv2d(npnn.Tensor(x), npnn.Tensor(w)).array, conv2d(npnn.Tensor(x), npnn.Tensor(last)).array
     )
 
 
@@ -113,7 +113,7 @@ def test_only_wanted_gradients_are_computed(wanted):
         (conv2d(*tensors) * npnn.Tensor(random_input((2, 4, 4, 3)))).sum().backward()
     for full, single, w in zip(every, some, wanted, strict=True):
         if w:
-            np.testing.assert_array_equal(single.grad.data, full.grad.data)
+            np.testing.assert_array_equal(single.grad.array, full.grad.array)
         else:
             assert single.grad is None
 
@@ -130,12 +130,12 @@ def test_initial_weights_are_uniform_within_one_over_root_fan_in():
     npnn.manual_seed(0)
     conv = Conv2d(8, 64, 3, groups=2)
     bound = 1 / np.sqrt(4 * 9)
-    for p in (conv.weight.data, conv.bias.data):
+    for p in (conv.weight.array, conv.bias.array):
         assert p.dtype == np.float32
         assert 0.9 * bound < np.abs(p).max() <= bound
-    assert abs(conv.weight.data.std() - bound / np.sqrt(3)) < 0.05 * bound
+    assert abs(conv.weight.array.std() - bound / np.sqrt(3)) < 0.05 * bound
     npnn.manual_seed(0)
-    np.testing.assert_array_equal(Conv2d(8, 64, 3, groups=2).weight.data, conv.weight.data)
+    np.testing.assert_array_equal(Conv2d(8, 64, 3, groups=2).weight.array, conv.weight.array)
 
 
 REPRS = [
@@ -210,8 +210,8 @@ def test_bad_arguments_are_refused_when_the_layer_is_made(args, options, message
 
 def test_sizes_may_be_numpy_integers_or_lists_of_one():
     x, w = npnn.Tensor(random_input((1, 2, 8, 8))), npnn.Tensor(random_input((3, 2, 3, 3)))
-    expected = conv2d(x, w, stride=2, padding=1).data
-    np.testing.assert_array_equal(conv2d(x, w, stride=[2], padding=np.int64(1)).data, expected)
+    expected = conv2d(x, w, stride=2, padding=1).array
+    np.testing.assert_array_equal(conv2d(x, w, stride=[2], padding=np.int64(1)).array, expected)
     assert Conv2d(np.int64(2), 3, np.int64(3)).kernel_size == (3, 3)
 
 

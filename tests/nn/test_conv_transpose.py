@@ -56,7 +56,7 @@ def test_it_is_the_convolutions_gradient():
     dy = npnn.Tensor(random_input(y.shape))
     y.backward(dy)
     again = F.conv_transpose2d(dy, w, **options, output_padding=(0, 1))
-    np.testing.assert_allclose(again.data, x.grad.data, rtol=1e-12)
+    np.testing.assert_allclose(again.array, x.grad.array, rtol=1e-12)
 
 
 SIZES = [(9, 11), (10, 12), (2, 4, 10, 12)]
@@ -98,7 +98,7 @@ def test_sizes_that_cannot_be(size, message):
 def test_any_memory_layout_is_accepted(layout):
     x = random_input((2, 3, 6, 5))
     layer = ConvTranspose2d(3, 4, 3, stride=2).double()
-    expected = layer(npnn.Tensor(x)).data
+    expected = layer(npnn.Tensor(x)).array
     if layout == "F":
         given = np.asfortranarray(x)
     elif layout == "channels_last":
@@ -106,7 +106,7 @@ def test_any_memory_layout_is_accepted(layout):
     else:
         given = np.zeros((2, 3, 12, 15))[:, :, ::2, ::3]
         given[...] = x
-    np.testing.assert_array_equal(layer(npnn.Tensor(given)).data, expected)
+    np.testing.assert_array_equal(layer(npnn.Tensor(given)).array, expected)
 
 
 def test_results_and_gradients_are_channels_last_in_memory():
@@ -114,7 +114,7 @@ def test_results_and_gradients_are_channels_last_in_memory():
     x = npnn.Tensor(random_input((2, 3, 6, 5), "float32"), requires_grad=True)
     y = layer(x)
     y.sum().backward()
-    for array in (y.data, x.grad.data, layer.weight.data, layer.weight.grad.data):
+    for array in (y.array, x.grad.array, layer.weight.array, layer.weight.grad.array):
         assert array.dtype == np.float32
         assert array.transpose(0, 2, 3, 1).flags.c_contiguous
 
@@ -128,7 +128,7 @@ def test_only_wanted_gradients_are_computed(wanted):
         (F.conv_transpose2d(*tensors) * npnn.Tensor(random_input((2, 4, 8, 7)))).sum().backward()
     for full, single, w in zip(every, some, wanted, strict=True):
         if w:
-            np.testing.assert_array_equal(single.grad.data, full.grad.data)
+            np.testing.assert_array_equal(single.grad.array, full.grad.array)
         else:
             assert single.grad is None
 
@@ -138,7 +138,7 @@ def test_initial_weights_are_uniform_within_one_over_root_fan_in():
     layer = ConvTranspose2d(8, 64, 3, groups=2)
     bound = 1 / np.sqrt(32 * 9)
     assert layer.weight.shape == (8, 32, 3, 3)
-    for p in (layer.weight.data, layer.bias.data):
+    for p in (layer.weight.array, layer.bias.array):
         assert 0.9 * bound < np.abs(p).max() <= bound
 
 

@@ -31,7 +31,7 @@ def test_the_gradient_has_the_same_zeros():
     w = random_input((7, 9), seed=1)
     y = F.dropout(x, 0.3)
     (y * npnn.Tensor(w)).sum().backward()
-    np.testing.assert_allclose(x.grad.data, w * (y.data / x.data), rtol=1e-12)
+    np.testing.assert_allclose(x.grad.array, w * (y.array / x.array), rtol=1e-12)
 
 
 def test_whole_channels():

@@ -30,7 +30,7 @@ def test_any_integer_names_a_row(dtype):
     layer = nn.Embedding(ROWS, FEATURES)
     index = np.array([[3, 0], [1, 1]], dtype)
     for given in (npnn.Tensor(index), index):
-        np.testing.assert_array_equal(layer(given).data, layer.weight.data[[[3, 0], [1, 1]]])
+        np.testing.assert_array_equal(layer(given).array, layer.weight.array[[[3, 0], [1, 1]]])
 
 
 def test_gradient_adds_up_over_repeated_indices_and_stays_float32():
@@ -54,15 +54,15 @@ def test_index_of_any_strides():
     for same in (np.asfortranarray(index), np.repeat(index, 2, axis=1)[:, ::2]):
         layer.zero_grad()
         layer(npnn.Tensor(same)).backward(random_input((4, 6, FEATURES), "float32"))
-        grad = layer.weight.grad.data.copy()
+        grad = layer.weight.grad.array.copy()
         layer.zero_grad()
         layer(npnn.Tensor(index)).backward(random_input((4, 6, FEATURES), "float32"))
-        np.testing.assert_array_equal(grad, layer.weight.grad.data)
+        np.testing.assert_array_equal(grad, layer.weight.grad.array)
 
 
 def test_initial_values():
     npnn.random.manual_seed(0)
-    weight = nn.Embedding(200, 50, padding_idx=-200).weight.data
+    weight = nn.Embedding(200, 50, padding_idx=-200).weight.array
     assert weight.dtype == np.float32
     assert not weight[0].any()
     assert abs(weight[1:].mean()) < 0.03
@@ -73,12 +73,12 @@ def test_from_pretrained():
     table = npnn.Tensor(random_input((ROWS, FEATURES), "float32"))
     layer = nn.Embedding.from_pretrained(table)
     assert not layer.weight.requires_grad
-    assert layer.weight.data is table.data
-    np.testing.assert_array_equal(layer(np.array([2, 0])).data, table.data[[2, 0]])
+    assert layer.weight.array is table.array
+    np.testing.assert_array_equal(layer(np.array([2, 0])).array, table.array[[2, 0]])
     layer = nn.Embedding.from_pretrained(table, freeze=False, padding_idx=1)
     assert layer.weight.requires_grad
     layer(np.array([0, 1])).sum().backward()
-    np.testing.assert_array_equal(layer.weight.grad.data, [[1, 1, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(layer.weight.grad.array, [[1, 1, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
     with pytest.raises(ShapeError, match=r"\(rows, features\), got \(3,\)"):
         nn.Embedding.from_pretrained(npnn.Tensor(np.zeros(3)))
 
@@ -134,10 +134,10 @@ def test_options_as_in_torch(options):
 
 def test_rows_are_shortened_in_place_and_only_those_looked_up():
     layer = nn.Embedding(ROWS, FEATURES, max_norm=1.0)
-    layer.weight.data[...] = 2.0
+    layer.weight.array[...] = 2.0
     product = (layer.weight * 1).sum()
     layer(np.array([1, 3])).sum().backward()
-    np.testing.assert_allclose(np.linalg.norm(layer.weight.data, axis=1), [12**0.5, 1, 12**0.5, 1], rtol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(layer.weight.array, axis=1), [12**0.5, 1, 12**0.5, 1], rtol=1e-6)
     with pytest.raises(RuntimeError, match="changed in place"):
         product.backward()
 
@@ -146,7 +146,7 @@ def test_a_decoder_may_look_up_and_shorten_at_every_step():
     layer = nn.Embedding(ROWS, FEATURES, max_norm=0.1)
     total = sum((layer(np.array([i])).sum() for i in range(ROWS)), start=npnn.tensor(0.0))
     total.backward()
-    np.testing.assert_array_equal(layer.weight.grad.data, np.ones((ROWS, FEATURES)))
+    np.testing.assert_array_equal(layer.weight.grad.array, np.ones((ROWS, FEATURES)))
 
 
 @requires_torch

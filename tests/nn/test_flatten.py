@@ -20,7 +20,7 @@ def test_flatten(args, shape):
 
 def test_flatten_reads_channels_last_images_in_logical_order():
     image = random_input((2, 4, 5, 3)).transpose(0, 3, 1, 2)
-    np.testing.assert_array_equal(nn.Flatten()(npnn.Tensor(image)).data, image.reshape(2, -1))
+    np.testing.assert_array_equal(nn.Flatten()(npnn.Tensor(image)).array, image.reshape(2, -1))
     assert_module_matches_torch(lambda nn: nn.Flatten(), image)
 
 

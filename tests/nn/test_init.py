@@ -43,34 +43,34 @@ def assert_normal(values, std):
 def test_uniform():
     x = empty(100, 100)
     assert init.uniform_(x, -3, 5) is x
-    assert_uniform(x.data - 1, 4)
+    assert_uniform(x.array - 1, 4)
 
 
 def test_normal():
-    assert_normal(init.normal_(empty(100, 100), 2, 3).data - 2, 3)
+    assert_normal(init.normal_(empty(100, 100), 2, 3).array - 2, 3)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_xavier(shape):
     fan_in, fan_out = fans(shape)
-    assert_uniform(init.xavier_uniform_(empty(*shape), gain=2).data, 2 * math.sqrt(6 / (fan_in + fan_out)))
-    assert_normal(init.xavier_normal_(empty(*shape), gain=2).data, 2 * math.sqrt(2 / (fan_in + fan_out)))
+    assert_uniform(init.xavier_uniform_(empty(*shape), gain=2).array, 2 * math.sqrt(6 / (fan_in + fan_out)))
+    assert_normal(init.xavier_normal_(empty(*shape), gain=2).array, 2 * math.sqrt(2 / (fan_in + fan_out)))
 
 
 @pytest.mark.parametrize("mode", ["fan_in", "fan_out"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_kaiming(shape, mode):
     fan = fans(shape)[mode == "fan_out"]
-    assert_uniform(init.kaiming_uniform_(empty(*shape), mode=mode, nonlinearity="relu").data, math.sqrt(6 / fan))
-    assert_normal(init.kaiming_normal_(empty(*shape), mode=mode, nonlinearity="relu").data, math.sqrt(2 / fan))
+    assert_uniform(init.kaiming_uniform_(empty(*shape), mode=mode, nonlinearity="relu").array, math.sqrt(6 / fan))
+    assert_normal(init.kaiming_normal_(empty(*shape), mode=mode, nonlinearity="relu").array, math.sqrt(2 / fan))
     slope = math.sqrt(5)  # what torch's layers start with: a uniform distribution in ±1/√fan
-    assert_uniform(init.kaiming_uniform_(empty(*shape), slope, mode).data, 1 / math.sqrt(fan))
-    assert_normal(init.kaiming_normal_(empty(*shape), 1, mode).data, 1 / math.sqrt(fan))
+    assert_uniform(init.kaiming_uniform_(empty(*shape), slope, mode).array, 1 / math.sqrt(fan))
+    assert_normal(init.kaiming_normal_(empty(*shape), 1, mode).array, 1 / math.sqrt(fan))
 
 
 @pytest.mark.parametrize(("mean", "std", "a", "b"), [(0, 1, -2, 2), (1, 2, -1, 1), (0, 1, 3, 4), (0, 0.02, -2, 2)])
 def test_trunc_normal(mean, std, a, b):
-    x = init.trunc_normal_(empty(20_000, dtype="float64"), mean, std, a, b).data
+    x = init.trunc_normal_(empty(20_000, dtype="float64"), mean, std, a, b).array
     assert x.min() >= a
     assert x.max() <= b
     grid = np.linspace(max(a, mean - 8 * std), min(b, mean + 8 * std), 100_001)
@@ -82,14 +82,14 @@ def test_trunc_normal(mean, std, a, b):
 
 
 def test_constants():
-    assert (init.constant_(empty(2, 3), 0.3).data == np.float32(0.3)).all()
-    assert (init.ones_(empty(2, 3)).data == 1).all()
-    assert (init.zeros_(empty(2, 3)).data == 0).all()
+    assert (init.constant_(empty(2, 3), 0.3).array == np.float32(0.3)).all()
+    assert (init.ones_(empty(2, 3)).array == 1).all()
+    assert (init.zeros_(empty(2, 3)).array == 0).all()
 
 
 @pytest.mark.parametrize("shape", [(3, 3), (3, 5), (5, 3)])
 def test_eye(shape):
-    np.testing.assert_array_equal(init.eye_(empty(*shape)).data, np.eye(*shape, dtype=np.float32))
+    np.testing.assert_array_equal(init.eye_(empty(*shape)).array, np.eye(*shape, dtype=np.float32))
 
 
 @requires_torch
@@ -98,24 +98,24 @@ def test_eye(shape):
 )
 def test_dirac(shape, groups):
     ours = init.dirac_(empty(*shape), groups)
-    np.testing.assert_array_equal(ours.data, torch.nn.init.dirac_(torch.empty(shape), groups).numpy())
+    np.testing.assert_array_equal(ours.array, torch.nn.init.dirac_(torch.empty(shape), groups).numpy())
 
 
 @pytest.mark.parametrize("shape", [(20, 20), (10, 30), (30, 10), (8, 2, 3, 3), (20, 1, 2, 2)])
 def test_orthogonal(shape):
-    x = init.orthogonal_(empty(*shape, dtype="float64"), gain=3).data.reshape(shape[0], -1) / 3
+    x = init.orthogonal_(empty(*shape, dtype="float64"), gain=3).array.reshape(shape[0], -1) / 3
     gram = x @ x.T if x.shape[0] <= x.shape[1] else x.T @ x
     np.testing.assert_allclose(gram, np.eye(len(gram)), atol=1e-12)
 
 
 def test_orthogonal_prefers_no_direction():
     """Without the signs of R made positive, QR's matrices are not evenly spread: the first entry leans to one side."""
-    first = [init.orthogonal_(empty(3, 3)).data[0, 0] for _ in range(400)]
+    first = [init.orthogonal_(empty(3, 3)).array[0, 0] for _ in range(400)]
     assert abs(np.mean(first)) < 5 / math.sqrt(3 * 400)
 
 
 def test_sparse():
-    x = init.sparse_(empty(50, 20), sparsity=0.33, std=0.5).data
+    x = init.sparse_(empty(50, 20), sparsity=0.33, std=0.5).array
     assert ((x == 0).sum(axis=0) == 17).all()
     assert x[x != 0].std() == pytest.approx(0.5, rel=0.15)
 
@@ -133,7 +133,7 @@ def test_signals_keep_their_size():
     x = np.random.default_rng(0).standard_normal((64, 256)).astype(np.float32)
     h = x
     for _ in range(30):
-        h = np.maximum(h @ init.kaiming_normal_(empty(256, 256), nonlinearity="relu").data.T, 0)
+        h = np.maximum(h @ init.kaiming_normal_(empty(256, 256), nonlinearity="relu").array.T, 0)
     assert 0.2 < (h**2).mean() / (x**2).mean() < 5
 
 
@@ -153,34 +153,34 @@ RANDOM = [
 @pytest.mark.parametrize("fill", RANDOM)
 def test_one_source_of_randomness(fill):
     npnn.manual_seed(5)
-    first = fill(empty(6, 4)).data.copy()
-    second = fill(empty(6, 4)).data
+    first = fill(empty(6, 4)).array.copy()
+    second = fill(empty(6, 4)).array
     assert not np.array_equal(first, second)
     npnn.manual_seed(5)
-    np.testing.assert_array_equal(fill(empty(6, 4)).data, first)
+    np.testing.assert_array_equal(fill(empty(6, 4)).array, first)
     np.testing.assert_array_equal(
-        fill(empty(6, 4), generator=np.random.default_rng(1)).data,
-        fill(empty(6, 4), generator=np.random.default_rng(1)).data,
+        fill(empty(6, 4), generator=np.random.default_rng(1)).array,
+        fill(empty(6, 4), generator=np.random.default_rng(1)).array,
     )
 
 
 @pytest.mark.parametrize("fill", RANDOM)
 def test_the_memory_order_does_not_matter(fill):
     npnn.manual_seed(5)
-    plain = fill(empty(6, 4)).data
+    plain = fill(empty(6, 4)).array
     npnn.manual_seed(5)
     other = npnn.Tensor(np.full((6, 4), np.nan, np.float32, order="F"))
-    np.testing.assert_array_equal(fill(other).data, plain)
-    assert other.data.flags.f_contiguous
+    np.testing.assert_array_equal(fill(other).array, plain)
+    assert other.array.flags.f_contiguous
 
 
 @pytest.mark.parametrize("fill", [*RANDOM, init.ones_, init.zeros_, init.eye_])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_parameters_are_filled_in_place_outside_the_graph(fill, dtype):
     weight = npnn.nn.Parameter(np.full((6, 4), np.nan, dtype))
-    array = weight.data
+    array = weight.array
     assert fill(weight) is weight
-    assert weight.data is array
+    assert weight.array is array
     assert weight.dtype == dtype
     assert np.isfinite(array).all()
     assert weight.requires_grad

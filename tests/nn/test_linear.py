@@ -44,7 +44,7 @@ def test_any_memory_layout(layout):
     weight, bias = random_input((4, 3), seed=1), random_input((4,), seed=2)
     assert_module_matches_torch(lambda nn: nn.Linear(3, 4), given)
     np.testing.assert_allclose(
-        F.linear(npnn.Tensor(given), npnn.Tensor(np.asfortranarray(weight)), npnn.Tensor(bias)).data,
+        F.linear(npnn.Tensor(given), npnn.Tensor(np.asfortranarray(weight)), npnn.Tensor(bias)).array,
         given @ weight.T + bias,
         rtol=1e-12,
     )
@@ -79,7 +79,7 @@ def test_no_gradient_is_computed_that_nobody_wants():
     y = layer(npnn.Tensor(random_input((5, 3), "float32")))
     y.sum().backward()
     assert layer.weight.grad is None
-    np.testing.assert_array_equal(layer.bias.grad.data, np.full(4, 5, np.float32))
+    np.testing.assert_array_equal(layer.bias.grad.array, np.full(4, 5, np.float32))
 
 
 def test_float32_stays_float32():
@@ -91,20 +91,20 @@ def test_float32_stays_float32():
 
 def test_default_initialisation():
     layer = nn.Linear(400, 300)
-    for values in (layer.weight.data, layer.bias.data):
+    for values in (layer.weight.array, layer.bias.array):
         assert np.abs(values).max() <= 1 / 20
-    assert layer.weight.data.var() == pytest.approx(1 / (3 * 400), rel=0.02)
-    assert layer.bias.data.var() == pytest.approx(1 / (3 * 400), rel=0.3)
-    before = layer.weight.data.copy()
+    assert layer.weight.array.var() == pytest.approx(1 / (3 * 400), rel=0.02)
+    assert layer.bias.array.var() == pytest.approx(1 / (3 * 400), rel=0.3)
+    before = layer.weight.array.copy()
     layer.reset_parameters()
-    assert not np.array_equal(before, layer.weight.data)
+    assert not np.array_equal(before, layer.weight.array)
 
 
 def test_the_seed_decides():
     npnn.manual_seed(3)
-    a = nn.Linear(4, 5).weight.data.copy()
+    a = nn.Linear(4, 5).weight.array.copy()
     npnn.manual_seed(3)
-    np.testing.assert_array_equal(a, nn.Linear(4, 5).weight.data)
+    np.testing.assert_array_equal(a, nn.Linear(4, 5).weight.array)
 
 
 def test_no_inputs_or_outputs():
@@ -164,8 +164,8 @@ def test_one_output_without_an_axis(shape):
     x, w = random_input(shape), random_input((3,))
     assert_function_matches_torch(F.linear, x, w, torch_fn=torch.nn.functional.linear)
     np.testing.assert_array_equal(
-        F.linear(npnn.Tensor(x), npnn.Tensor(w), npnn.tensor(2.0).double()).data,
-        F.linear(npnn.Tensor(x), npnn.Tensor(w)).data + 2,
+        F.linear(npnn.Tensor(x), npnn.Tensor(w), npnn.tensor(2.0).double()).array,
+        F.linear(npnn.Tensor(x), npnn.Tensor(w)).array + 2,
     )
     with pytest.raises(ShapeError, match="expected an input of shape"):
         F.linear(npnn.zeros(2, 4), npnn.zeros(3))
@@ -174,7 +174,7 @@ def test_one_output_without_an_axis(shape):
 def test_nan_passes_through():
     x = np.zeros((2, 3), np.float32)
     x[0, 0] = np.nan
-    y = nn.Linear(3, 4)(npnn.Tensor(x)).data
+    y = nn.Linear(3, 4)(npnn.Tensor(x)).array
     assert np.isnan(y[0]).all()
     assert np.isfinite(y[1]).all()
 

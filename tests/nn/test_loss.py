@@ -100,7 +100,7 @@ def test_the_formula():
     F.cross_entropy(a, npnn.Tensor(y)).backward()
     log_p = b - b.logsumexp(1, keepdim=True)
     (-log_p[np.arange(6), y]).mean().backward()
-    np.testing.assert_allclose(a.grad.data, b.grad.data, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(a.grad.array, b.grad.array, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("layout", ["F", "channels_last", "sliced", "reversed"])
@@ -118,14 +118,14 @@ def test_any_memory_layout(layout):
         given, target = x[:, ::-1].copy()[:, ::-1], y[::-1].copy()[::-1]
     same("cross_entropy", given, target)
     rows = F.nll_loss(npnn.Tensor(given), npnn.Tensor(target), reduction="none")
-    np.testing.assert_array_equal(rows.data, F.nll_loss(npnn.Tensor(x), npnn.Tensor(y), reduction="none").data)
+    np.testing.assert_array_equal(rows.array, F.nll_loss(npnn.Tensor(x), npnn.Tensor(y), reduction="none").array)
 
 
 def test_the_gradient_of_a_channels_last_image_is_one():
     image = np.ascontiguousarray(random_input((2, 4, 5, 3))).transpose(0, 3, 1, 2)
     x = npnn.Tensor(image, requires_grad=True)
     F.cross_entropy(x, npnn.Tensor(labels((2, 3, 4, 5)))).backward()
-    assert x.grad.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert x.grad.array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64"])
@@ -140,9 +140,9 @@ def test_the_gradient_of_a_sum_of_losses():
     x = npnn.Tensor(random_input((6, 5)), requires_grad=True)
     loss = F.cross_entropy(x, npnn.Tensor(labels((6, 5))))
     loss.backward(retain_graph=True)
-    once = x.grad.data.copy()
+    once = x.grad.array.copy()
     loss.backward()
-    np.testing.assert_allclose(x.grad.data, 2 * once)
+    np.testing.assert_allclose(x.grad.array, 2 * once)
 
 
 # ---- numbers at the edge
@@ -152,9 +152,9 @@ def test_the_gradient_of_a_sum_of_losses():
 def test_huge_logits(dtype):
     x = npnn.Tensor(np.array([[1e30, 0, -1e30], [1e30, 1e30, 0]], dtype), requires_grad=True)
     losses = F.cross_entropy(x, npnn.Tensor(np.array([0, 1])), reduction="none")
-    np.testing.assert_allclose(losses.data, [0, math.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(losses.array, [0, math.log(2)], rtol=1e-6)
     losses.sum().backward()
-    np.testing.assert_allclose(x.grad.data, [[0, 0, 0], [0.5, -0.5, 0]], atol=1e-6)
+    np.testing.assert_allclose(x.grad.array, [[0, 0, 0], [0.5, -0.5, 0]], atol=1e-6)
     assert F.cross_entropy(x, npnn.Tensor(np.array([1, 1]))).item() == pytest.approx(5e29, rel=1e-6)
 
 
@@ -165,10 +165,10 @@ def test_infinite_logits_and_nan():
         ours, theirs = npnn.Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
         a = F.cross_entropy(ours, npnn.Tensor(np.array([0, 1])), reduction="none")
         b = torch.nn.functional.cross_entropy(theirs, torch.tensor([0, 1]), reduction="none")
-        np.testing.assert_allclose(a.data, b.detach().numpy(), rtol=1e-6)
+        np.testing.assert_allclose(a.array, b.detach().numpy(), rtol=1e-6)
         a.sum().backward()
         b.sum().backward()
-        np.testing.assert_allclose(ours.grad.data, theirs.grad.numpy(), rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(ours.grad.array, theirs.grad.numpy(), rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (0, 5, 3), (2, 5, 0)])
@@ -191,7 +191,7 @@ def test_all_targets_ignored(name):
     loss = getattr(F, name)(x, target)
     assert math.isnan(loss.item())
     loss.backward()
-    np.testing.assert_array_equal(x.grad.data, np.zeros((3, 5)))
+    np.testing.assert_array_equal(x.grad.array, np.zeros((3, 5)))
     assert getattr(F, name)(x, target, reduction="sum").item() == 0
 
 

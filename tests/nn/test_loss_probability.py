@@ -73,16 +73,16 @@ def test_kl_div_where_the_target_is_zero():
     loss = F.kl_div(x, npnn.Tensor(np.array([0.0, 0.5, 0.5])), reduction="sum")
     assert loss.item() == pytest.approx(0.5 * math.log(2))
     loss.backward()
-    np.testing.assert_array_equal(x.grad.data, [0, -0.5, -0.5])
+    np.testing.assert_array_equal(x.grad.array, [0, -0.5, -0.5])
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_huge_logits(dtype):
     x = npnn.Tensor(np.array([1e30, -1e30, 1e30, -1e30], dtype), requires_grad=True)
     losses = F.binary_cross_entropy_with_logits(x, npnn.Tensor(np.array([1, 0, 0, 1], dtype)), reduction="none")
-    np.testing.assert_allclose(losses.data, [0, 0, 1e30, 1e30], rtol=1e-6)
+    np.testing.assert_allclose(losses.array, [0, 0, 1e30, 1e30], rtol=1e-6)
     losses.sum().backward()
-    np.testing.assert_array_equal(x.grad.data, [0, 0, 1, -1])
+    np.testing.assert_array_equal(x.grad.array, [0, 0, 1, -1])
 
 
 @requires_torch
@@ -92,10 +92,10 @@ def test_certain_probabilities():
     ours, theirs = npnn.Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
     a = F.binary_cross_entropy(ours, npnn.Tensor(t), reduction="none")
     b = torch.nn.functional.binary_cross_entropy(theirs, torch.tensor(t), reduction="none")
-    np.testing.assert_array_equal(a.data, b.detach().numpy())
+    np.testing.assert_array_equal(a.array, b.detach().numpy())
     a.sum().backward()
     b.sum().backward()
-    np.testing.assert_allclose(ours.grad.data, theirs.grad.numpy())
+    np.testing.assert_allclose(ours.grad.array, theirs.grad.numpy())
 
 
 def test_integer_targets_are_cast():

@@ -57,7 +57,7 @@ def test_weights(name, reduction):
 def test_the_gradient_of_l1_is_zero_where_both_are_equal():
     x = npnn.Tensor(np.array([1.0, 2.0]), requires_grad=True)
     F.l1_loss(x, npnn.Tensor(np.array([1.0, 0.0]))).backward()
-    np.testing.assert_array_equal(x.grad.data, [0, 0.5])
+    np.testing.assert_array_equal(x.grad.array, [0, 0.5])
 
 
 def test_huber_and_smooth_l1_agree_up_to_their_scale():

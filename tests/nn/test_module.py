@@ -99,7 +99,7 @@ def test_casting_keeps_memory_order_and_leaves_integers_alone():
     assert {p.dtype for p in net.parameters()} == {npnn.float64}
     assert net.first.seen.dtype == npnn.int64
     assert net.first.scratch.dtype == npnn.float64
-    assert net.kernel.data.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert net.kernel.array.transpose(0, 2, 3, 1).flags.c_contiguous
     assert next(net.float().parameters()).dtype == npnn.float32
     with pytest.raises(TypeError, match="int64"):
         net.to(npnn.int64)
@@ -124,12 +124,12 @@ def test_state_dict_shares_memory_and_load_copies():
     assert state["scale"].tolist() == [5]
     assert other.load_state_dict(state) == ([], [])
     assert other.scale.tolist() == [5]
-    assert not np.shares_memory(other.scale.data, net.scale.data)
+    assert not np.shares_memory(other.scale.array, net.scale.array)
 
 
 def test_all_problems_of_a_state_dict_come_in_one_error_and_change_nothing():
     net = Net()
-    state = {k: v.data + 1 for k, v in net.state_dict().items()}
+    state = {k: v.array + 1 for k, v in net.state_dict().items()}
     del state["scale"]
     state["first.weight"] = np.ones(7, "float32")
     state["surplus"] = np.ones(1)
@@ -186,7 +186,7 @@ def test_copies_and_pickles():
     net = Net()
     for clone in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
         assert list(clone.state_dict()) == list(net.state_dict())
-        assert not np.shares_memory(clone.scale.data, net.scale.data)
+        assert not np.shares_memory(clone.scale.array, net.scale.array)
 
 
 @requires_torch

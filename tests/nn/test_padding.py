@@ -47,8 +47,8 @@ def test_the_memory_order_is_kept(mode):
     x = npnn.Tensor(random_input((2, 5, 4, 3)).transpose(0, 3, 1, 2), requires_grad=True)
     y = F.pad(x, (1, 2, 1, 0), mode)
     (y * y).sum().backward()
-    assert y.data.transpose(0, 2, 3, 1).flags.c_contiguous
-    assert x.grad.data.strides[1] == x.data.itemsize
+    assert y.array.transpose(0, 2, 3, 1).flags.c_contiguous
+    assert x.grad.array.strides[1] == x.array.itemsize
 
 
 def test_integers_can_be_padded():

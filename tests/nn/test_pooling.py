@@ -143,10 +143,10 @@ def test_images_stay_channels_last_in_memory():
     for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(3)):
         y = pool(x)
         assert y.numpy().transpose(0, 2, 3, 1).flags.c_contiguous if not y.requires_grad else True
-        assert y.data.transpose(0, 2, 3, 1).flags.c_contiguous
+        assert y.array.transpose(0, 2, 3, 1).flags.c_contiguous
         x.grad = None
         y.sum().backward()
-        assert x.grad.data.transpose(0, 2, 3, 1).flags.c_contiguous
+        assert x.grad.array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_any_strides_are_accepted(kind):
     for same in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], x[::-1].copy()[::-1]):
         assert not same.flags.c_contiguous
         output, _ = layer(npnn.Tensor(same))
-        np.testing.assert_array_equal(output.numpy() if not output.requires_grad else output.data, expected.data)
+        np.testing.assert_array_equal(output.numpy() if not output.requires_grad else output.array, expected.array)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -123,11 +123,11 @@ def test_backward_can_run_twice(kind):
     output, _ = layer(npnn.Tensor(random_input((T, N, I), "float32")))
     loss = (output * output).sum()
     loss.backward(retain_graph=True)
-    first = [p.grad.data.copy() for p in layer.parameters()]
+    first = [p.grad.array.copy() for p in layer.parameters()]
     layer.zero_grad()
     loss.backward()
     for p, grad in zip(layer.parameters(), first, strict=True):
-        np.testing.assert_array_equal(p.grad.data, grad)
+        np.testing.assert_array_equal(p.grad.array, grad)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
@@ -149,7 +149,7 @@ def test_nan_passes_through(kind):
     x = random_input((T, N, I), "float32")
     x[1, 2, 0] = np.nan
     output, _ = getattr(nn, kind)(I, H)(npnn.Tensor(x))
-    bad = np.isnan(output.data)
+    bad = np.isnan(output.array)
     assert bad[1:, 2].all()
     assert not bad[0].any()
     assert not bad[:, :2].any()
@@ -191,7 +191,7 @@ def test_names_shapes_and_initial_range():
     assert shapes["weight_ih_l1_reverse"] == (3 * H, 2 * H)
     assert len(layer.all_weights) == 4
     assert [len(group) for group in nn.RNN(I, H, bias=False).all_weights] == [2]
-    values = np.concatenate([p.data.ravel() for p in layer.parameters()])
+    values = np.concatenate([p.array.ravel() for p in layer.parameters()])
     bound = 1 / np.sqrt(H)
     assert 0.95 * bound < values.max() <= bound
     assert -bound <= values.min() < -0.95 * bound
@@ -203,15 +203,15 @@ def test_dropout_acts_between_layers_in_training_only(kind):
     layer = getattr(nn, kind)(I, H, num_layers=2, dropout=0.5)
     x = npnn.Tensor(random_input((T, N, I), "float32"))
     npnn.random.manual_seed(3)
-    first = layer(x)[0].data
-    second = layer(x)[0].data
+    first = layer(x)[0].array
+    second = layer(x)[0].array
     npnn.random.manual_seed(3)
-    np.testing.assert_array_equal(layer(x)[0].data, first)
+    np.testing.assert_array_equal(layer(x)[0].array, first)
     assert (first != second).any()
     layer.eval()
-    np.testing.assert_array_equal(layer(x)[0].data, layer(x)[0].data)
+    np.testing.assert_array_equal(layer(x)[0].array, layer(x)[0].array)
     layer.train().dropout = 1.0  # nothing of the first layer passes: the batch's items can no longer differ
-    output = layer(x)[0].data
+    output = layer(x)[0].array
     np.testing.assert_allclose(output[:, 0], output[:, 1], rtol=1e-6)
 
 

@@ -80,14 +80,14 @@ def test_a_shared_layer_works_twice_and_counts_once():
 def test_the_model_is_left_as_it_was():
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
     model[0].eval()
-    state = {k: v.data.copy() for k, v in model.state_dict().items()}
+    state = {k: v.array.copy() for k, v in model.state_dict().items()}
     attributes = [(m, dict(vars(m))) for m in model.modules()]
     random = npnn.get_rng_state()
     nn.summary(model, (3,))
     assert all(vars(m) == before for m, before in attributes)
     assert [m.training for m in model] == [False, True, True]
     for name, value in model.state_dict().items():
-        np.testing.assert_array_equal(value.data, state[name])
+        np.testing.assert_array_equal(value.array, state[name])
     assert npnn.get_rng_state() == random
     assert all(p.grad is None for p in model.parameters())
 

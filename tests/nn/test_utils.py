@@ -26,9 +26,9 @@ def parameters(scale=1.0, dtype="float64"):
 
 
 def as_torch(made):
-    theirs = [torch.nn.Parameter(torch.tensor(p.data)) for p in made]
+    theirs = [torch.nn.Parameter(torch.tensor(p.array)) for p in made]
     for p, q in zip(made, theirs, strict=True):
-        q.grad = None if p.grad is None else torch.tensor(p.grad.data)
+        q.grad = None if p.grad is None else torch.tensor(p.grad.array)
     return theirs
 
 
@@ -42,10 +42,10 @@ def test_clip_grad_norm(max_norm, norm_type, dtype):
     norm = utils.clip_grad_norm_(iter(ours), max_norm, norm_type, foreach=False)
     expected = torch.nn.utils.clip_grad_norm_(theirs, max_norm, norm_type)
     tolerance = 1e-12 if dtype == "float64" else 1e-5
-    np.testing.assert_allclose(norm.data, expected.numpy(), rtol=tolerance)
+    np.testing.assert_allclose(norm.array, expected.numpy(), rtol=tolerance)
     assert norm.dtype == dtype
     for p, q in zip(ours[:-1], theirs[:-1], strict=True):
-        np.testing.assert_allclose(p.grad.data, q.grad.numpy(), rtol=tolerance)
+        np.testing.assert_allclose(p.grad.array, q.grad.numpy(), rtol=tolerance)
         assert p.grad.dtype == dtype
     assert ours[-1].grad is None
 
@@ -58,9 +58,9 @@ def test_the_clipped_norm_is_the_limit():
 
 def test_one_parameter_or_none_at_all():
     p = parameters(3.0)[0]
-    before = np.linalg.norm(p.grad.data)
+    before = np.linalg.norm(p.grad.array)
     assert utils.clip_grad_norm_(p, 0.5).item() == pytest.approx(before)
-    assert np.linalg.norm(p.grad.data) == pytest.approx(0.5, rel=1e-5)
+    assert np.linalg.norm(p.grad.array) == pytest.approx(0.5, rel=1e-5)
     assert utils.clip_grad_norm_([], 1.0).item() == 0
     assert utils.clip_grad_norm_([nn.Parameter(np.ones(2))], 1.0).item() == 0
     empty = nn.Parameter(np.ones((0, 3)))
@@ -71,14 +71,14 @@ def test_one_parameter_or_none_at_all():
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_norm_that_is_not_finite(bad):
     made = parameters()
-    made[1].grad.data[2] = bad
-    before = made[0].grad.data.copy()
+    made[1].grad.array[2] = bad
+    before = made[0].grad.array.copy()
     with pytest.raises(RuntimeError, match=f"norm of the gradients is {bad}"):
         utils.clip_grad_norm_(made, 1.0, error_if_nonfinite=True)
-    np.testing.assert_array_equal(made[0].grad.data, before)
+    np.testing.assert_array_equal(made[0].grad.array, before)
     assert not math.isfinite(utils.clip_grad_norm_(made, 1.0).item())
     expected = np.full(before.shape, np.nan) if np.isnan(bad) else np.zeros(before.shape)
-    np.testing.assert_array_equal(made[0].grad.data, expected)  # what torch does: nobody can overlook it
+    np.testing.assert_array_equal(made[0].grad.array, expected)  # what torch does: nobody can overlook it
 
 
 @requires_torch
@@ -88,38 +88,38 @@ def test_clip_grad_value():
     assert utils.clip_grad_value_(ours, 0.4, foreach=None) is None
     torch.nn.utils.clip_grad_value_(theirs, 0.4)
     for p, q in zip(ours[:-1], theirs[:-1], strict=True):
-        np.testing.assert_array_equal(p.grad.data, q.grad.numpy())
+        np.testing.assert_array_equal(p.grad.array, q.grad.numpy())
     utils.clip_grad_value_(ours[0], 0.1)
-    assert np.abs(ours[0].grad.data).max() == 0.1
+    assert np.abs(ours[0].grad.array).max() == 0.1
 
 
 def test_parameters_as_one_vector():
     made = parameters()
     vector = utils.parameters_to_vector(made)
-    np.testing.assert_array_equal(vector.data, np.concatenate([p.data.ravel() for p in made]))
+    np.testing.assert_array_equal(vector.array, np.concatenate([p.array.ravel() for p in made]))
     (vector * vector).sum().backward()
-    np.testing.assert_allclose(made[2].grad.data - random_input(made[2].shape, seed=11), 2 * made[2].data)
+    np.testing.assert_allclose(made[2].grad.array - random_input(made[2].shape, seed=11), 2 * made[2].array)
     utils.vector_to_parameters(npnn.Tensor(np.arange(vector.numel(), dtype=float)), iter(made))
-    assert made[0].data[1, 2] == 6
-    assert made[1].data[0] == 12
+    assert made[0].array[1, 2] == 6
+    assert made[1].array[0] == 12
     assert utils.parameters_to_vector(made).tolist() == list(range(vector.numel()))
 
 
 def test_vectors_ignore_the_memory_order():
     p = nn.Parameter(np.asfortranarray(random_input((3, 4))))
-    np.testing.assert_array_equal(utils.parameters_to_vector([p]).data, p.data.ravel())
+    np.testing.assert_array_equal(utils.parameters_to_vector([p]).array, p.array.ravel())
     utils.vector_to_parameters(npnn.Tensor(np.arange(12.0)), [p])
-    np.testing.assert_array_equal(p.data, np.arange(12.0).reshape(3, 4))
-    assert p.data.flags.f_contiguous
+    np.testing.assert_array_equal(p.array, np.arange(12.0).reshape(3, 4))
+    assert p.array.flags.f_contiguous
 
 
 def test_a_vector_of_another_length():
     made = parameters()
-    before = made[0].data.copy()
+    before = made[0].array.copy()
     for n in (37, 45):
         with pytest.raises(ShapeError, match=rf"expected a vector of 44 elements, got shape \({n},\)"):
             utils.vector_to_parameters(npnn.Tensor(np.zeros(n)), made)
-    np.testing.assert_array_equal(made[0].data, before)
+    np.testing.assert_array_equal(made[0].array, before)
 
 
 # ---- the L2 penalty
@@ -153,6 +153,6 @@ def test_weight_decay_is_the_l2_penalty_for_sgd(dtype):
                 loss = loss + decay * utils.l2_penalty(model.parameters())
             loss.backward()
             optimizer.step()
-        weights.append(utils.parameters_to_vector(model.parameters()).data)
+        weights.append(utils.parameters_to_vector(model.parameters()).array)
     np.testing.assert_allclose(weights[0], weights[1], rtol=1e-12 if dtype == "float64" else 1e-5, atol=1e-6)
     assert np.linalg.norm(weights[0]) > 0.1

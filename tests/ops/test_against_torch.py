@@ -146,7 +146,7 @@ def test_any_memory_order(name, layout):
         outputs = fn(npnn, *tensors)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         sum((y * y.detach().cos()).sum() for y in outputs).backward()
-        return [y.data for y in outputs] + [t.grad.data for t in tensors]
+        return [y.array for y in outputs] + [t.grad.array for t in tensors]
 
     for plain, odd in zip(run(inputs), run([relaid(x) for x in inputs]), strict=True):
         np.testing.assert_allclose(odd, plain, rtol=1e-12)
@@ -209,7 +209,7 @@ def test_reductions_of_integers(dtype):
     for fn in fns:
         ours, theirs = fn(npnn.tensor(x)), fn(torch.from_numpy(x))
         assert str(theirs.dtype) == f"torch.{ours.dtype}"
-        np.testing.assert_allclose(ours.data, theirs.numpy(), rtol=1e-6)
+        np.testing.assert_allclose(ours.array, theirs.numpy(), rtol=1e-6)
 
 
 @requires_torch
@@ -225,7 +225,7 @@ def test_remainders_at_the_edges(a, b):
             (lib.tensor(np.array(a, dtype)) % (lib.tensor(np.array(b, dtype)) if isinstance(b, list) else b))
             for lib in (npnn, torch)
         )
-        np.testing.assert_array_equal(ours.data, theirs.numpy())
+        np.testing.assert_array_equal(ours.array, theirs.numpy())
     x = npnn.tensor([5.0, -5.0])
     x %= 3
     x.remainder_(1.5)
@@ -267,7 +267,7 @@ def test_huge_logits_stay_finite():
     y = x.logsumexp(0)
     y.backward()
     assert y.item() == np.float32(1e30)
-    np.testing.assert_array_equal(x.grad.data, [1, 0, 0])
+    np.testing.assert_array_equal(x.grad.array, [1, 0, 0])
 
 
 def test_logsumexp_of_nothing():
@@ -278,7 +278,7 @@ def test_a_sigmoid_is_exact_where_it_is_small():
     for dtype, tolerance in (("float32", 3e-7), ("float64", 1e-15)):
         x = np.linspace(-80, 20, 1001).astype(dtype)
         expected = 1 / (1 + np.exp(-x.astype("float64")))
-        np.testing.assert_allclose(npnn.sigmoid(npnn.Tensor(x)).data, expected, rtol=tolerance)
+        np.testing.assert_allclose(npnn.sigmoid(npnn.Tensor(x)).array, expected, rtol=tolerance)
 
 
 def test_mean_of_nothing_is_nan_without_a_warning():

@@ -55,12 +55,12 @@ def test_what_is_spared(no_decay, spared):
 def test_only_the_first_group_shrinks():
     model = build(nn)
     optimizer = optim.SGD(optim.param_groups(model, "bias"), lr=1.0, weight_decay=0.5)
-    before = {name: p.data.copy() for name, p in model.named_parameters()}
+    before = {name: p.array.copy() for name, p in model.named_parameters()}
     for p in model.parameters():
-        p.grad = npnn.Tensor(np.zeros_like(p.data))
+        p.grad = npnn.Tensor(np.zeros_like(p.array))
     optimizer.step()
     for name, p in model.named_parameters():
-        np.testing.assert_allclose(p.data, before[name] * (1.0 if "bias" in name else 0.5))
+        np.testing.assert_allclose(p.array, before[name] * (1.0 if "bias" in name else 0.5))
     assert optimizer.param_groups[1]["param_names"] == ["body.0.bias", "body.1.bias", "head.bias"]
 
 

@@ -24,18 +24,18 @@ def test_a_parameter_without_gradient_stays_and_gets_no_state():
     moved, still = parameter(), parameter(grad=False)
     optimizer = optim.Adam([moved, still])
     optimizer.step()
-    assert (moved.data != 1).all()
-    assert (still.data == 1).all()
+    assert (moved.array != 1).all()
+    assert (still.array == 1).all()
     assert still not in optimizer.state
     assert list(optimizer.state_dict()["state"]) == [0]
 
 
 def test_zero_grad():
     p = parameter()
-    gradient = p.grad.data
+    gradient = p.grad.array
     optimizer = optim.SGD([p])
     optimizer.zero_grad(set_to_none=False)
-    assert p.grad.data is gradient
+    assert p.grad.array is gradient
     assert not gradient.any()
     optimizer.zero_grad()
     assert p.grad is None
@@ -54,7 +54,7 @@ def test_closure_is_called_with_gradients_on_and_its_loss_returned():
     with npnn.no_grad():
         loss = optimizer.step(closure)
     assert loss.item() == 6.0
-    np.testing.assert_allclose(p.data, 0.8, rtol=1e-6)
+    np.testing.assert_allclose(p.array, 0.8, rtol=1e-6)
     assert optim.SGD([p]).step() is None
 
 
@@ -70,9 +70,9 @@ def test_the_step_counts_as_an_in_place_change():
 
 def test_the_step_is_in_place():
     p = parameter()
-    array = p.data
+    array = p.array
     optim.Adam([p]).step()
-    assert p.data is array
+    assert p.array is array
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -80,9 +80,9 @@ def test_a_gradient_in_another_memory_order(order):
     g = np.arange(12.0, dtype=np.float32).reshape(3, 4)
     p = parameter((3, 4), grad=False)
     p.grad = Tensor(np.array(g, order=order))
-    p.grad.data.flags.writeable = False
+    p.grad.array.flags.writeable = False
     optim.SGD([p], lr=1.0).step()
-    np.testing.assert_array_equal(p.data, 1 - g)
+    np.testing.assert_array_equal(p.array, 1 - g)
 
 
 def test_a_gradient_of_the_wrong_shape():
@@ -96,10 +96,10 @@ def test_a_cast_model_goes_on_training():
     p = parameter()
     optimizer = optim.Adam([p])
     optimizer.step()
-    p.data, p.grad = p.data.astype(np.float64), Tensor(np.ones((2, 3)))
+    p.array, p.grad = p.array.astype(np.float64), Tensor(np.ones((2, 3)))
     optimizer.step()
-    assert p.data.dtype == np.float64
-    assert np.isfinite(p.data).all()
+    assert p.array.dtype == np.float64
+    assert np.isfinite(p.array).all()
 
 
 class SignSGD(optim.Optimizer):
@@ -122,8 +122,8 @@ def test_a_rule_of_ones_own():
     for gradient in (1.0, -3.0, 1.0):
         p.grad = Tensor(np.full((2, 3), gradient, np.float32))
         optimizer.step()
-    assert (p.data == 1.25).all()
-    assert (optimizer.state_dict()["state"][0]["total"].data == -1).all()
+    assert (p.array == 1.25).all()
+    assert (optimizer.state_dict()["state"][0]["total"].array == -1).all()
 
 
 # ---- what the constructor accepts
@@ -135,7 +135,7 @@ def test_named_parameters_keep_their_names():
     assert optimizer.param_groups[0]["param_names"] == ["a", "b"]
     assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["a", "b"]
     optimizer.step()
-    assert (b.data != 1).all()
+    assert (b.array != 1).all()
     with pytest.raises(ValueError, match="all parameters have names or none"):
         optim.SGD([("a", a), b])
 
@@ -152,7 +152,7 @@ def test_a_learning_rate_may_be_a_tensor_of_one_number(name):
     p, q = parameter(), parameter()
     getattr(optim, name)([p], lr=npnn.tensor(0.25)).step()
     getattr(optim, name)([q], lr=0.25).step()
-    assert np.array_equal(p.data, q.data)
+    assert np.array_equal(p.array, q.array)
     with pytest.raises(ValueError, match=r"Invalid learning rate: -0\.25"):
         getattr(optim, name)([p], lr=npnn.tensor(-0.25))
 
@@ -252,7 +252,7 @@ def test_the_loaded_state_is_a_copy_in_the_parameters_dtype_and_memory_order():
     target.load_state_dict(state)
     loaded = target.state[p]
     assert loaded["exp_avg"].dtype == np.float32
-    assert loaded["exp_avg_sq"].strides == p.data.strides
+    assert loaded["exp_avg_sq"].strides == p.array.strides
     assert not np.shares_memory(loaded["exp_avg_sq"], source.state[p]["exp_avg_sq"])
 
 
@@ -272,8 +272,8 @@ def test_a_deep_copy_trains_its_own_parameters():
     optimizer.step()
     twin, other = copy.deepcopy((model, optimizer))
     other.step()
-    assert np.array_equal(other.param_groups[0]["params"][0].data, twin["weight"].data)
-    assert not np.array_equal(twin["weight"].data, model["weight"].data)
+    assert np.array_equal(other.param_groups[0]["params"][0].array, twin["weight"].array)
+    assert not np.array_equal(twin["weight"].array, model["weight"].array)
 
 
 def test_repr_names_the_options():

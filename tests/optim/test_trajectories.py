@@ -78,8 +78,8 @@ def start(dtype="float64"):
 
 def parameters(dtype="float64"):
     ours = [Parameter(a) for a in start(dtype)]
-    channels_last = np.ascontiguousarray(ours[2].data.transpose(0, 2, 3, 1))
-    ours[2].data = channels_last.transpose(0, 3, 1, 2)  # as convolutions keep their weights
+    channels_last = np.ascontiguousarray(ours[2].array.transpose(0, 2, 3, 1))
+    ours[2].array = channels_last.transpose(0, 3, 1, 2)  # as convolutions keep their weights
     return ours
 
 
@@ -99,8 +99,8 @@ def take_step(optimizer, params, grads):
 
 def assert_same(ours, theirs, what="", rtol=1e-9, atol=1e-9):
     for i, (p, q) in enumerate(zip(ours, theirs, strict=True)):
-        expected = q.data if isinstance(q, Tensor) else q.detach().numpy()
-        np.testing.assert_allclose(p.data, expected, rtol=rtol, atol=atol, err_msg=f"parameter {i} {what}")
+        expected = q.array if isinstance(q, Tensor) else q.detach().numpy()
+        np.testing.assert_allclose(p.array, expected, rtol=rtol, atol=atol, err_msg=f"parameter {i} {what}")
 
 
 @requires_torch
@@ -114,7 +114,7 @@ def test_same_steps_as_torch(name, options, dtype, tolerance):
         take_step(mine, ours, grads)
         take_step(reference, theirs, grads)
         assert_same(ours, theirs, f"at step {t}", tolerance, tolerance)
-    assert all(p.data.dtype == dtype for p in ours)
+    assert all(p.array.dtype == dtype for p in ours)
 
 
 @requires_torch
@@ -128,7 +128,7 @@ def test_state_moves_to_torch_and_back(name, options):
     for t, grads in enumerate(gradients()):
         take_step(mine, ours, grads)
         if t == 10:
-            theirs = [torch.tensor(p.data, requires_grad=True) for p in moving]
+            theirs = [torch.tensor(p.array, requires_grad=True) for p in moving]
             second = getattr(torch.optim, name)(theirs, lr=99.0, **options)
             second.load_state_dict(io.to_torch(first.state_dict()))
         if t == 20:
@@ -175,7 +175,7 @@ def test_a_reloaded_optimizer_continues_bit_for_bit(name, options):
         take_step(mine, ours, grads)
         take_step(other, others, grads)
     for p, q in zip(ours, others, strict=True):
-        assert np.array_equal(p.data, q.data)
+        assert np.array_equal(p.array, q.array)
 
 
 @requires_torch
@@ -280,7 +280,7 @@ def test_the_textbook_rule(name):
     for g in grads:
         p.grad = npnn.Tensor(g)
         optimizer.step()
-    np.testing.assert_allclose(p.data, textbook(name, p0, grads, 0.05), rtol=1e-9, atol=1e-8 * (name == "NAdam"))
+    np.testing.assert_allclose(p.array, textbook(name, p0, grads, 0.05), rtol=1e-9, atol=1e-8 * (name == "NAdam"))
 
 
 def test_weight_decay_of_sgd_is_an_l2_term_of_the_loss():
@@ -294,4 +294,4 @@ def test_weight_decay_of_sgd_is_an_l2_term_of_the_loss():
         second.zero_grad()
         ((penalised * x).sum() ** 2 + 0.3 / 2 * (penalised**2).sum()).backward()
         second.step()
-    np.testing.assert_allclose(decayed.data, penalised.data, rtol=1e-12)
+    np.testing.assert_allclose(decayed.array, penalised.array, rtol=1e-12)

@@ -24,4 +24,4 @@ def numbers(n=120, outputs=1, seed=0):
 def same(a, b):
     """Equal networks, bit for bit."""
     ours, theirs = a.model_.state_dict(), b.model_.state_dict()
-    return ours.keys() == theirs.keys() and all(np.array_equal(ours[k].data, theirs[k].data) for k in ours)
+    return ours.keys() == theirs.keys() and all(np.array_equal(ours[k].array, theirs[k].array) for k in ours)

@@ -37,7 +37,7 @@ def test_computes_in_the_dtype_of_the_data_unless_told_otherwise():
         (X, "float32", "float32"), (X.astype(np.float32), "float64", "float64"),
     ]:  # fmt: skip
         net = NeuralNetClassifier(max_iter=1, dtype=dtype, **ENDLESS).fit(data, y, sample_weight=y + 1.0)
-        assert {p.data.dtype.name for p in net.model_.parameters()} == {expected}
+        assert {p.array.dtype.name for p in net.model_.parameters()} == {expected}
         assert {s["exp_avg"].dtype.name for s in net._optimizer.state.values()} == {expected}
         assert net.predict_proba(X).dtype == expected
 

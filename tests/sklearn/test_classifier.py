@@ -20,7 +20,7 @@ def test_digits_in_a_pipeline():
     net = NeuralNetClassifier(dropout=0.1, learning_rate_init=0.01, max_iter=15, dtype="float32", **ENDLESS)
     model = make_pipeline(StandardScaler(), net).fit(X[:1400], y[:1400])
     assert model.score(X[1400:], y[1400:]) > 0.9
-    assert {p.data.dtype.name for p in model[-1].model_.parameters()} == {"float32"}
+    assert {p.array.dtype.name for p in model[-1].model_.parameters()} == {"float32"}
 
 
 def test_labels_of_any_kind():

@@ -52,7 +52,7 @@ def test_trains_as_scikit_learns_mlp_does(kind, options, activation):
         net.set_params(max_iter=20).fit(X, y)
         mlp.set_params(max_iter=20).fit(X, y)
     assert len(net.loss_curve_) == 21
-    ours, theirs = {k: v.data for k, v in net.model_.state_dict().items()}, weights_of(mlp, net.model_)
+    ours, theirs = {k: v.array for k, v in net.model_.state_dict().items()}, weights_of(mlp, net.model_)
     for name in ours:
         np.testing.assert_allclose(ours[name], theirs[name], 1e-7, 1e-9, err_msg=name)
     function = "predict_proba" if kind == "classifier" else "predict"

@@ -34,5 +34,5 @@ def test_alpha_holds_the_weights_down_but_not_the_biases():
     X, y = numbers()
     net = NeuralNetRegressor(alpha=1e4, learning_rate_init=0.1, max_iter=200, **ENDLESS).fit(X, y + 5)
     first, last = net.model_[0], net.model_[2]
-    assert np.abs(first.weight.data).max() < 0.1
+    assert np.abs(first.weight.array).max() < 0.1
     assert last.bias.item() == pytest.approx(5, abs=0.2)

@@ -22,10 +22,10 @@ def test_a_weight_counts_like_so_many_samples(estimator, outputs):
     net = estimator(max_iter=50, alpha=1.0, batch_size=1000, **ENDLESS)
     repeated = clone(net).fit(X.repeat(times, axis=0), y.repeat(times, axis=0))
     weighted = clone(net).fit(X, y, sample_weight=times)
-    np.testing.assert_allclose(weighted.model_[0].weight.data, repeated.model_[0].weight.data, 1e-6, 1e-9)
+    np.testing.assert_allclose(weighted.model_[0].weight.array, repeated.model_[0].weight.array, 1e-6, 1e-9)
     assert weighted.loss_ == pytest.approx(repeated.loss_, rel=1e-9)
     scaled = clone(net).set_params(alpha=0.25).fit(X, y, sample_weight=times / 4)  # the penalty is added to their sum
-    np.testing.assert_allclose(scaled.model_[0].weight.data, repeated.model_[0].weight.data, 1e-6, 1e-9)
+    np.testing.assert_allclose(scaled.model_[0].weight.array, repeated.model_[0].weight.array, 1e-6, 1e-9)
 
 
 def test_a_loss_that_cannot_be_weighted():

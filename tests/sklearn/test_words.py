@@ -35,14 +35,14 @@ def test_a_network_of_ones_own_and_inputs_of_more_axes():
 def test_a_module_is_a_starting_point_and_stays_as_it_is():
     X, y = classes(dtype=np.float32)
     module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
-    before = {k: v.data.copy() for k, v in module.state_dict().items()}
+    before = {k: v.array.copy() for k, v in module.state_dict().items()}
     net = NeuralNetClassifier(module=module, max_iter=3, **ENDLESS).fit(X, y)
     again = clone(net)
     assert again.module is not module
     assert same(again.fit(X, y), net)
     for name, value in module.state_dict().items():
-        np.testing.assert_array_equal(value.data, before[name])
-        assert not np.array_equal(net.model_.state_dict()[name].data, before[name])
+        np.testing.assert_array_equal(value.array, before[name])
+        assert not np.array_equal(net.model_.state_dict()[name].array, before[name])
 
 
 def test_modules_that_do_not_fit():

@@ -92,9 +92,9 @@ def _write_lookup(g: Any, w: Any, index: Any, padding_idx: int | None, averaged:
 
 @reads("Gather")
 def _read_gather(x: Tensor, indices: Tensor, *, axis: int) -> Any:
-    if axis == 0 and x.ndim == 2 and x.data.dtype.kind == "f" and indices.data.min(initial=0) >= 0:
+    if axis == 0 and x.ndim == 2 and x.array.dtype.kind == "f" and indices.array.min(initial=0) >= 0:
         return embedding(indices, x)  # its derivative is the faster one
-    return x[(slice(None),) * (axis % x.ndim) + (indices.data,)]
+    return x[(slice(None),) * (axis % x.ndim) + (indices.array,)]
 
 
 @writes(indexing.Gather)
@@ -105,4 +105,4 @@ def _write_gather(g: Any, x: Any, index: Any, dim: int) -> str:
 @reads("GatherElements")
 def _read_gather_elements(x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     n = x.shape[axis]
-    return indexing.gather(x, axis, Tensor(np.where(indices.data < 0, indices.data + n, indices.data)))
+    return indexing.gather(x, axis, Tensor(np.where(indices.array < 0, indices.array + n, indices.array)))

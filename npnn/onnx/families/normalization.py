@@ -30,7 +30,7 @@ def _write_frozen(g: Any, x: Any, weight: Any, bias: Any, mean: Any, var: Any, e
 def _read_batch(
     x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, *, epsilon: float, momentum: float
 ) -> Tensor:
-    return FrozenNormalization.apply(x, weight, bias, mean=mean.data, var=var.data, eps=epsilon)
+    return FrozenNormalization.apply(x, weight, bias, mean=mean.array, var=var.array, eps=epsilon)
 
 
 @writes(Normalization)

@@ -130,7 +130,7 @@ def _read_pad(
     x: Tensor, widths: Tensor, value: Tensor | None = None, axes: Tensor | None = None, *, mode: str
 ) -> Tensor:
     chosen = list(range(x.ndim)) if axes is None else [a % x.ndim for a in axes.tolist()]
-    before, after = np.split(widths.data, 2)
+    before, after = np.split(widths.array, 2)
     ends = np.zeros((x.ndim, 2), int)
     ends[chosen] = np.stack([before, after], axis=1)
     names = {"edge": "replicate", "wrap": "circular"}
