@@ -44,8 +44,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from experiments import _mnist_figure as figure
 from experiments import mnist_faults as faults
 from experiments._sheet import sheet
@@ -54,6 +52,7 @@ from experiments.harness.registry import Reported, Schedule, Tolerance
 from experiments.harness.results import Result
 from npnn.data import TrainTest, load_mnist
 from npnn.data.transforms import Compose, RandomAffine, RandomRotation, RandomShift
+from npnn.random import Generator
 
 PLAIN = ("mlp", "conv", "conv-pool")
 MODELS = (*PLAIN, "mlp-norm", "bottleneck", "vgg")
@@ -102,8 +101,8 @@ def transform(config: Config) -> Callable[..., Any] | None:
     if faults.has(config.faults, "zoom"):
         change = Compose([RandomShift(2), RandomRotation(12), faults.ZoomAndBack((0.88, 1.12))])
 
-    def some(x: Any, generator: np.random.Generator) -> Any:
-        chosen = generator.random(len(x)) < config.augment
+    def some(x: Any, generator: Generator) -> Any:
+        chosen = generator.rand(len(x)) < config.augment
         out = x.copy()
         out[chosen] = change(x[chosen], generator)
         return out

@@ -24,11 +24,11 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 import npnn
 from npnn.data.transforms import RandomScale
+from npnn.random import Generator
 
 __all__ = [
     "FAULTS", "ZoomAndBack", "decay_twice", "draw_normal", "exponential", "has", "layers", "with_gradient_of",
@@ -128,8 +128,9 @@ class ZoomAndBack:
 
     scale: tuple[float, float]
 
-    def __call__(self, x: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
-        factor = generator.uniform(*self.scale)  # one for the whole batch
+    def __call__(self, x: NDArray[Any], generator: Generator) -> NDArray[Any]:
+        low, high = self.scale
+        factor = low + (high - low) * float(generator.rand())  # one for the whole batch
         for f in (factor, 1 / factor):
             x = RandomScale((f, f))(x, generator)
         return x

@@ -15,17 +15,26 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from npnn import nn, ops, optim
-from npnn.autograd import is_grad_enabled, no_grad, set_grad_enabled
-from npnn.dtypes import bool_, float32, float64, int8, int16, int32, int64, uint8
+from npnn import autograd, dtypes, nn, ops, optim
+from npnn.autograd import (
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_grad_enabled,
+)
+from npnn.device import device
+from npnn.dtypes import dtype, finfo, get_default_dtype, iinfo, set_default_dtype
 from npnn.kernels.threads import get_num_threads, set_num_threads
-from npnn.random import get_rng_state, manual_seed, set_rng_state
-from npnn.tensor import Function, Tensor, tensor
+from npnn.ops import conversion, table
+from npnn.printing import set_printoptions
+from npnn.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from npnn.tensor import Function, Size, Tensor, tensor
 from npnn.testing import gradcheck
 
 __version__ = "0.1.0"
 
-globals().update(ops.FUNCTIONS)
+globals().update({**table.FUNCTIONS, **dtypes.NAMES, **conversion.TYPED})
 
 # imported when first used: a script pays for what it uses
 _LATE = ("data", "io", "onnx", "plot", "sklearn", "testing", "train")

@@ -1,247 +1,183 @@
-"""The order of things in automatic differentiation: what is recorded, and how the walk back goes.
+"""Automatic differentiation under torch's names: backward, grad, Function, hooks and switches.
 
-``npnn.tensor`` says what a Function and a Tensor are; this file decides when operations are
-recorded (``no_grad``), calls their ``backward`` in the right order (``walk``) and, if asked, finds
-the one that made the first nan (``detect_anomaly``).
+The parts: ``npnn.tensor`` (what a Tensor and a Function are), ``npnn.engine`` (the walk back),
+``npnn.inplace`` (changes of tensors in the graph), ``npnn.static_function`` (torch's form of a Function).
+Derivatives are of first order: ``create_graph=True`` is refused.
 """
 
 from __future__ import annotations
 
-import functools
-import heapq
-import itertools
-import threading
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn import anomaly
-from npnn.errors import warn
+from npnn import (
+    engine,
+    static_function,  # noqa: F401  it teaches Function its second form
+)
+from npnn.engine import (
+    detect_anomaly,
+    enable_grad,
+    inference_mode,
+    is_grad_enabled,
+    no_grad,
+    set_detect_anomaly,
+    set_grad_enabled,
+)
+from npnn.tensor import Function, Tensor
 
 __all__ = [
-    "clock", "detect_anomaly", "is_grad_enabled", "mode", "no_grad", "set_detect_anomaly", "set_grad_enabled", "walk",
+    "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "inference_mode", "is_grad_enabled",
+    "no_grad", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 
-# Functions are numbered as they run, and in-place changes as they happen, on one clock.  So a
-# function always has a higher number than those its inputs came from, and a change after it ran
-# has a higher number than it: one counter gives both the order of the walk and the safety check.
-clock = itertools.count(1)
+def _many(x: Any) -> list[Any]:
+    return [x] if x is None or isinstance(x, (Tensor, np.ndarray)) else list(x)
 
 
-class _GradMode(threading.local):
-    enabled = True
-    observer: Any = None  # called in place of Function.apply, by who wants to know what is applied
+def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any]) -> list[tuple[Any, NDArray[Any]]]:
+    """Where the walk starts, and with what: ones for a single number."""
+    if len(gradients) != len(tensors):
+        raise RuntimeError(f"got {len(tensors)} tensors and {len(gradients)} gradients")
+    roots = []
+    for tensor, gradient in zip(tensors, gradients, strict=True):
+        if not tensor.requires_grad:
+            raise RuntimeError(
+                "element 0 of tensors does not require grad and does not have a grad_fn: "
+                "backward() needs a tensor with a graph behind it"
+            )
+        if gradient is None:
+            if tensor.array.size != 1:
+                raise RuntimeError(
+                    "grad can be implicitly created only for scalar outputs: backward() without a gradient needs "
+                    f"a single number, this tensor has shape {tensor.array.shape}; "
+                    "reduce it (.sum(), .mean()) or pass gradient="
+                )
+            dy = np.empty_like(tensor.array)
+            dy.fill(1)
+        else:
+            dy = np.array(gradient.array if isinstance(gradient, Tensor) else gradient, tensor.array.dtype)
+            if dy.shape != tensor.array.shape:
+                raise RuntimeError(f"the gradient has shape {dy.shape}, the tensor {tensor.array.shape}")
+        roots.append((tensor._node or tensor, dy))
+    return roots
 
 
-mode = _GradMode()
+def _refuse_second_order(create_graph: bool) -> None:
+    if create_graph:
+        raise NotImplementedError(
+            "create_graph=True: npnn computes first derivatives only, a gradient cannot be differentiated again"
+        )
 
 
-def is_grad_enabled() -> bool:
-    """True if operations are being recorded for ``backward`` (per thread)."""
-    return mode.enabled
+def backward(
+    tensors: Any,
+    grad_tensors: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    grad_variables: Any = None,
+    inputs: Any = None,
+) -> None:
+    """Add the derivatives of the tensors, weighted with ``grad_tensors``, to the gradients of the leaves.
+
+    Errors: RuntimeError if there is no graph, or it was freed, or a saved value changed since;
+    NotImplementedError for ``create_graph=True``.
+    """
+    _refuse_second_order(create_graph)
+    tensors = _many(tensors)
+    given = grad_variables if grad_tensors is None else grad_tensors
+    gradients = [None] * len(tensors) if given is None else _many(given)
+    roots = _roots(tensors, gradients)
+    if inputs is None:
+        engine.walk(roots, bool(retain_graph))
+        return
+    chosen = _many(inputs)
+    for tensor, gradient in zip(chosen, _gradients(roots, chosen, bool(retain_graph)), strict=True):
+        if gradient is not None:
+            tensor._accumulate(gradient.copy("K"))
 
 
-class _Switch:
-    """An entry of ``mode`` set to ``value`` inside a ``with`` block or a decorated function, and then set back."""
+def grad(
+    outputs: Any,
+    inputs: Any,
+    grad_outputs: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    only_inputs: bool = True,
+    allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
+    materialize_grads: bool = False,
+) -> tuple[Tensor | None, ...]:
+    """The derivatives of the outputs, weighted with ``grad_outputs``, with respect to the inputs; no ``.grad`` changes.
 
-    def __init__(self, name: str, value: Any):
-        self.name, self.value = name, value
-        self.before: list[Any] = []
-
-    def __enter__(self) -> None:
-        self.before.append(getattr(mode, self.name))
-        setattr(mode, self.name, self.value)
-
-    def __exit__(self, *exc: object) -> None:
-        setattr(mode, self.name, self.before.pop())
-
-    def __call__(self, function: _F) -> _F:
-        @functools.wraps(function)
-        def switched(*args: Any, **kwargs: Any) -> Any:
-            with _Switch(self.name, self.value):  # one for each call, which threads may make at once
-                return function(*args, **kwargs)
-
-        return switched  # type: ignore[return-value]
-
-
-class _SwitchAtOnce(_Switch):
-    """A switch that acts as soon as it is made, so that making it is all one needs to do."""
-
-    def __init__(self, name: str, value: Any):
-        super().__init__(name, value)
-        self.first = getattr(mode, name)
-        setattr(mode, name, value)
-
-    def __enter__(self) -> None:
-        setattr(mode, self.name, self.first)
-        super().__enter__()
-
-    def __call__(self, function: _F) -> _F:
-        setattr(mode, self.name, self.first)  # a decorator acts when the function is called
-        return super().__call__(function)
+    Errors: RuntimeError for an input that the outputs do not depend on, unless ``allow_unused`` (it is then None);
+    NotImplementedError for ``create_graph=True``.
+    """
+    _refuse_second_order(create_graph)
+    outputs, inputs = _many(outputs), _many(inputs)
+    for x in inputs:
+        if not x.requires_grad:
+            raise RuntimeError("One of the differentiated Tensors does not require grad")
+    roots = _roots(outputs, [None] * len(outputs) if grad_outputs is None else _many(grad_outputs))
+    found: list[Tensor | None] = []
+    for x, gradient in zip(inputs, _gradients(roots, inputs, bool(retain_graph)), strict=True):
+        if gradient is None and not (allow_unused or materialize_grads):
+            raise RuntimeError(
+                "One of the differentiated Tensors appears to not have been used in the graph. "
+                "Set allow_unused=True if this is the desired behavior."
+            )
+        if gradient is None:
+            found.append(Tensor(np.zeros_like(x.array)) if materialize_grads else None)
+        else:
+            found.append(Tensor(gradient.copy("K")))
+    return tuple(found)
 
 
-class set_grad_enabled(_SwitchAtOnce):  # noqa: N801  torch's spelling
-    """Record operations if ``mode``, else do not: from now on, or inside a ``with`` block or a decorated function."""
-
-    def __init__(self, mode: bool):
-        super().__init__("enabled", mode)
-
-
-class no_grad(_Switch):  # noqa: N801  torch's spelling
-    """Context manager or decorator: operations inside are not recorded, so they cost no memory."""
-
-    def __init__(self) -> None:
-        super().__init__("enabled", False)
+def _gradients(roots: Any, inputs: Sequence[Tensor], retain_graph: bool) -> list[NDArray[Any] | None]:
+    wanted: dict[Any, NDArray[Any] | None] = {x._current()._node or x: None for x in inputs}
+    engine.walk(roots, retain_graph, wanted)
+    return [wanted[x._node or x] for x in inputs]
 
 
-class detect_anomaly(_Switch):  # noqa: N801  torch's spelling
-    """Context manager or decorator: the first operation inside, forward or backward, to make nan or inf is an error.
+class _VariableMeta(type):
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, Tensor)
 
-    The error names the operation, the layer, and the line of your code that called it.  inf made of inf
-    passes (a mask of -inf is no mistake), nan never does.  Without ``check_nan`` nothing is checked, but
-    an error in backward comes with a warning that says where its forward was called.  As it looks at
-    every number, it is for finding a mistake, not for training; it concerns one thread.
-    Errors: RuntimeError.
+
+class Variable(metaclass=_VariableMeta):
+    """An old spelling: ``Variable(x)`` is x, or x as a leaf that wants a gradient.
+
+    Errors: TypeError for ``volatile=``, which PyTorch dropped: use ``with torch.no_grad():``.
     """
 
-    def __init__(self, check_nan: bool = True):
-        super().__init__("observer", _Watch(check_nan))
+    def __new__(cls, data: Any, requires_grad: bool = False, **old: Any) -> Any:
+        if "volatile" in old:
+            raise TypeError("volatile was removed from PyTorch: compute inside `with torch.no_grad():`")
+        if old:
+            raise TypeError(f"Variable takes no argument {', '.join(old)}")
+        new = (data if isinstance(data, Tensor) else Tensor(data)).detach()
+        return new.requires_grad_() if requires_grad else new
 
 
-class set_detect_anomaly(_SwitchAtOnce):  # noqa: N801  torch's spelling
-    """detect_anomaly switched on if ``mode``, else off: from now on, or inside a ``with`` block or a function."""
+def _method(
+    self: Tensor,
+    gradient: Any = None,
+    retain_graph: bool | None = None,
+    create_graph: bool = False,
+    inputs: Sequence[Tensor] | None = None,
+) -> None:
+    """Add d(self)/d(leaf) to ``leaf.grad`` for every leaf that this tensor was computed from.
 
-    def __init__(self, mode: bool, check_nan: bool = True):
-        super().__init__("observer", _Watch(check_nan) if mode else None)
-
-
-class _Watch:
-    """The observer that runs operations for detect_anomaly."""
-
-    def __init__(self, check_nan: bool):
-        self.check_nan = check_nan
-
-    def __call__(self, op: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        mode.observer = None
-        try:
-            with np.errstate(all="ignore"):  # what NumPy would warn of is looked for here
-                results = op.apply(*inputs, **options)
-        finally:
-            mode.observer = self
-        place, outputs = anomaly.Place(), results if type(results) is tuple else (results,)
-        for y in outputs:
-            if y.grad_fn is not None:
-                y.grad_fn.called_at = place
-        if self.check_nan:
-            arrays = [x.array if hasattr(x, "requires_grad") else x for x in inputs]
-            anomaly.check_results(op.__name__, [*arrays, *options.values()], [y.array for y in outputs], place)
-        return results
-
-    def backward(self, node: Any, grads: list[Any]) -> Any:
-        """What node.backward(*grads) returns, if it can be trusted."""
-        place, needed = vars(node).get("called_at"), node.needs_grad
-        try:
-            with np.errstate(all="ignore"):
-                results = node.backward(*grads)
-        except Exception:
-            if place is not None:
-                warn(f"{type(node).__name__}.backward failed; its forward was {place}")
-            raise
-        if self.check_nan:
-            made = results if type(results) is tuple else (results,)
-            anomaly.check_gradients(type(node).__name__, grads, made, needed, place)
-        return results
+    ``gradient`` is d(loss)/d(self), needed unless ``self`` has one element.  What the functions
+    saved is freed on the way unless ``retain_graph``.  With ``inputs``, only these get their gradient.
+    Errors: RuntimeError if there is no graph, or it was freed, or a saved value changed since;
+    NotImplementedError for ``create_graph=True``: derivatives are of first order.
+    """
+    backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 
 
-# ---- the walk from the loss back to the leaves
-
-
-def walk(root: tuple[Any, int], dy: NDArray[Any], retain_graph: bool) -> None:
-    """Call backward on every function between ``root`` and the leaves, consumers before producers."""
-    pending: dict[int, tuple[Any, list[Any]]] = {}  # functions whose gradient is still being added up
-    queue: list[int] = []  # their numbers, negated: the highest is next, as all its consumers are done
-
-    def send(source: tuple[Any, int], gradient: NDArray[Any]) -> None:
-        node, index = source
-        entry = pending.get(node.order)
-        if entry is None:
-            entry = pending[node.order] = node, [None] * len(node.outputs)
-            heapq.heappush(queue, -node.order)
-        grads = entry[1]
-        grads[index] = gradient if grads[index] is None else grads[index] + gradient
-
-    send(root, dy)
-    watch = getattr(mode.observer, "backward", None)
-    while queue:
-        node, grads = pending.pop(-heapq.heappop(queue))
-        if node.inputs is None:
-            raise RuntimeError(
-                "backward through a graph that was already walked and freed: compute the loss again, "
-                "or call backward(retain_graph=True) the first time"
-            )
-        if node.retained is not None:
-            _keep(node, grads)
-        results = node.backward(*grads) if watch is None else watch(node, grads)
-        if type(results) is not tuple:
-            results = (results,)
-        if len(results) != len(node.inputs):
-            raise RuntimeError(
-                f"{type(node).__name__}.backward returned {len(results)} gradients for {len(node.inputs)} inputs"
-            )
-        taken: set[int] | None = None  # the memory that others may be using
-        for source, needed, dx in zip(node.inputs, node.needs_grad, results):  # noqa: B905  checked above
-            if type(source) is tuple:
-                if needed and dx is not None:
-                    shape, dtype = source[0].outputs[source[1]]
-                    send(source, _fit(dx, shape, dtype, node))
-            elif source is not None:
-                if source._changed > node.order and node.keeps_inputs:
-                    raise RuntimeError(
-                        f"a tensor of shape {source.shape} that {type(node).__name__} used was changed in place "
-                        "before backward() (by an optimizer step?): its gradient would be wrong"
-                    )
-                if needed and dx is not None:
-                    dx = _fit(dx, source.array.shape, source.array.dtype, node)
-                    if taken is None:
-                        taken = {_owner(g) for g in grads if g is not None}
-                    owner = _owner(dx)
-                    if owner in taken or not dx.flags.writeable:
-                        dx = dx.copy("K")
-                    taken.add(owner)
-                    source._accumulate(dx)
-        if not retain_graph:
-            node._release()
-
-
-def _keep(node: Any, grads: list[Any]) -> None:
-    """Give the outputs that asked for it (retain_grad) a copy of their gradient."""
-    for reference in node.retained:
-        output = reference()
-        if output is not None and grads[output._node[1]] is not None:
-            output._accumulate(grads[output._node[1]].copy("K"))
-
-
-def _owner(array: NDArray[Any]) -> int:
-    """Which array holds the memory: gradients that share one must not both be kept."""
-    return id(array if array.base is None else array.base)
-
-
-def _fit(gradient: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], node: Any) -> NDArray[Any]:
-    """The gradient in its input's shape and dtype: broadcasting forward is summing backward."""
-    if type(gradient) is not np.ndarray:
-        gradient = np.asarray(gradient)  # a NumPy number, of a tensor without axes
-    if gradient.shape != shape:
-        extra = gradient.ndim - len(shape)
-        pairs = list(zip(shape, gradient.shape[max(extra, 0) :]))  # noqa: B905  the shorter one counts
-        if extra < 0 or any(n not in (1, m) for n, m in pairs):
-            raise RuntimeError(
-                f"{type(node).__name__}.backward returned a gradient of shape {gradient.shape} for an input of {shape}"
-            )
-        spread = [*range(extra), *[extra + i for i, (n, m) in enumerate(pairs) if n != m]]
-        gradient = gradient.sum(axis=tuple(spread)).reshape(shape)
-    return gradient if gradient.dtype == dtype else gradient.astype(dtype)
+_method.__name__ = "backward"
+Tensor.backward = _method  # type: ignore[attr-defined]

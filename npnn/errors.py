@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -33,6 +34,12 @@ class DataError(RuntimeError):
     """A data set's file is missing, damaged or cannot be fetched; the message says what to do."""
 
 
+def _plain(message: str) -> str:
+    """Shapes and dtypes without torch's dressing: (2, 3) for torch.Size([2, 3]), float32 for torch.float32."""
+    message = re.sub(r"torch\.Size\(\[([^\]]*)\]\)", lambda m: f"({m[1]},)" if m[1].isdigit() else f"({m[1]})", message)
+    return re.sub(r"\btorch\.(?=(float|int|uint|bool)\d*\b)", "", message)
+
+
 class LayerError(ValueError, RuntimeError):
     """A layer was given something that does not go with it.
 
@@ -41,6 +48,7 @@ class LayerError(ValueError, RuntimeError):
     """
 
     def __init__(self, message: str):
+        message = _plain(message)
         super().__init__(message)
         self.message = message
         self.layers: list[Any] = []

@@ -1,34 +1,296 @@
-"""The one source of randomness: initial weights, dropout, shuffling and augmentation all draw from it."""
+"""The one source of randomness, and it is PyTorch's: the same seed gives the same numbers in both.
+
+Initial weights, dropout, shuffling and augmentation all draw from a :class:`Generator`, a Mersenne
+Twister.  How its words become uniform, normal and other numbers is in ``npnn.kernels.twister``;
+here is what goes around it: seeds, states, and the order in which an array is filled.
+
+Arrays are filled in the order of their memory, as in PyTorch; those whose channels lie together
+(as npnn keeps images, where PyTorch does not) are filled in the order of their indices.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import math
+import operator
+import os
+import secrets
+import struct
 import threading
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["generator", "get_rng_state", "manual_seed", "set_rng_state", "use_generator"]
+from npnn.device import CPU, check_device, device
+from npnn.kernels import twister
+
+__all__ = [
+    "Generator", "default_generator", "fork_rng", "generator", "get_rng_state", "initial_seed", "manual_seed",
+    "seed", "set_rng_state", "use_generator",
+]  # fmt: skip
+
+_HEADER = struct.Struct("<QiiQ")  # seed, words left, seeded, words used; then 624 words in 8 bytes each
+_NORMAL = struct.Struct("<dddi4xfB3x")  # unused, the kept normal number, unused, is it kept; and the same in float32
+STATE_SIZE = _HEADER.size + 8 * twister.N + _NORMAL.size
+
+
+class Generator:
+    """A source of random numbers, and where it stands.   ``Generator().manual_seed(0)``
+
+    Two generators with one state give the same numbers.  ``get_state`` and ``set_state`` use the bytes
+    of PyTorch's CPU generator, so that a state moves from one framework to the other.  Threads may
+    share one: each draw is whole, their order is the threads'.
+    Errors: for a device other than "cpu", as check_device.
+    """
+
+    def __init__(self, device: Any = "cpu"):
+        check_device(device)
+        self._lock = threading.Lock()
+        _LOCKED.add(self)
+        self.manual_seed(67280421310721)  # PyTorch's own default: an unseeded Generator() is not random
+
+    # ---- seeds and states
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start anew from a seed of 64 bits (a negative one counts from 2⁶⁴ downwards), of which 32 are used.
+
+        Errors: ValueError for a seed of more than 64 bits.
+        """
+        number = int(seed)
+        if not -(1 << 63) <= number < 1 << 64:
+            raise ValueError(f"a seed has 64 bits, from -2**63 to 2**64 - 1; got {number}")
+        self._seed = number % (1 << 64)
+        self._key = twister.seed(self._seed)
+        self._words = np.zeros(twister.N, np.uint32)
+        self._at = np.array([twister.N])
+        self._fresh = True  # PyTorch writes the state of a generator that was never used with another number
+        self._kept: float | None = None  # the second number of a pair of normal ones
+        return self
+
+    def seed(self) -> int:
+        """Start anew from a seed that nobody can foresee, and return it."""
+        self.manual_seed(secrets.randbits(64))
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed that the generator was started from."""
+        return self._seed
+
+    def state_bytes(self) -> NDArray[np.uint8]:
+        """The state, 5,056 bytes in PyTorch's layout."""
+        with self._lock:
+            at = int(self._at[0])
+            self._fresh = self._fresh and at == twister.N
+            used, left = (0, 1) if self._fresh else (at, twister.N + 1 - at)
+            kept = self._kept
+            return np.frombuffer(
+                _HEADER.pack(self._seed, left, 1, used)
+                + self._key.astype("<u8").tobytes()
+                + _NORMAL.pack(0.0, kept or 0.0, 0.0, kept is not None, 0.0, False),
+                np.uint8,
+            ).copy()
+
+    def set_state_bytes(self, state: Any) -> Generator:
+        """Go on from a state that ``state_bytes`` of npnn or ``get_state`` of PyTorch returned.
+
+        Errors: RuntimeError for anything else.
+        """
+        given = np.asarray(state)
+        if given.dtype != np.uint8 or given.size != STATE_SIZE:
+            raise RuntimeError(
+                f"a generator's state is {STATE_SIZE} bytes (uint8), got {given.size} elements of {given.dtype}"
+            )
+        data = given.tobytes()
+        seed, left, _, used = _HEADER.unpack_from(data)
+        if not (1 <= left <= twister.N and used <= twister.N):
+            raise RuntimeError("these bytes are not the state of a CPU generator")
+        _, kept, _, is_kept, _, _ = _NORMAL.unpack_from(data, STATE_SIZE - _NORMAL.size)
+        key = np.frombuffer(data, "<u8", twister.N, _HEADER.size).astype(np.uint32)
+        with self._lock:
+            self._seed, self._key, self._words = seed, key, twister.temper(key)
+            self._fresh = left == 1 and used == 0
+            self._at = np.array([twister.N if left == 1 else used])
+            self._kept = kept if is_kept else None
+        return self
+
+    get_state: Any  # lent by npnn.ops.drawing: the state as a tensor, which PyTorch's ``set_state`` takes as well
+
+    def set_state(self, new_state: Any) -> Generator:
+        """Go on from a state that ``get_state`` of npnn or PyTorch returned.  Errors: RuntimeError for anything else."""
+        return self.set_state_bytes(new_state)
+
+    @property
+    def device(self) -> device:
+        return CPU
+
+    def __reduce__(self) -> Any:
+        return _restored, (self.state_bytes(),)
+
+    def __repr__(self) -> str:
+        return f"<npnn.Generator of seed {self._seed}>"
+
+    # ---- draws that fill an array in place
+
+    def _fill(self, draw: Callable[..., Any], out: NDArray[Any], *numbers: Any) -> NDArray[Any]:
+        """draw(state, flat, *numbers), ``flat`` being the array in the order of filling."""
+        with self._lock:
+            state = self._key, self._words, self._at
+            if out.flags.c_contiguous:
+                draw(*state, out.reshape(-1), *numbers)
+            else:
+                flat = np.empty(out.size, out.dtype)
+                draw(*state, flat, *numbers)
+                order = filling_order(out)
+                out.transpose(order)[...] = flat.reshape([out.shape[a] for a in order])
+        return out
+
+    def uniform_(self, out: NDArray[Any], low: float = 0.0, high: float = 1.0) -> NDArray[Any]:
+        """Between low and high:   u (high - low) + low"""
+        return self._fill(twister.uniform, out, float(low), float(high))
+
+    def bernoulli_(self, out: NDArray[Any], p: float, one: float = 1) -> NDArray[Any]:
+        """``one`` with probability p, else 0:   u < p, with u in float64 whatever the dtype"""
+        return self._fill(twister.bernoulli, out, float(p), one)
+
+    def integers_(self, out: NDArray[Any], low: int, high: int) -> NDArray[Any]:
+        """Whole numbers from low to high - 1:   r mod (high - low) + low"""
+        return self._fill(twister.integers, out, int(high) - int(low), int(low))
+
+    def normal_(self, out: NDArray[Any], mean: float = 0.0, std: float = 1.0) -> NDArray[Any]:
+        """Normal numbers, two from each pair of uniform ones (Box and Muller).
+
+        Fewer than 16, or with gaps in memory: in float64, one pair after the other, and the second
+        number of the last pair is kept for the next such draw.
+        """
+        if out.size >= 16 and dense(out):
+            return self._fill(twister.normal, out, mean, std)
+        return self._fill(lambda *a: self._few_normals(*a, mean, std), out)
+
+    def _few_normals(self, key: Any, words: Any, at: Any, out: NDArray[Any], mean: float, std: float) -> None:
+        for i in range(out.size):
+            if self._kept is None:
+                u1, u2 = self._unit(), self._unit()
+                radius, angle = math.sqrt(-2 * math.log1p(-u2)), 2 * math.pi * u1
+                z, self._kept = radius * math.cos(angle), radius * math.sin(angle)
+            else:
+                z, self._kept = self._kept, None
+            out[i] = z * std + mean
+
+    def _unit(self) -> float:
+        """One uniform number in float64.  The lock is the caller's."""
+        high, low = twister.raw(self._key, self._words, self._at, 2).tolist()
+        return ((high << 32 | low) & ((1 << 53) - 1)) * 2.0**-53
+
+    def transformed_(self, out: NDArray[Any], formula: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
+        """formula(u) of uniform numbers u in float64, rounded to the array's dtype."""
+
+        def draw(key: Any, words: Any, at: Any, flat: NDArray[Any]) -> None:
+            u = np.empty(flat.size)
+            twister.uniform(key, words, at, u, 0.0, 1.0)
+            flat[:] = formula(u)
+
+        return self._fill(draw, out)
+
+    def sequence_(self, out: NDArray[Any], draw: Callable[[int, Callable[[], float]], float]) -> NDArray[Any]:
+        """draw(i, unit) for each element in turn, which calls ``unit()`` for as many uniform numbers as it likes."""
+
+        def one_by_one(key: Any, words: Any, at: Any, flat: NDArray[Any]) -> None:
+            for i in range(flat.size):
+                flat[i] = draw(i, self._unit)
+
+        return self._fill(one_by_one, out)
+
+    # ---- draws that make an array or a number
+
+    def rand(self, *shape: int, dtype: Any = np.float32) -> NDArray[Any]:
+        """Uniform in [0, 1)."""
+        return self.uniform_(np.empty(shape, dtype))
+
+    def randn(self, *shape: int, dtype: Any = np.float32) -> NDArray[Any]:
+        """Standard normal."""
+        return self.normal_(np.empty(shape, dtype))
+
+    def randint(self, low: int, high: int, shape: Sequence[int] = ()) -> NDArray[Any]:
+        """Whole numbers from low to high - 1."""
+        return self.integers_(np.empty(shape, np.int64), low, high)
+
+    def randperm(self, n: int) -> NDArray[np.int64]:
+        """The numbers 0 to n - 1 in random order, each exchanged with one behind it or itself."""
+        out = np.empty(n, np.int64)
+        with self._lock:
+            twister.permutation(self._key, self._words, self._at, out)
+        return out
+
+    def random64(self) -> int:
+        """A whole number from 0 to 2⁶³ - 1, as a seed for another generator."""
+        return int(self.integers_(np.empty((), np.int64), 0, 1 << 63))
+
+    def words(self, n: int) -> NDArray[np.uint32]:
+        """The next n words of 32 bits."""
+        with self._lock:
+            return twister.raw(self._key, self._words, self._at, n).copy()
+
+
+_LOCKED: weakref.WeakSet[Generator] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    for each in _LOCKED:
+        each._lock = threading.Lock()  # free, whoever held it
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
+def _restored(state: NDArray[np.uint8]) -> Generator:
+    return Generator().set_state_bytes(state)
+
+
+# ---- the order in which an array is filled
+
+
+def dense(array: NDArray[Any]) -> bool:
+    """True if PyTorch would call the tensor contiguous: in the order of its indices, or images as npnn keeps them."""
+    return array.flags.c_contiguous or _channels_together(array)
+
+
+def _channels_together(array: NDArray[Any]) -> bool:
+    """(N, C, ...) with the channels next to each other in memory, without gaps, and not a view cut by the user."""
+    return array.ndim > 2 and array.transpose(0, *range(2, array.ndim), 1).flags.c_contiguous
+
+
+def filling_order(array: NDArray[Any]) -> list[int]:
+    """The axes from the slowest to the fastest in memory; as they are for what ``dense`` takes."""
+    axes = list(range(array.ndim))
+    return axes if dense(array) else sorted(axes, key=lambda a: -abs(array.strides[a]))
+
+
+# ---- the generator in use
+
+default_generator = Generator()
 
 
 class _Source(threading.local):
     """All threads share the class's generator; ``use_generator`` gives one of its own to the thread that asks."""
 
-    generator = np.random.Generator(np.random.PCG64())
+    generator = default_generator
 
 
 _source = _Source()
 
 
-def generator() -> np.random.Generator:
-    """The generator that every random choice in npnn uses."""
+def generator() -> Generator:
+    """The generator that every random choice in npnn uses unless it is given another."""
     return _source.generator
 
 
 @contextlib.contextmanager
-def use_generator(own: np.random.Generator) -> Iterator[None]:
-    """Inside the block, in this thread only, draw from ``own`` (a PCG64 generator) instead of the common one."""
+def use_generator(own: Generator) -> Iterator[None]:
+    """Inside the block, in this thread only, draw from ``own`` instead of the common one."""
     before = _source.generator
     _source.generator = own
     try:
@@ -37,17 +299,40 @@ def use_generator(own: np.random.Generator) -> Iterator[None]:
         _source.generator = before
 
 
-def manual_seed(seed: int) -> np.random.Generator:
-    """Start the generator anew: the same seed gives the same run."""
-    generator().bit_generator.state = np.random.PCG64(seed).state
-    return generator()
+def manual_seed(seed: int) -> Generator:
+    """Start the generator anew: the same seed gives the same run, and the run that PyTorch has.
+
+    Errors: ValueError for a seed of more than 64 bits.
+    """
+    return generator().manual_seed(operator.index(seed) if not isinstance(seed, (float, str)) else int(seed))
 
 
-def get_rng_state() -> dict[str, Any]:
-    """The generator's state, a dict of numbers that survives a round trip through JSON."""
-    return dict(generator().bit_generator.state)
+def seed() -> int:
+    """Start the generator from a seed that nobody can foresee, and return it."""
+    return generator().seed()
 
 
-def set_rng_state(state: dict[str, Any]) -> None:
-    """Continue from a state that get_rng_state returned."""
-    generator().bit_generator.state = state
+def initial_seed() -> int:
+    """The seed that the generator was started from."""
+    return generator().initial_seed()
+
+
+def get_rng_state() -> Any:
+    """The generator's state, a tensor of 5,056 bytes."""
+    return generator().get_state()
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Continue from a state that get_rng_state returned, here or in PyTorch.  Errors: RuntimeError for another."""
+    generator().set_state_bytes(new_state)
+
+
+@contextlib.contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True, **ignored: Any) -> Iterator[None]:
+    """Inside the block draw as usual; afterwards the generator stands where it stood before."""
+    state = generator().state_bytes() if enabled else None
+    try:
+        yield
+    finally:
+        if state is not None:
+            generator().set_state_bytes(state)

@@ -12,11 +12,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"kernels"},
-    {"dtypes", "errors", "random"},
+    {"device", "errors", "memory"},
+    {"dtypes", "random"},
     {"anomaly"},
-    {"autograd"},
+    {"engine"},
     {"tensor"},
-    {"ops", "testing"},
+    {"cast", "static_function", "printing"},
+    {"inplace", "autograd"},
+    {"ops"},
+    {"testing"},
     {"nn"},
     {"optim", "data", "io"},
     {"train", "plot", "onnx"},

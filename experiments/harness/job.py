@@ -136,7 +136,7 @@ def _held_out(data: TrainTest, count: int) -> tuple[Dataset, tuple[Any, Any]]:
     n = len(data.train)
     if count >= n:
         raise UserError(f"--validation {count} leaves nothing of the {n} examples to train on")
-    train, validation = random_split(data.train, [n - count, count], np.random.default_rng(0))
+    train, validation = random_split(data.train, [n - count, count], npnn.Generator().manual_seed(0))
     return train, (data.train_x[validation.indices], data.train_y[validation.indices])
 
 

@@ -6,9 +6,10 @@ data sets here that is the difference between microseconds and milliseconds.
 
 from __future__ import annotations
 
+import bisect
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 
 import npnn.random
 from npnn import dtypes
-from npnn.tensor import Tensor, _from_array
+from npnn.random import Generator
+from npnn.tensor import Tensor
 
-__all__ = ["Dataset", "Subset", "TensorDataset", "TrainTest", "gather", "random_split", "unit_images"]
+__all__ = [
+    "ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "StackDataset", "Subset", "TensorDataset", "TrainTest",
+    "gather", "random_split", "unit_images",
+]  # fmt: skip
 
 
 class Dataset:
@@ -29,11 +34,16 @@ class Dataset:
     should also override ``gather``, which the loader calls.
     """
 
-    def __len__(self) -> int:
-        raise NotImplementedError(f"{type(self).__name__} has no __len__")
+    in_arrays = False  # True if gather cuts a batch out of arrays, so that the loader need not take sample by sample
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return cls  # Dataset[tuple[Tensor, Tensor]] is an annotation
 
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no __getitem__")
+
+    def __add__(self, other: Any) -> ConcatDataset:
+        return ConcatDataset([self, other])
 
     def gather(self, indices: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         """The samples of these numbers as one array per field, stacked along a new first axis."""
@@ -42,11 +52,77 @@ class Dataset:
         return tuple(np.stack([dtypes.as_array(v) for v in field]) for field in zip(*rows, strict=True))
 
 
+class IterableDataset(Dataset):
+    """Base class of a stream of samples: write ``__iter__``."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise NotImplementedError(f"{type(self).__name__} has no __iter__")
+
+    def __add__(self, other: Any) -> Any:
+        return ChainDataset([self, other])
+
+
+class ChainDataset(IterableDataset):
+    """Streams, one after the other."""
+
+    def __init__(self, datasets: Iterable[Any]):
+        self.datasets = list(datasets)
+
+    def __iter__(self) -> Iterator[Any]:
+        for dataset in self.datasets:
+            yield from dataset
+
+    def __len__(self) -> int:
+        return sum(len(dataset) for dataset in self.datasets)
+
+
+class ConcatDataset(Dataset):
+    """Data sets, one behind the other.  Errors: ValueError for none."""
+
+    def __init__(self, datasets: Iterable[Any]):
+        self.datasets = list(datasets)
+        if not self.datasets:
+            raise ValueError("datasets should not be an empty iterable")
+        self.cumulative_sizes = np.cumsum([len(d) for d in self.datasets]).tolist()
+
+    def __len__(self) -> int:
+        return self.cumulative_sizes[-1]
+
+    def __getitem__(self, index: Any) -> Any:
+        n = len(self)
+        if not -n <= index < n:
+            raise IndexError(f"sample {index} of {n}")
+        index %= n
+        which = bisect.bisect_right(self.cumulative_sizes, index)
+        return self.datasets[which][index - (self.cumulative_sizes[which - 1] if which else 0)]
+
+
+class StackDataset(Dataset):
+    """Data sets side by side: sample i is the tuple (or, of names, the dict) of their samples i."""
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        self.datasets: Any = kwargs or args
+        sizes = {len(d) for d in (kwargs.values() if kwargs else args)}
+        if len(sizes) != 1 or (args and kwargs):
+            raise ValueError(f"StackDataset needs data sets of one length, by position or by name; got {sizes}")
+        (self._length,) = sizes
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple(dataset[index] for dataset in self.datasets)
+
+
 class TensorDataset(Dataset):
     """Arrays or tensors whose first axes run together: sample i is ``(tensors[0][i], tensors[1][i], ...)``.
 
     The data are not copied.  Errors: ValueError naming the lengths if they differ.
     """
+
+    in_arrays = True
 
     def __init__(self, *tensors: ArrayLike | Tensor):
         self.tensors = tuple(t if isinstance(t, Tensor) else Tensor(t) for t in tensors)
@@ -62,7 +138,7 @@ class TensorDataset(Dataset):
         return len(self.tensors[0])
 
     def __getitem__(self, index: Any) -> tuple[Tensor, ...]:
-        return tuple([_from_array(t.array[index]) for t in self.tensors])
+        return tuple([t[index] for t in self.tensors])
 
     def gather(self, indices: NDArray[Any]) -> tuple[NDArray[Any], ...]:
         return tuple([_rows(t.array, indices) for t in self.tensors])
@@ -77,20 +153,25 @@ class Subset(Dataset):
     """The samples of ``dataset`` at ``indices``.  Errors: TypeError unless these are whole numbers."""
 
     def __init__(self, dataset: Any, indices: Sequence[int] | NDArray[Any]):
-        self.dataset = dataset
-        self.indices = np.asarray(indices)
-        if self.indices.ndim != 1 or (self.indices.size and self.indices.dtype.kind not in "iu"):
+        self.dataset, self.indices = dataset, indices
+        self._numbers = np.asarray(indices)
+        if self._numbers.ndim != 1 or (self._numbers.size and self._numbers.dtype.kind not in "iu"):
             raise TypeError("a Subset takes a list of sample numbers (for a mask m, pass np.flatnonzero(m))")
-        self.indices = self.indices.astype(np.intp)
+        self._numbers = self._numbers.astype(np.intp)
+
+    @property
+    def in_arrays(self) -> bool:  # type: ignore[override]
+        return getattr(self.dataset, "in_arrays", False)
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self._numbers)
 
     def __getitem__(self, index: Any) -> Any:
-        return self.dataset[self.indices[index]]
+        found = self._numbers[index]
+        return self.dataset[int(found) if found.ndim == 0 else found]
 
     def gather(self, indices: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-        return gather(self.dataset, self.indices[indices])
+        return gather(self.dataset, self._numbers[indices])
 
 
 def gather(dataset: Any, indices: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -102,7 +183,7 @@ def gather(dataset: Any, indices: NDArray[Any]) -> tuple[NDArray[Any], ...]:
 def random_split(
     dataset: Any,
     lengths: Sequence[float],
-    generator: np.random.Generator | None = None,
+    generator: Generator | None = None,
     stratify: ArrayLike | Tensor | None = None,
 ) -> list[Subset]:
     """Cut a data set at random into parts that share no sample.
@@ -116,13 +197,13 @@ def random_split(
     """
     n = len(dataset)
     counts = _whole_lengths(n, lengths)
-    order = (generator or npnn.random.generator()).permutation(n)
+    order = (generator or npnn.random.generator()).randperm(n)
     if stratify is not None:
         labels = np.asarray(stratify)
         if labels.shape != (n,):
             raise ValueError(f"stratify needs one label for each of the {n} samples, got shape {labels.shape}")
         order = _spread_classes(order, labels)
-    return [Subset(dataset, part) for part in np.split(order, np.cumsum(counts)[:-1])]
+    return [Subset(dataset, part.tolist()) for part in np.split(order, np.cumsum(counts)[:-1])]
 
 
 def _whole_lengths(n: int, lengths: Sequence[float]) -> list[int]:

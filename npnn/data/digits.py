@@ -9,6 +9,7 @@ import numpy as np
 
 from npnn.data._optional import require
 from npnn.data.dataset import TrainTest, random_split
+from npnn.random import Generator
 
 __all__ = ["load_digits"]
 
@@ -18,7 +19,7 @@ def load_digits() -> TrainTest:
     bunch = require("sklearn.datasets", "the digits", "experiments").load_digits()
     x = (bunch.images[:, None] / 16).astype(np.float32)  # (N, 1, 8, 8)
     y = bunch.target.astype(np.int64)
-    train, test = random_split(x, [0.8, 0.2], np.random.default_rng(0), stratify=y)
+    train, test = random_split(x, [0.8, 0.2], Generator().manual_seed(0), stratify=y)
     return TrainTest(
         x[train.indices], y[train.indices], x[test.indices], y[test.indices], tuple(str(k) for k in range(10))
     )

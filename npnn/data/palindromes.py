@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.data.dataset import TrainTest, random_split
+from npnn.random import Generator
 
 __all__ = ["make_palindromes"]
 
@@ -49,11 +50,11 @@ def make_palindromes(
             f"palindromes need a length of at least 2 and samples in both parts; got length {length}, "
             f"{n_samples} samples, {n_test} of them for the test"
         )
-    rng = np.random.default_rng([seed, length])
+    rng = Generator().manual_seed(seed * 1000 + length)
     half = (length + 1) // 2
     distinct = 10 ** min(half, _MAX_DIGITS)
     if replacement:
-        train, test = _divide(rng.integers(0, 10, (n_samples, half)), n_test, rng)
+        train, test = _divide(rng.randint(0, 10, (n_samples, half)), n_test, rng)
     elif length == 2:
         warnings.warn("all ten palindromes of 2 digits are in both parts: no test of generalisation", stacklevel=2)
         train = test = np.arange(10)[:, None]
@@ -74,22 +75,29 @@ def make_palindromes(
     return TrainTest(train_x, train_y, test_x, test_y, tuple("0123456789"))
 
 
-def _divide(halves: NDArray[Any], n_test: int, rng: np.random.Generator) -> list[NDArray[Any]]:
+def _divide(halves: NDArray[Any], n_test: int, rng: Generator) -> list[NDArray[Any]]:
     """Those for training and those for the test, with equal shares of each first digit."""
     parts = random_split(halves, [len(halves) - n_test, n_test], rng, stratify=halves[:, 0])
     return [halves[part.indices] for part in parts]
 
 
-def _halves(n: int, half: int, rng: np.random.Generator) -> NDArray[Any]:
+def _halves(n: int, half: int, rng: Generator) -> NDArray[Any]:
     """n different sequences of ``half`` digits: (n, half).
 
     Drawn as numbers of that many digits.  What is longer than an int64 differs in its first 18
     digits already, and the others are free.
     """
     head = min(half, _MAX_DIGITS)
-    numbers = rng.choice(10**head, n, replace=False)
+    if 10**head <= 2 * n:
+        numbers = rng.randperm(10**head)[:n]
+    else:
+        numbers = np.empty(0, np.int64)
+        while len(numbers) < n:  # the first n different ones, in the order in which they came
+            numbers = np.concatenate([numbers, rng.randint(0, 10**head, (n,))])
+            numbers = numbers[np.sort(np.unique(numbers, return_index=True)[1])]
+        numbers = numbers[:n]
     digits = numbers[:, None] // 10 ** np.arange(head - 1, -1, -1, dtype=np.int64) % 10
-    return np.concatenate([digits, rng.integers(0, 10, (n, half - head))], axis=1)
+    return np.concatenate([digits, rng.randint(0, 10, (n, half - head))], axis=1)
 
 
 def _samples(halves: NDArray[Any], length: int, one_hot: bool) -> tuple[NDArray[Any], NDArray[Any]]:

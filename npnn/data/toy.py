@@ -8,6 +8,7 @@ import numpy as np
 
 from npnn.data._optional import require
 from npnn.data.dataset import TensorDataset, TrainTest, random_split
+from npnn.random import Generator
 
 __all__ = ["TOY_SETS", "make_toy"]
 
@@ -49,7 +50,7 @@ def make_toy(
     datasets = require("sklearn.datasets", f"the toy set {name!r}", "experiments")
     x, y = getattr(datasets, function)(n_samples=n_samples, random_state=seed, **{**defaults, **settings})
     classes, y = np.unique(y, return_inverse=True)  # Hastie's labels are -1 and 1
-    parts = random_split(TensorDataset(x, y), [1 - test_size, test_size], np.random.default_rng(seed), stratify=y)
+    parts = random_split(TensorDataset(x, y), [1 - test_size, test_size], Generator().manual_seed(seed), stratify=y)
     train_x, test_x = (x[part.indices] for part in parts)
     train_y, test_y = (y[part.indices].astype(np.int64) for part in parts)
     if standardize:

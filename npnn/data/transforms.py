@@ -3,6 +3,10 @@
 A transform is a function ``transform(x, generator)`` from images (N, C, H, W) to images of the same
 dtype (Normalize alone makes floats of bytes).  All randomness comes from ``generator``; the argument
 is never changed.  The geometric ones cost the least on bytes (uint8): put Normalize last.
+
+What is drawn is what torchvision's transforms of the same name draw, image after image: each image
+takes ``draws`` words of the generator, r, which become uniform numbers u = (r mod 2²⁴) / 2²⁴ or whole
+numbers r mod span.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.kernels.warp import warp
+from npnn.random import Generator
 
 __all__ = [
     "Compose", "Cutout", "Normalize", "RandomAffine", "RandomCrop", "RandomHorizontalFlip", "RandomRotation",
@@ -22,21 +27,55 @@ __all__ = [
 ]  # fmt: skip
 
 Images = NDArray[Any]
-Generator = np.random.Generator
+Words = NDArray[np.uint32]
 
 # torch's names for what may surround an image instead of zeros, and NumPy's
 _PADDING_MODES = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
 
 
+def _units(words: Words) -> NDArray[np.float32]:
+    return (words & np.uint32(0xFFFFFF)).astype(np.float32) * np.float32(2**-24)
+
+
+def _between(words: Words, low: float, high: float) -> NDArray[np.float32]:
+    low, high = np.float32(low), np.float32(high)
+    return _units(words) * (high - low) + low
+
+
+class _Random:
+    """A transform that takes ``draws(x)`` words of the generator for each image."""
+
+    def draws(self, x: Images) -> int:
+        raise NotImplementedError
+
+    def apply(self, x: Images, words: Words) -> Images:
+        """The images changed as their words (N, draws) say."""
+        raise NotImplementedError
+
+    def __call__(self, x: Images, generator: Generator) -> Images:
+        n = self.draws(x)
+        return self.apply(x, generator.words(len(x) * n).reshape(len(x), n))
+
+
 class Compose:
-    """One transform after the other."""
+    """One transform after the other; each image takes all its random numbers before the next one takes any."""
 
     def __init__(self, transforms: Sequence[Callable[[Images, Generator], Images]]):
         self.transforms = list(transforms)
 
     def __call__(self, x: Images, generator: Generator) -> Images:
-        for transform in self.transforms:
-            x = transform(x, generator)
+        if not all(isinstance(t, (_Random, Normalize)) for t in self.transforms):
+            for transform in self.transforms:
+                x = transform(x, generator)
+            return x
+        drawing, shape = [t for t in self.transforms if isinstance(t, _Random)], x[:1]
+        counts = []
+        for t in drawing:  # how many words depends on the size of the image, which a crop changes
+            counts.append(t.draws(shape))
+            shape = t.apply(shape, np.zeros((1, counts[-1]), np.uint32))
+        words = np.split(generator.words(len(x) * sum(counts)).reshape(len(x), -1), np.cumsum(counts)[:-1], 1)
+        for t in self.transforms:
+            x = t.apply(x, words.pop(0)) if isinstance(t, _Random) else t(x, generator)
         return x
 
     def __repr__(self) -> str:
@@ -44,7 +83,7 @@ class Compose:
 
 
 @dataclass(frozen=True)
-class RandomHorizontalFlip:
+class RandomHorizontalFlip(_Random):
     """Mirror each image left to right with probability p."""
 
     p: float = 0.5
@@ -53,8 +92,11 @@ class RandomHorizontalFlip:
         if not 0 <= self.p <= 1:
             raise ValueError(f"a probability lies between 0 and 1, got p={self.p}")
 
-    def __call__(self, x: Images, generator: Generator) -> Images:
-        flipped = generator.random(len(x)) < self.p
+    def draws(self, x: Images) -> int:
+        return 1
+
+    def apply(self, x: Images, words: Words) -> Images:
+        flipped = _units(words[:, 0]) < self.p
         out = x.copy(order="K")
         for i in np.flatnonzero(flipped):  # one by one: x[flipped] would be a large temporary array
             out[i] = x[i, :, :, ::-1]
@@ -62,7 +104,7 @@ class RandomHorizontalFlip:
 
 
 @dataclass(frozen=True)
-class RandomCrop:
+class RandomCrop(_Random):
     """Cut a window of ``size`` (a number or (height, width)) from each image, at random.
 
     First ``padding`` pixels are added on each side: zeros, or what ``padding_mode`` says ("reflect",
@@ -80,13 +122,21 @@ class RandomCrop:
                 f"got {self.padding}, {self.padding_mode!r}"
             )
 
-    def __call__(self, x: Images, generator: Generator) -> Images:
+    def _window(self) -> tuple[int, int]:
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
+
+    def draws(self, x: Images) -> int:
+        height, width = (n + 2 * self.padding for n in x.shape[2:])
+        return 0 if (height, width) == self._window() else 2
+
+    def apply(self, x: Images, words: Words) -> Images:
         n, channels, height, width = x.shape
-        h, w = (self.size, self.size) if isinstance(self.size, int) else self.size
+        h, w = self._window()
         p = self.padding
         if height + 2 * p < h or width + 2 * p < w:
             raise ValueError(f"cannot cut windows of {(h, w)} from images of {(height, width)} padded by {p}")
-        corners = generator.integers(0, [height + 2 * p - h + 1, width + 2 * p - w + 1], (n, 2))
+        spans = np.array([height + 2 * p - h + 1, width + 2 * p - w + 1])
+        corners = words.astype(np.int64) % spans if words.size else np.zeros((n, 2), np.int64)
         if self.padding_mode == "zeros":
             corners -= p  # no need to pad: the window may begin outside the image
         else:
@@ -100,23 +150,28 @@ class RandomCrop:
 
 
 @dataclass(frozen=True)
-class RandomShift:
+class RandomShift(_Random):
     """Move each image by up to ``pixels`` whole pixels in both directions; what it uncovers is padded."""
 
     pixels: int
     padding_mode: str = "zeros"
 
-    def __call__(self, x: Images, generator: Generator) -> Images:
-        height, width = x.shape[2:]
-        return RandomCrop((height, width), self.pixels, self.padding_mode)(x, generator)
+    def _crop(self, x: Images) -> RandomCrop:
+        return RandomCrop(x.shape[2:], self.pixels, self.padding_mode)
+
+    def draws(self, x: Images) -> int:
+        return self._crop(x).draws(x)
+
+    def apply(self, x: Images, words: Words) -> Images:
+        return self._crop(x).apply(x, words)
 
 
 @dataclass(frozen=True)
-class RandomAffine:
+class RandomAffine(_Random):
     """Rotate, scale and shift each image in one resampling (bilinear, zeros outside).
 
     ``degrees``: the angle, counter-clockwise, is uniform in (-degrees, degrees), or between two given ones.
-    ``translate``: largest shift as fractions (of the width, of the height).
+    ``translate``: largest shift as fractions (of the width, of the height); the shift is a whole number of pixels.
     ``scale``: the factor is uniform between these two; above 1 enlarges.
     Rotation and scaling are about the centre, before the shift; names and order are torchvision's.
     """
@@ -133,21 +188,28 @@ class RandomAffine:
         if self.scale is not None and not 0 < self.scale[0] <= self.scale[1]:
             raise ValueError(f"scale must be a pair (from, to) of positive factors, got {self.scale}")
 
-    def __call__(self, x: Images, generator: Generator) -> Images:
-        n, _, height, width = x.shape
-        maps = self._maps(n, height, width, generator)
+    def draws(self, x: Images) -> int:
+        return 1 + 2 * (self.translate is not None) + (self.scale is not None)
+
+    def apply(self, x: Images, words: Words) -> Images:
+        maps = self._maps(x.shape[2], x.shape[3], words)
         if x.dtype.kind == "f":
             return warp(x, maps)
         return np.rint(warp(x.astype(np.float32), maps)).astype(x.dtype)
 
-    def _maps(self, n: int, height: int, width: int, generator: Generator) -> NDArray[Any]:
-        """For each image the map from a pixel of the result to the place in the image it comes from: (N, 2, 3)."""
+    def _maps(self, height: int, width: int, words: Words) -> NDArray[Any]:
+        """For each image the map from a pixel of the result to the place in the image it comes from: (N, 2, 3).
+
+        The words stand for the angle, the shift across and down, and the factor.
+        """
+        n, columns = len(words), list(words.T)
         low, high = (-self.degrees, self.degrees) if isinstance(self.degrees, (int, float)) else self.degrees
-        angle = np.radians(generator.uniform(low, high, n))
-        factor = generator.uniform(*(self.scale or (1.0, 1.0)), n)
-        across, down = self.translate or (0.0, 0.0)
-        limits = np.array([down * height, across * width])
-        shift = generator.uniform(-limits, limits, (n, 2))  # rows, columns
+        angle = np.radians(_between(columns.pop(0), low, high).astype(np.float64))
+        shift = np.zeros((n, 2))  # rows, columns
+        if self.translate is not None:
+            for axis, limit in ((1, self.translate[0] * width), (0, self.translate[1] * height)):
+                shift[:, axis] = np.rint(_between(columns.pop(0), -limit, limit).astype(np.float64))
+        factor = _between(columns.pop(0), *self.scale).astype(np.float64) if self.scale is not None else np.ones(n)
 
         cos, sin = np.cos(angle) / factor, np.sin(angle) / factor
         turn = np.stack([cos, sin, -sin, cos], axis=-1).reshape(n, 2, 2)
@@ -171,7 +233,7 @@ class RandomScale(RandomAffine):
 
 
 @dataclass(frozen=True)
-class Cutout:
+class Cutout(_Random):
     """Set a square of ``size`` pixels to zero, its centre anywhere in the image (so it may stick out).
 
     After Normalize, zero is the mean colour.
@@ -180,15 +242,19 @@ class Cutout:
 
     size: int
 
-    def __call__(self, x: Images, generator: Generator) -> Images:
-        n, _, height, width = x.shape
+    def draws(self, x: Images) -> int:
+        return 2
 
-        def span(length: int) -> NDArray[Any]:
+    def apply(self, x: Images, words: Words) -> Images:
+        height, width = x.shape[2:]
+
+        def span(length: int, word: Words) -> NDArray[Any]:
             """Which of the pixels along one axis are covered, for each image: (N, length)."""
-            offset = np.arange(length) - generator.integers(0, length, (n, 1)) + self.size // 2
+            offset = np.arange(length) - word.astype(np.int64)[:, None] % length + self.size // 2
             return (offset >= 0) & (offset < self.size)
 
-        hole = span(height)[:, None, :, None] & span(width)[:, None, None, :]  # (N, 1, H, W)
+        rows, columns = span(height, words[:, 0]), span(width, words[:, 1])
+        hole = rows[:, None, :, None] & columns[:, None, None, :]  # (N, 1, H, W)
         out = x.copy(order="K")
         np.copyto(out, 0, where=hole, casting="unsafe")
         return out

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn import random
 from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.kernels import conv as kernels
 from npnn.kernels.conv import Geometry
+from npnn.nn import init
 from npnn.nn.checks import pair
 from npnn.nn.conv_geometry import (
     Size,
@@ -167,10 +167,11 @@ class ConvBase(Module):
 
     def reset_parameters(self) -> None:
         """Uniform in ±1/√n, n the numbers behind one of the first axis: Kaiming's rule with a = √5, as in torch."""
-        bound = 1 / math.sqrt(math.prod(self.weight.shape[1:]))
-        for p in (self.weight, self.bias):
-            if p is not None:
-                np.copyto(p.array, random.generator().uniform(-bound, bound, p.shape), casting="same_kind")
+        init.kaiming_uniform_(self.weight, a=math.sqrt(5))
+        if self.bias is not None:
+            fan_in = math.prod(self.weight.array.shape[1:])
+            bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
+            init.uniform_(self.bias, -bound, bound)
 
     def extra_repr(self) -> str:
         text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"

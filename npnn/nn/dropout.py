@@ -23,13 +23,16 @@ class DropoutFunction(Function):
     """
 
     def forward(self, x: NDArray[Any], p: float, shared: int) -> NDArray[Any]:
-        f = np.empty_like(x) if shared == x.ndim else np.empty(x.shape[:shared] + (1,) * (x.ndim - shared), x.dtype)
+        own = x.flags.c_contiguous or not random.dense(x)  # images are drawn for in the order of their indices
+        f = (
+            np.empty_like(x)
+            if shared == x.ndim and own
+            else np.empty(x.shape[:shared] + (1,) * (x.ndim - shared), x.dtype)
+        )
         if p < 1:
-            # 32 random bits per element, taken from the generator 64 at a time: twice as fast as uniform floats
-            bits = random.generator().bit_generator.random_raw(-(-f.size // 2)).view(np.uint32)[: f.size]
-            np.multiply(bits >= np.uint32(p * 2**32), x.dtype.type(1 / (1 - p)), out=f.ravel("K"))
+            random.generator().bernoulli_(f, 1 - p, x.dtype.type(1) / x.dtype.type(1 - p))
         else:
-            f.fill(0)
+            random.generator().bernoulli_(f, 0.0, 0.0)
         self.f = f
         return x * f
 

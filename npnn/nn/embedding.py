@@ -23,8 +23,6 @@ class Lookup(Function):
     for v = ``padding_idx``.
     """
 
-    keeps_inputs = False
-
     def forward(
         self, w: NDArray[Any], index: NDArray[Any], padding_idx: int | None, averaged: bool = False
     ) -> NDArray[Any]:

@@ -20,8 +20,8 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
-    def __init__(self, data: Any, requires_grad: bool = True):
-        super().__init__(data, None, requires_grad)
+    def __init__(self, data: Any = (), requires_grad: bool = True):
+        super().__init__(data, requires_grad=requires_grad)
 
 
 class Module:
@@ -214,7 +214,7 @@ class Module:
             value = state_dict[name]
             arrays[name] = np.asarray(value.detach() if hasattr(value, "detach") else value)
             if arrays[name].shape != own[name].shape:
-                problems.append(f"size mismatch for {name}: expected {own[name].shape}, got {arrays[name].shape}")
+                problems.append(f"size mismatch for {name}: expected {own[name].array.shape}, got {arrays[name].shape}")
         if strict and missing:
             problems.insert(0, "missing keys: " + ", ".join(missing))
         if strict and unexpected:

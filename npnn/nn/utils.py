@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.autograd import no_grad
+from npnn.engine import no_grad
 from npnn.errors import ShapeError
 from npnn.ops import shape
 from npnn.tensor import Function, Tensor
@@ -76,7 +76,7 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     parameters = list(parameters)
     total = sum(p.numel() for p in parameters)
     if vec.shape != (total,):
-        raise ShapeError(f"expected a vector of {total} elements, got shape {vec.shape}")
+        raise ShapeError(f"expected a vector of {total} elements, got shape {vec.array.shape}")
     end = 0
     with no_grad():
         for p in parameters:

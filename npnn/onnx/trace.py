@@ -9,8 +9,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from npnn import memory
 from npnn.anomaly import Place
-from npnn.autograd import clock, mode, no_grad
+from npnn.engine import clock, mode, no_grad
 from npnn.nn.module import Module
 from npnn.onnx.table import ONNXError
 from npnn.tensor import Function, Tensor
@@ -71,7 +72,7 @@ def trace(model: Module, inputs: tuple[Any, ...]) -> tuple[list[Call], Any]:
     finally:
         mode.observer = outer
     for t, name in seen:
-        if t._changed > start:
+        if memory.time_of_change(t.array) > start:
             raise ONNXError(
                 f"a tensor of shape {t.shape} that {name} took or made was changed in place, which cannot be "
                 "written down: write y = x + 1 instead of x += 1, and use cat or where instead of x[i] = y"

@@ -9,8 +9,21 @@ from npnn.ops.promotion import as_float
 from npnn.tensor import Function, Tensor
 
 __all__ = [
-    "abs", "cos", "erf", "exp", "expm1", "log", "log1p", "reciprocal", "rsqrt", "sigmoid", "sign", "sin", "sqrt",
-    "square", "tanh",
+    "abs",
+    "absolute",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "reciprocal",
+    "rsqrt",
+    "sigmoid",
+    "sin",
+    "sqrt",
+    "square",
+    "tanh",
 ]  # fmt: skip
 
 
@@ -223,9 +236,7 @@ def abs(input: Tensor) -> Tensor:
     return Abs.apply(input)
 
 
-def sign(input: Tensor) -> Tensor:
-    """-1, 0 or 1; carries no gradient"""
-    return Tensor(np.sign(input.array))
+absolute = abs
 
 
 def sin(input: Tensor) -> Tensor:

@@ -9,11 +9,15 @@ import numpy as np
 
 from npnn.errors import DtypeError, ShapeError
 from npnn.kernels import blas
-from npnn.ops import reductions
-from npnn.ops.promotion import cast, operands
-from npnn.tensor import Function, Tensor
+from npnn.ops import reductions, shape
+from npnn.ops.promotion import cast, common_dtype, operands
+from npnn.tensor import Function, Tensor, View
 
-__all__ = ["bmm", "dot", "matmul", "mm", "norm", "outer"]
+__all__ = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cdist", "chain_matmul", "cosine_similarity", "cross", "diag",
+    "diag_embed", "diagflat", "diagonal", "dist", "dot", "einsum", "ger", "inner", "kron", "matmul", "mm", "mv", "norm",
+    "outer", "renorm", "tensordot", "trace", "tril", "triu", "vdot",
+]  # fmt: skip
 
 
 def _product(a, b, trans_a=False, trans_b=False):
@@ -72,28 +76,30 @@ def matmul(input: Tensor, other: Tensor) -> Tensor:
 def mm(input: Tensor, mat2: Tensor) -> Tensor:
     """The product of two matrices.   (M, K) (K, N) -> (M, N)"""
     if input.ndim != 2 or mat2.ndim != 2:
-        raise ShapeError(f"mm needs two matrices, got shapes {input.shape} and {mat2.shape}")
+        raise ShapeError(f"mm needs two matrices, got shapes {input.array.shape} and {mat2.array.shape}")
     return matmul(input, mat2)
 
 
 def bmm(input: Tensor, mat2: Tensor) -> Tensor:
     """A product for each of a batch of matrices.   (B, M, K) (B, K, N) -> (B, M, N)"""
     if input.ndim != 3 or mat2.ndim != 3 or len(input.array) != len(mat2.array):
-        raise ShapeError(f"bmm needs two batches of as many matrices, got shapes {input.shape} and {mat2.shape}")
+        raise ShapeError(
+            f"bmm needs two batches of as many matrices, got shapes {input.array.shape} and {mat2.array.shape}"
+        )
     return matmul(input, mat2)
 
 
 def dot(input: Tensor, other: Tensor) -> Tensor:
     """The sum of products of two vectors.   (K,) (K,) -> ()"""
     if input.ndim != 1 or other.ndim != 1:
-        raise ShapeError(f"dot needs two vectors, got shapes {input.shape} and {other.shape}")
+        raise ShapeError(f"dot needs two vectors, got shapes {input.array.shape} and {other.array.shape}")
     return matmul(input, other)
 
 
 def outer(input: Tensor, vec2: Tensor) -> Tensor:
     """Every product of two vectors' elements.   (M,) (N,) -> (M, N)"""
     if input.ndim != 1 or vec2.ndim != 1:
-        raise ShapeError(f"outer needs two vectors, got shapes {input.shape} and {vec2.shape}")
+        raise ShapeError(f"outer needs two vectors, got shapes {input.array.shape} and {vec2.array.shape}")
     return input.reshape(-1, 1) * vec2.reshape(1, -1)
 
 
@@ -110,13 +116,42 @@ class Norm(Function):
         return unit * reductions.with_axes(dy, self.axes, self.keepdim), None, None
 
 
-def norm(input: Tensor, p: float | str = 2, dim: Any = None, keepdim: bool = False) -> Tensor:
+class NuclearNorm(Function):
+    """y = the sum of the singular values of the last two axes.   x = u s vᵀ, dx = u vᵀ dy"""
+
+    def forward(self, x, keepdim):
+        u, s, vh = np.linalg.svd(x, full_matrices=False)
+        self.polar, self.keepdim = np.matmul(u, vh), keepdim
+        y = s.sum(-1)
+        return y[..., None, None] if keepdim else y
+
+    def backward(self, dy):
+        return self.polar * (dy if self.keepdim else dy[..., None, None]), None
+
+
+def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    axes = reductions.axes_of(dim, input.array.ndim)
+    if len(axes) != 2:
+        raise RuntimeError("the nuclear norm is of matrices: it needs two axes")
+    y = NuclearNorm.apply(input.movedim(list(axes), [-2, -1]), False)
+    for a in sorted(axes) if keepdim else ():
+        y = y.unsqueeze(a)
+    return y
+
+
+def norm(
+    input: Tensor, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
     """(Σ |input|ᵖ)^(1/p); the largest |input| for p = inf, the smallest for -inf, how many are not 0 for p = 0.
 
-    ``p="fro"`` is 2.
+    ``p="fro"`` is 2, ``p="nuc"`` the sum of the singular values of a matrix.
     """
+    if dtype is not None:
+        input = cast(input, dtype)
     reductions.refuse_integers(input, "norm")
-    if p in (2, "fro"):
+    if p == "nuc":
+        return NuclearNorm.apply(input, keepdim) if dim is None else _nuclear(input, dim, keepdim)
+    if p in (2, "fro", None):
         return Norm.apply(input, reductions.axes_of(dim, input.array.ndim), keepdim)
     if p == 0:
         return reductions.sum(cast(Tensor(input.array != 0), input.dtype), dim, keepdim)
@@ -128,3 +163,330 @@ def norm(input: Tensor, p: float | str = 2, dim: Any = None, keepdim: bool = Fal
     if p == 1:
         return reductions.sum(size, dim, keepdim)
     return reductions.sum(size**p, dim, keepdim) ** (1 / float(p))
+
+
+def mv(input: Tensor, vec: Tensor) -> Tensor:
+    """A matrix times a vector.   (M, K) (K,) -> (M,)"""
+    if input.array.ndim != 2 or vec.array.ndim != 1:
+        raise ShapeError(f"mv needs a matrix and a vector, got shapes {input.array.shape} and {vec.array.shape}")
+    return matmul(input, vec)
+
+
+def inner(input: Tensor, other: Tensor) -> Tensor:
+    """Sums of products over the last axes of both.   (*, K) (+, K) -> (*, +)"""
+    if not input.array.ndim or not other.array.ndim:
+        return input * other
+    return tensordot(input, other, ([-1], [-1]))
+
+
+vdot, ger = dot, outer
+
+
+def _weighted(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
+    scaled = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return scaled.expand(np.broadcast_shapes(input.array.shape, scaled.array.shape))
+    return (input if beta == 1 else input * beta) + scaled
+
+
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta input + alpha mat1 mat2"""
+    return _weighted(input, mm(mat1, mat2), beta, alpha)
+
+
+def addmv(input: Tensor, mat: Tensor, vec: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta input + alpha mat vec"""
+    return _weighted(input, mv(mat, vec), beta, alpha)
+
+
+def addr(input: Tensor, vec1: Tensor, vec2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta input + alpha vec1 vec2ᵀ"""
+    return _weighted(input, outer(vec1, vec2), beta, alpha)
+
+
+def baddbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta input + alpha batch1 batch2, a product for each of the batch"""
+    return _weighted(input, bmm(batch1, batch2), beta, alpha)
+
+
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, *, beta: float = 1, alpha: float = 1) -> Tensor:
+    """beta input + alpha the sum of the batch's products"""
+    return _weighted(input, bmm(batch1, batch2).sum(0), beta, alpha)
+
+
+def chain_matmul(*matrices: Tensor) -> Tensor:
+    """The product of all matrices."""
+    product = matrices[0]
+    for m in matrices[1:]:
+        product = mm(product, m)
+    return product
+
+
+class Einsum(Function):
+    """y = the sum of products that the equation describes.   dx_i = the same of dy and the other operands"""
+
+    def forward(self, *operands, terms, result):
+        self.operands, self.terms, self.result = operands, terms, result
+        return np.asarray(np.einsum(",".join(terms) + "->" + result, *operands, optimize=len(operands) > 1))
+
+    def backward(self, dy):
+        grads = []
+        for i, (term, x) in enumerate(zip(self.terms, self.operands, strict=True)):
+            if not self.needs_grad[i]:
+                grads.append(None)
+                continue
+            others = [j for j in range(len(self.operands)) if j != i]
+            given = [self.result, *[self.terms[j] for j in others]]
+            known = set("".join(given))
+            kept = "".join(dict.fromkeys(c for c in term if c in known))
+            arrays = [dy, *[self.operands[j] for j in others]]
+            dx = np.einsum(",".join(given) + "->" + kept, *arrays, optimize=True)
+            grads.append(_spread_to(dx, kept, term, x))
+        return tuple(grads)
+
+
+def _spread_to(dx: Any, kept: str, term: str, x: Any) -> Any:
+    """The gradient with axes ``kept`` as that of an operand with axes ``term``: repeated, or on a diagonal."""
+    sizes = dict(zip(term, x.shape, strict=True))
+    letters = "".join(dict.fromkeys(term))
+    full = np.expand_dims(dx, tuple(range(len(kept), len(letters)))) if len(letters) > len(kept) else dx
+    order = [(kept + "".join(c for c in letters if c not in kept)).index(c) for c in letters]
+    full = np.broadcast_to(full.transpose(order), [sizes[c] for c in letters])
+    if len(letters) == len(term):
+        return full
+    out = np.zeros(x.shape, dx.dtype)
+    np.einsum(term + "->" + letters, out)[...] = full  # the diagonal, as a view
+    return out
+
+
+def einsum(equation: str, *operands: Any) -> Tensor:
+    """Sums of products by name of the axes: ``einsum("bij,bjk->bik", a, b)``; "..." stands for further axes.
+
+    Errors: RuntimeError for an equation that does not go with the operands.
+    """
+    if len(operands) == 1 and isinstance(operands[0], (tuple, list)):
+        operands = tuple(operands[0])
+    dtype = common_dtype(list(operands))
+    operands = tuple([cast(x, dtype) for x in operands])
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(operands):
+        raise RuntimeError(f"einsum(): {len(terms)} subscripts for {len(operands)} operands")
+    spare = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in equation][::-1]
+    extra = max(
+        [x.array.ndim - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True) if "..." in t] or [0]
+    )
+    dots = "".join(spare[:extra])
+    named = []
+    for term, x in zip(terms, operands, strict=True):
+        own = x.array.ndim - len(term.replace("...", ""))
+        if own < 0 or (own and "..." not in term):
+            raise RuntimeError(f"einsum(): the subscript {term!r} does not go with a tensor of shape {x.array.shape}")
+        named.append(term.replace("...", dots[len(dots) - own :] if own else ""))
+    if arrow:
+        right = right.replace("...", dots)
+    else:
+        every = "".join(named)
+        right = dots + "".join(sorted(c for c in set(every) - set(dots) if every.count(c) == 1))
+    try:
+        return Einsum.apply(*_without_ones(named, operands), terms=named, result=right)
+    except ValueError as error:
+        raise RuntimeError(f"einsum(): {error}") from None
+
+
+def _without_ones(terms: list[str], operands: tuple[Tensor, ...]) -> list[Tensor]:
+    """Axes of size 1 that another operand has larger, expanded."""
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, operands, strict=True):
+        for c, n in zip(term, x.array.shape, strict=True):
+            sizes[c] = n if sizes.get(c, 1) == 1 else sizes[c]
+    return [
+        x.expand([sizes[c] if n == 1 else n for c, n in zip(term, x.array.shape, strict=True)])
+        if any(n == 1 != sizes[c] for c, n in zip(term, x.array.shape, strict=True)) else x
+        for term, x in zip(terms, operands, strict=True)
+    ]  # fmt: skip
+
+
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Tensor:
+    """Sums of products over the last ``dims`` axes of a and the first of b, or over two lists of axes."""
+    if isinstance(dims, int):
+        left, right = list(range(a.array.ndim - dims, a.array.ndim)), list(range(dims))
+    else:
+        left, right = ([d] if isinstance(d, int) else list(d) for d in dims)
+    left, right = [d % a.array.ndim for d in left], [d % b.array.ndim for d in right]
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    first, second = list(letters[: a.array.ndim]), list(letters[a.array.ndim : a.array.ndim + b.array.ndim])
+    for i, j in zip(left, right, strict=True):
+        second[j] = first[i]
+    result = [c for d, c in enumerate(first) if d not in left] + [c for d, c in enumerate(second) if d not in right]
+    return einsum(f"{''.join(first)},{''.join(second)}->{''.join(result)}", a, b)
+
+
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """Every product of elements, as blocks: input[i, j] other[k, l] at (i K + k, j L + l)."""
+    n = max(input.array.ndim, other.array.ndim)
+    a, b = ([1] * (n - x.array.ndim) + list(x.array.shape) for x in (input, other))
+    left = input.reshape([size for s in a for size in (s, 1)])
+    right = other.reshape([size for s in b for size in (1, s)])
+    return (left * right).reshape([s * t for s, t in zip(a, b, strict=True)])
+
+
+def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
+    """The vector product along an axis of size 3 (the first such, without ``dim``)."""
+    axis = list(input.array.shape).index(3) if dim is None else dim
+    a, b = [input.select(axis, i) for i in range(3)], [other.select(axis, i) for i in range(3)]
+    return shape.stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], axis)
+
+
+class Triangle(Function):
+    """y = x below (or above) a diagonal, 0 elsewhere.   dx = dy there"""
+
+    def forward(self, x, keep, diagonal):
+        self.keep, self.diagonal = keep, diagonal
+        return keep(x, diagonal)
+
+    def backward(self, dy):
+        return self.keep(dy, self.diagonal), None, None
+
+
+def tril(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The elements on and below a diagonal of the last two axes, 0 above."""
+    _matrix("tril", input)
+    return Triangle.apply(input, np.tril, diagonal)
+
+
+def triu(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The elements on and above a diagonal of the last two axes, 0 below."""
+    _matrix("triu", input)
+    return Triangle.apply(input, np.triu, diagonal)
+
+
+def _matrix(name: str, x: Tensor) -> None:
+    if x.array.ndim < 2:
+        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
+
+
+class Diagonal(View):
+    """y[..., i] = x[..., i, i + offset, ...].   dx = dy on the diagonal, 0 elsewhere"""
+
+    def forward(self, x, offset, dim1, dim2):
+        self.shape, self.at = x.shape, (offset, dim1, dim2)
+        y = np.diagonal(x, offset, dim1, dim2)
+        y.flags.writeable = x.flags.writeable
+        return y
+
+    def backward(self, dy):
+        dx = np.zeros(self.shape, dy.dtype)
+        place = np.diagonal(dx, *self.at)
+        place.flags.writeable = True
+        place[...] = dy
+        return dx, None, None, None
+
+
+def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of two axes, as a last axis."""
+    a, b = shape.axis_of(dim1, input.array.ndim), shape.axis_of(dim2, input.array.ndim)
+    if a == b:
+        raise RuntimeError("diagonal dimensions cannot be identical")
+    return Diagonal.apply(input, offset, a, b)
+
+
+class DiagEmbed(Function):
+    """y = zeros with x on a diagonal of two new axes.   dx = dy there"""
+
+    def forward(self, x, offset, dim1, dim2):
+        n = x.shape[-1] + abs(offset)
+        y = np.zeros((*x.shape[:-1], n, n), x.dtype)
+        i = np.arange(x.shape[-1])
+        self.rows, self.columns, self.axes = i + max(-offset, 0), i + max(offset, 0), (dim1, dim2)
+        y[..., self.rows, self.columns] = x
+        return np.moveaxis(y, (-2, -1), self.axes)
+
+    def backward(self, dy):
+        return np.moveaxis(dy, self.axes, (-2, -1))[..., self.rows, self.columns], None, None, None
+
+
+def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
+    """The last axis on a diagonal of two new axes, 0 elsewhere."""
+    return DiagEmbed.apply(input, offset, dim1, dim2)
+
+
+def diag(input: Tensor, diagonal: int = 0) -> Tensor:
+    """The matrix with a row on its diagonal, or the diagonal of a matrix (a copy)."""
+    if input.array.ndim == 1:
+        return diag_embed(input, diagonal)
+    if input.array.ndim != 2:
+        raise RuntimeError("diag(): Supports 1D or 2D tensors. Got " + f"{input.array.ndim}D")
+    return Diagonal.apply(input, diagonal, 0, 1).clone()
+
+
+def diagflat(input: Tensor, offset: int = 0) -> Tensor:
+    """All elements on the diagonal of a matrix."""
+    return diag_embed(input.reshape(-1), offset)
+
+
+def trace(input: Tensor) -> Tensor:
+    """The sum of a matrix's diagonal."""
+    if input.array.ndim != 2:
+        raise RuntimeError("trace: expected a matrix")
+    return reductions.sum(Diagonal.apply(input, 0, 0, 1))
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of input - other."""
+    return norm(input - other, p)
+
+
+class Distances(Function):
+    """y_ij = (Σ_k |a_ik - b_jk|ᵖ)^(1/p).   da_ik = Σ_j sign |a - b|ᵖ⁻¹ y¹⁻ᵖ dy_ij, db the opposite; 0 where y is 0"""
+
+    def forward(self, a, b, p):
+        self.gap, self.p = a[..., :, None, :] - b[..., None, :, :], p
+        size = np.abs(self.gap)
+        if p == np.inf:
+            self.y = size.max(-1)
+        elif p == 0:
+            self.y = (size != 0).sum(-1).astype(a.dtype)
+        else:
+            self.y = np.sqrt((size * size).sum(-1)) if p == 2 else (size**p).sum(-1) ** (1 / p)
+        return self.y
+
+    def backward(self, dy):
+        gap, y, p = self.gap, self.y[..., None], self.p
+        size = np.abs(gap)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if p == np.inf:
+                slope = np.sign(gap) * (size == y)
+            elif p == 0:
+                slope = np.zeros_like(gap)
+            else:
+                slope = np.where(y == 0, 0, np.sign(gap) * (size / y) ** (p - 1))
+                slope = np.where(size == 0, 0, slope)
+        d = dy[..., None] * slope
+        return d.sum(-2), -d.sum(-3), None
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """The distance of each row of one from each row of the other, in the p-norm.   (*, P, M) (*, R, M) -> (*, P, R)"""
+    if x1.array.ndim < 2 or x2.array.ndim < 2 or x1.array.shape[-1] != x2.array.shape[-1]:
+        raise ShapeError(f"cdist needs rows of one length, got shapes {x1.array.shape} and {x2.array.shape}")
+    return Distances.apply(x1, x2, float(p))
+
+
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """The slices along an axis whose p-norm is above ``maxnorm``, scaled down to it."""
+    axes = [a for a in range(input.array.ndim) if a != dim % input.array.ndim]
+    length = norm(input, p, axes, True)
+    factor = (maxnorm / (length + 1e-7)).masked_fill(length <= maxnorm, 1.0)
+    return input * factor
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1 · x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis; both broadcast."""
+    dtype = common_dtype([x1, x2])
+    if dtype.kind != "f":
+        raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + str(dtype))
+    a, b = shape.broadcast_tensors(cast(x1, dtype), cast(x2, dtype))
+    a = a / norm(a, 2, dim, True).clamp_min(eps)
+    b = b / norm(b, 2, dim, True).clamp_min(eps)
+    return reductions.sum(a * b, dim)

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from npnn import dtypes
-from npnn.tensor import Function, Tensor
+from npnn.cast import as_float, cast
+from npnn.tensor import Tensor
 
-__all__ = ["as_float", "cast", "operands"]
+__all__ = ["as_float", "cast", "common_dtype", "operands"]
 
 _RANK = {"b": 0, "i": 1, "u": 1, "f": 2}  # bool < integer < floating point
-_SCALAR = {bool: dtypes.bool_, int: dtypes.int64, float: dtypes.float32}
-
-
-class Cast(Function):
-    """y = x in another dtype.   dx = dy in x's dtype (the engine casts)."""
-
-    def forward(self, x, dtype):
-        return x.astype(dtype)
-
-    def backward(self, dy):
-        return dy, None
-
-
-def cast(x: Tensor, dtype: Any) -> Tensor:
-    """The tensor in another dtype; the tensor itself if it has that dtype already."""
-    dtype = dtypes.resolve(dtype)
-    return x if x.array.dtype == dtype else Cast.apply(x, dtype)
-
-
-def as_float(x: Tensor) -> Tensor:
-    """Integers and booleans as float32, for functions whose results are not whole numbers."""
-    return x if x.array.dtype.kind == "f" else cast(x, dtypes.float32)
+_SCALAR = {bool: dtypes.bool_, int: dtypes.int64}
 
 
 def operands(a: Any, b: Any) -> tuple[Any, Any]:
@@ -64,13 +45,13 @@ def _tensor_or_number(x: Any) -> Any:
         return x
     if isinstance(x, np.generic):
         return x.item()
-    return x if type(x) in _SCALAR else Tensor(x)
+    return x if type(x) in _SCALAR or type(x) is float else Tensor(x)
 
 
 def _common(a: Any, b: Any) -> np.dtype[Any]:
     weights = []
     for x in (a, b):
-        dtype = x.array.dtype if isinstance(x, Tensor) else _SCALAR[type(x)]
+        dtype = x.array.dtype if isinstance(x, Tensor) else _scalar(x)
         priority = (2 if x.array.ndim else 1) if isinstance(x, Tensor) else 0
         weights.append((_RANK[dtype.kind], priority, dtype))
     (rank_a, priority_a, dtype_a), (rank_b, priority_b, dtype_b) = weights
@@ -79,3 +60,22 @@ def _common(a: Any, b: Any) -> np.dtype[Any]:
     if priority_a != priority_b:
         return dtype_a if priority_a > priority_b else dtype_b
     return np.promote_types(dtype_a, dtype_b)
+
+
+def _scalar(x: Any) -> np.dtype[Any]:
+    return _SCALAR[type(x)] if type(x) in _SCALAR else dtypes.default_float()
+
+
+def common_dtype(tensors: Sequence[Tensor]) -> np.dtype[Any]:
+    """The dtype that torch would put several tensors into: that of an operation on all of them."""
+    first = tensors[0].array.dtype
+    if all(x.array.dtype == first for x in tensors):
+        return first
+    weights = [(_RANK[x.array.dtype.kind], bool(x.array.ndim), x.array.dtype) for x in tensors]
+    top = max(rank for rank, _, _ in weights)
+    highest = [(axes, dtype) for rank, axes, dtype in weights if rank == top]
+    counted = [dtype for axes, dtype in highest if axes] or [dtype for _, dtype in highest]
+    found = counted[0]
+    for dtype in counted[1:]:
+        found = np.promote_types(found, dtype)
+    return found

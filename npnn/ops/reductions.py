@@ -14,11 +14,12 @@ import numpy as np
 from npnn import dtypes
 from npnn.ops.arithmetic import maximum, minimum
 from npnn.ops.promotion import as_float, cast
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Function, Tensor, _from_array
 
 __all__ = [
-    "all", "amax", "amin", "any", "argmax", "argmin", "cumsum", "logsumexp", "max", "mean", "min", "prod",
-    "std", "sum", "var",
+    "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "cumprod", "cumsum", "diff",
+    "logcumsumexp", "logsumexp", "max", "mean", "min", "nanmean", "nanquantile", "nansum", "prod", "quantile", "std",
+    "std_mean", "sum", "trapezoid", "var", "var_mean",
 ]  # fmt: skip
 
 Dim = Any  # int, sequence of int, or None
@@ -58,7 +59,7 @@ def _refuse_empty(name: str, x: Tensor, dim: Any) -> None:
     """Errors: IndexError, or RuntimeError for a largest of all elements, if there is nothing to choose from."""
     if not x.array.size and not math.prod([x.array.shape[a] for a in axes_of(dim, x.array.ndim)]):
         error = RuntimeError if dim is None and not name.startswith("arg") else IndexError
-        raise error(f"{name} of nothing: the input has shape {x.shape}" + ("" if dim is None else f", dim={dim}"))
+        raise error(f"{name} of nothing: the input has shape {x.array.shape}" + ("" if dim is None else f", dim={dim}"))
 
 
 def with_axes(dy, axes, keepdim):
@@ -240,25 +241,213 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return Tensor(np.argmin(input.array, axis=dim, keepdims=keepdim))
 
 
+def _spread_options(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, Any]:
+    """torch's two forms: var(dim, unbiased, keepdim) and var(unbiased), where the first of them is a truth value."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
+    return dim, correction if correction is not None else int(unbiased)
+
+
 def var(
     input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
     """The variance, with Bessel's correction n - 1 unless ``unbiased=False`` or ``correction`` says otherwise."""
     refuse_integers(input, "var")
-    taken = correction if correction is not None else int(unbiased)
+    dim, taken = _spread_options(dim, unbiased, correction)
     return Var.apply(input, axes_of(dim, input.array.ndim), taken, keepdim)
+
+
+class RootOfVar(Function):
+    """y = √v of a variance.   dv = dy / 2y, and 0 where y is 0, as in torch"""
+
+    def forward(self, v):
+        self.y = np.sqrt(v)
+        return self.y
+
+    def backward(self, dy):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(self.y == 0, 0, dy / (2 * self.y))
 
 
 def std(
     input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
 ) -> Tensor:
-    """The standard deviation, the square root of var."""
-    return var(input, dim, unbiased, keepdim, correction=correction).sqrt()
+    """The standard deviation, the square root of var; its gradient is 0 where it is 0."""
+    return RootOfVar.apply(var(input, dim, unbiased, keepdim, correction=correction))
 
 
-def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+def var_mean(
+    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """The variance and the mean."""
+    axes = None if isinstance(dim, bool) else dim
+    return var(input, dim, unbiased, keepdim, correction=correction), mean(input, axes, keepdim)
+
+
+def std_mean(
+    input: Tensor, dim: Dim = None, unbiased: bool = True, keepdim: bool = False, *, correction: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """The standard deviation and the mean."""
+    axes = None if isinstance(dim, bool) else dim
+    return std(input, dim, unbiased, keepdim, correction=correction), mean(input, axes, keepdim)
+
+
+def count_nonzero(input: Tensor, dim: Dim = None) -> Tensor:
+    """How many elements are not 0."""
+    return _from_array(np.asarray(np.count_nonzero(input.array, axis=axes_of(dim, input.array.ndim))))
+
+
+def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """The smallest and the largest element."""
+    return MinMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
+
+
+class MinMax(NamedTuple):
+    min: Tensor
+    max: Tensor
+
+
+def nansum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The sum of the elements that are not nan."""
+    return sum(_without_nan(input), dim, keepdim, dtype=dtype)
+
+
+def nanmean(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
+    """The mean of the elements that are not nan."""
+    known = cast(_from_array(~np.isnan(input.array)), input.array.dtype)
+    return sum(_without_nan(input), dim, keepdim, dtype=dtype) / sum(known, dim, keepdim)
+
+
+def _without_nan(input: Tensor) -> Tensor:
+    return input.masked_fill(_from_array(np.isnan(input.array)), 0)
+
+
+class CumProd(Function):
+    """y_i = Π x_j over j <= i.   dx_j = Σ dy_i Π x_k over k <= i but j, exact where some are 0"""
+
+    def forward(self, x, dim):
+        self.x, self.dim = x, dim
+        return np.cumprod(x, axis=dim)
+
+    def backward(self, dy):
+        x, dy = np.moveaxis(self.x, self.dim, 0), np.moveaxis(dy, self.dim, 0)
+        dx = np.zeros_like(x)
+        before = np.ones_like(x[:1])[0] if len(x) else None
+        for j in range(len(x)):  # without x_j: what comes before it, times what follows up to i
+            without = before.copy()
+            for i in range(j, len(x)):
+                without = without * x[i] if i > j else without
+                dx[j] += dy[i] * without
+            before = before * x[j]
+        return np.moveaxis(dx, 0, self.dim), None
+
+
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The running product along one axis."""
+    input = cast(input, dtype or (input.array.dtype if input.array.dtype.kind == "f" else dtypes.int64))
+    axis = _axis(dim, input.array.ndim)
+    return CumProd.apply(input, axis) if input.array.ndim else input.clone()
+
+
+class LogCumSumExp(Function):
+    """y_i = ln Σ exp x_j over j <= i.   dx_j = Σ dy_i exp(x_j - y_i) over i >= j"""
+
+    def forward(self, x, dim):
+        self.x, self.dim = x, dim
+        self.y = np.logaddexp.accumulate(x, axis=dim)
+        return self.y
+
+    def backward(self, dy):
+        x, y, g = (np.moveaxis(a, self.dim, 0) for a in (self.x, self.y, dy))
+        with np.errstate(invalid="ignore"):
+            dx = np.stack([(g[j:] * np.exp(x[j] - y[j:])).sum(0) for j in range(len(x))]) if len(x) else x
+        return np.moveaxis(dx, 0, self.dim), None
+
+
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """ln of the running sum of exp(input) along one axis."""
+    axis = _axis(dim, input.array.ndim)
+    return LogCumSumExp.apply(input, axis) if input.array.ndim else input.clone()
+
+
+def quantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """The value below which the fraction q of the elements lies; between two of them as ``interpolation`` says.
+
+    For several q the result has them along a new first axis.  Errors: RuntimeError for a q outside 0 to 1.
+    """
+    return _quantile(input, q, dim, keepdim, interpolation, False)
+
+
+def nanquantile(
+    input: Tensor, q: Any, dim: int | None = None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
+    """quantile of the elements that are not nan."""
+    return _quantile(input, q, dim, keepdim, interpolation, True)
+
+
+def _quantile(input: Tensor, q: Any, dim: Any, keepdim: bool, interpolation: str, skip: bool) -> Tensor:
+    fractions = np.asarray(q.array if isinstance(q, Tensor) else q, np.float64)
+    if fractions.size and not ((fractions >= 0) & (fractions <= 1)).all():
+        raise RuntimeError("quantile() q values must be in the range [0, 1]")
+    x = input.reshape(-1) if dim is None else input.movedim(dim, 0)
+    ordered = x.sort(0).values
+    missing = np.isnan(x.array).sum(0)
+    n = x.array.shape[0] - (missing if skip else 0)
+    found = []
+    for fraction in fractions.reshape(-1):
+        rank = fraction * (n - 1)
+        low, high = np.floor(rank), np.ceil(rank)
+        weight = {"linear": rank - low, "lower": 0.0, "higher": 1.0, "midpoint": np.where(high > low, 0.5, 0.0),
+                  "nearest": np.round(rank) - low}[interpolation]  # fmt: skip
+        at = [
+            _from_array(np.broadcast_to(np.maximum(k, 0).astype(np.int64), x.array.shape[1:])[None])
+            for k in (low, high)
+        ]
+        a, b = (ordered.gather(0, i).squeeze(0) for i in at)
+        y = a + (b - a) * _from_array(np.asarray(weight, x.array.dtype))
+        if not skip and missing.any():
+            y = y.masked_fill(_from_array(np.asarray(missing > 0)), float("nan"))
+        found.append(y)
+    shape = x.array.shape[1:]
+    if keepdim:
+        shape = (
+            (1,) * input.array.ndim
+            if dim is None
+            else [1 if a == _axis(dim, input.array.ndim) else m for a, m in enumerate(input.array.shape)]
+        )
+    found = [y.reshape(shape) for y in found]
+    return _stacked(found) if fractions.ndim else found[0]
+
+
+def _stacked(parts: list[Tensor]) -> Tensor:
+    from npnn.ops.shape import stack  # late: shape does not need reductions, nor should it be the other way round
+
+    return stack(parts)
+
+
+def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
+    """The differences of neighbours along an axis, n times."""
+    axis = _axis(dim, input.array.ndim)
+    for _ in range(n):
+        size = input.array.shape[axis]
+        input = input.narrow(axis, 1, max(size - 1, 0)) - input.narrow(axis, 0, max(size - 1, 0))
+    return input
+
+
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
+    """The integral of y along an axis by trapezoids, at the places x or ``dx`` apart."""
+    n = y.array.shape[dim]
+    pairs = (y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)) / 2
+    return sum(pairs * (dx if x is None else diff(x, dim=dim if x.array.ndim > 1 else 0)), dim)
+
+
+def prod(input: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """The product of all elements or along one axis; integers multiply in int64."""
-    if input.array.dtype.kind != "f":
+    if dtype is not None:
+        input = cast(input, dtype)
+    elif input.array.dtype.kind != "f":
         input = cast(input, dtypes.int64)
     if dim is None:
         return Prod.apply(input.reshape(-1), 0, False)
@@ -266,9 +455,11 @@ def prod(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor
     return Prod.apply(input, axis, keepdim) if input.array.ndim else input
 
 
-def cumsum(input: Tensor, dim: int) -> Tensor:
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
     """The running sum along one axis."""
-    if input.array.dtype.kind != "f":
+    if dtype is not None:
+        input = cast(input, dtype)
+    elif input.array.dtype.kind != "f":
         input = cast(input, dtypes.int64)
     axis = _axis(dim, input.array.ndim)
     return CumSum.apply(input, axis) if input.array.ndim else input

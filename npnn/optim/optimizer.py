@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.autograd import set_grad_enabled
+from npnn.engine import set_grad_enabled
 from npnn.tensor import Tensor, _from_array
 
 __all__ = ["Optimizer"]
@@ -78,7 +78,7 @@ class Optimizer:
                     continue
                 p, g = parameter.array, parameter.grad.array
                 if g.shape != p.shape:
-                    raise RuntimeError(f"a parameter of shape {p.shape} has a gradient of shape {g.shape}")
+                    raise RuntimeError(f"a parameter of shape {p.array.shape} has a gradient of shape {g.shape}")
                 state = self.state.get(parameter)
                 if state is None:
                     state = self.state[parameter] = self.init(p, group)
@@ -117,7 +117,7 @@ class Optimizer:
             if not p.is_leaf:
                 raise ValueError("can't optimize a non-leaf Tensor: pass the tensor that it was computed from")
             if id(p) in taken:
-                raise ValueError(f"some parameters appear more than once: one of shape {p.shape}")
+                raise ValueError(f"some parameters appear more than once: one of shape {p.array.shape}")
             taken.add(id(p))
         if isinstance(group.get("lr"), Tensor):
             group["lr"] = group["lr"].item()
@@ -200,7 +200,7 @@ def _restored(name: str, value: Any, p: NDArray[Any]) -> Any:
     if name in _NUMBERS:
         return _NUMBERS[name](array)
     if array.shape != p.shape:
-        raise ValueError(f"{name} in the state_dict has shape {array.shape}, its parameter {p.shape}")
+        raise ValueError(f"{name} in the state_dict has shape {array.shape}, its parameter {p.array.shape}")
     own = np.empty_like(p)
     np.copyto(own, array, casting="same_kind")
     return own

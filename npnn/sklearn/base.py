@@ -13,10 +13,10 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from npnn.autograd import no_grad
 from npnn.data import DataLoader
+from npnn.engine import no_grad
 from npnn.errors import ShapeError
-from npnn.random import use_generator
+from npnn.random import Generator, use_generator
 from npnn.sklearn.ending import warn_if_early, watch
 from npnn.sklearn.objective import Objective
 from npnn.sklearn.samples import checked_weights, dataset, dense
@@ -183,7 +183,7 @@ class NeuralNet(BaseEstimator):
             X, targets, weights = X[kept], targets[kept], weights[kept]
         if not goes_on:
             seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
-            self._generator = np.random.Generator(np.random.PCG64(seed))
+            self._generator = Generator().manual_seed(int(seed))
             self.loss_curve_, self.validation_scores_ = [], []
         with use_generator(self._generator):
             if not goes_on:
@@ -241,7 +241,7 @@ class NeuralNet(BaseEstimator):
         X, X_validation, packed, packed_validation = train_test_split(
             X, packed,
             test_size=self.validation_fraction,
-            random_state=int(self._generator.integers(1 << 31)),
+            random_state=self._generator.random64() >> 32,
             stratify=targets if targets.dtype.kind == "i" else None,
         )  # fmt: skip
         if len(packed_validation) < 2:

@@ -54,6 +54,8 @@ def dataset(X: Any, targets: NDArray[Any]) -> Dataset:
 class _SparseRows(Dataset):
     """Rows of a sparse matrix, made dense a batch at a time."""
 
+    in_arrays = True
+
     def __init__(self, X: Any, targets: NDArray[Any]):
         self.X, self.targets = X, targets
 

@@ -109,10 +109,10 @@ def test_subset_and_subset_of_subset():
 
 @pytest.mark.parametrize("lengths", [[7, 3], [0.8, 0.2], [0.34, 0.33, 0.33], [0.5, 0.25, 0.25], [1.0], [10], [4, 4, 2]])
 def test_random_split_shares_nothing_and_loses_nothing(lengths):
-    parts = random_split(TensorDataset(*pair()), lengths, np.random.default_rng(0))
+    parts = random_split(TensorDataset(*pair()), lengths, npnn.Generator().manual_seed(0))
     assert len(parts) == len(lengths)
     assert sorted(np.concatenate([p.indices for p in parts])) == list(range(10))
-    again = random_split(TensorDataset(*pair()), lengths, np.random.default_rng(0))
+    again = random_split(TensorDataset(*pair()), lengths, npnn.Generator().manual_seed(0))
     for part, same in zip(parts, again, strict=True):
         np.testing.assert_array_equal(part.indices, same.indices)
 
@@ -149,10 +149,10 @@ def test_random_split_errors():
 
 def test_stratified_split_is_exact_where_whole_numbers_allow():
     labels = np.random.default_rng(1).permutation(np.repeat([3, 7, 9], [100, 250, 50]))
-    train, test = random_split(range(400), [0.8, 0.2], np.random.default_rng(2), stratify=labels)
+    train, test = random_split(range(400), [0.8, 0.2], npnn.Generator().manual_seed(2), stratify=labels)
     np.testing.assert_array_equal(np.unique(labels[train.indices], return_counts=True)[1], [80, 200, 40])
     np.testing.assert_array_equal(np.unique(labels[test.indices], return_counts=True)[1], [20, 50, 10])
-    other, _ = random_split(range(400), [0.8, 0.2], np.random.default_rng(3), stratify=labels)
+    other, _ = random_split(range(400), [0.8, 0.2], npnn.Generator().manual_seed(3), stratify=labels)
     assert set(other.indices) != set(train.indices), "which samples are chosen is random"
 
 
@@ -163,7 +163,7 @@ def test_stratified_split_is_never_far_from_the_proportions(counts, fraction):
     m = min(max(round(fraction * n), 1), n - 1)
     if m in (0, n):
         return
-    first, second = random_split(range(n), [m, n - m], np.random.default_rng(0), stratify=labels)
+    first, second = random_split(range(n), [m, n - m], npnn.Generator().manual_seed(0), stratify=labels)
     assert sorted([*first.indices, *second.indices]) == list(range(n))
     for label, count in enumerate(counts):
         found = np.sum(labels[first.indices] == label)

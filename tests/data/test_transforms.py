@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import npnn
 from npnn.data.transforms import (
     Compose,
     Cutout,
@@ -19,7 +20,7 @@ from npnn.data.transforms import (
 
 
 def rng(seed=0):
-    return np.random.default_rng(seed)
+    return npnn.Generator().manual_seed(seed)
 
 
 def images(n=16, c=3, h=8, w=8, dtype="float32"):

@@ -186,7 +186,7 @@ def test_result_dtype_is_torchs(a, b, shapes, op):
             results.append(lib.maximum(x, y))
         else:
             results.append(OPERATORS[op](x, y))
-    assert str(results[1].dtype) == f"torch.{results[0].dtype}"
+    assert str(results[1].dtype) == str(results[0].dtype)
     assert results[0].tolist() == results[1].tolist()
 
 
@@ -208,7 +208,7 @@ def test_reductions_of_integers(dtype):
         fns += [lambda t: t.any(1), lambda t: t.all(0)]
     for fn in fns:
         ours, theirs = fn(npnn.tensor(x)), fn(torch.from_numpy(x))
-        assert str(theirs.dtype) == f"torch.{ours.dtype}"
+        assert str(theirs.dtype) == str(ours.dtype)
         np.testing.assert_allclose(ours.array, theirs.numpy(), rtol=1e-6)
 
 

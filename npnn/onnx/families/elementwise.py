@@ -65,17 +65,17 @@ def _read_clip(x: Tensor, lo: Tensor | None = None, hi: Tensor | None = None) ->
     return arithmetic.clamp(x, None if lo is None else lo.item(), None if hi is None else hi.item())
 
 
-@writes(arithmetic.Where)
+@writes(indexing.Where)
 def _write_where(g: Any, condition: Any, a: Any, b: Any) -> str:
     return g.node("Where", condition, a, b)
 
 
 @writes(indexing.MaskedFill)
-def _write_masked_fill(g: Any, x: Any, mask: Any, value: Any) -> str:
+def _write_masked_fill(g: Any, x: Any, value: Any, mask: Any) -> str:
     return g.node("Where", mask, value, x)
 
 
-reads("Where")(arithmetic.where)
+reads("Where")(indexing.where)
 
 
 @writes(Cast)
