@@ -251,7 +251,7 @@ def walk(
             results = (results,)
         if len(results) != len(node.inputs):
             raise RuntimeError(
-                f"{node.name()}.backward returned {len(results)} gradients for {len(node.inputs)} inputs"
+                f"{type(node).__name__}.backward returned {len(results)} gradients for {len(node.inputs)} inputs"
             )
         taken: set[int] | None = None  # the memory that others may be using
         for source, needed, dx in zip(node.inputs, node.needs_grad, results):  # noqa: B905  checked above
@@ -296,7 +296,7 @@ def _fit(gradient: NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any], n
         pairs = list(zip(shape, gradient.shape[max(extra, 0) :]))  # noqa: B905  the shorter one counts
         if extra < 0 or any(n not in (1, m) for n, m in pairs):
             raise RuntimeError(
-                f"{node.name()}.backward returned a gradient of shape {gradient.shape} for an input of {shape}"
+                f"{type(node).__name__}.backward returned a gradient of shape {gradient.shape} for an input of {shape}"
             )
         spread = [*range(extra), *[extra + i for i, (n, m) in enumerate(pairs) if n != m]]
         gradient = gradient.sum(axis=tuple(spread)).reshape(shape)

@@ -234,6 +234,43 @@ class Generator:
             return twister.raw(self._key, self._words, self._at, n).copy()
 
 
+class Borrowed(Generator):
+    """A generator that draws from another program's stream: it fetches the state before a draw, and gives it back.
+
+    ``get`` returns the state's bytes, ``set`` takes them: a PyTorch model is trained on batches in the order
+    that PyTorch's own loader would have drawn.
+    """
+
+    def __init__(self, get: Callable[[], Any], set: Callable[[Any], Any]):
+        self._get, self._set = get, set
+        super().__init__()
+
+    @contextlib.contextmanager
+    def _lent(self) -> Iterator[None]:
+        super().set_state_bytes(self._get())
+        yield
+        self._set(super().state_bytes())
+
+    def _fill(self, draw: Callable[..., Any], out: NDArray[Any], *numbers: Any) -> NDArray[Any]:
+        with self._lent():
+            return super()._fill(draw, out, *numbers)
+
+    def randperm(self, n: int) -> NDArray[np.int64]:
+        with self._lent():
+            return super().randperm(n)
+
+    def words(self, n: int) -> NDArray[np.uint32]:
+        with self._lent():
+            return super().words(n)
+
+    def state_bytes(self) -> NDArray[np.uint8]:
+        return np.asarray(self._get(), np.uint8).copy()
+
+    def set_state_bytes(self, state: Any) -> Generator:
+        self._set(np.asarray(state, np.uint8))
+        return self
+
+
 _LOCKED: weakref.WeakSet[Generator] = weakref.WeakSet()
 
 

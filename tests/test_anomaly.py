@@ -10,7 +10,7 @@ import pytest
 
 import npnn
 from npnn import Function, Tensor, nn
-from npnn.autograd import detect_anomaly, mode, set_detect_anomaly
+from npnn.engine import detect_anomaly, mode, set_detect_anomaly
 from tests.parity import requires_torch, torch
 
 

@@ -141,7 +141,7 @@ def test_backward_needs_a_number_or_a_gradient():
         (x * 2).backward()
     with pytest.raises(RuntimeError, match=r"shape \(3,\)"):
         (x * 2).backward(np.ones(3))
-    with pytest.raises(RuntimeError, match="no graph"):
+    with pytest.raises(RuntimeError, match="does not have a grad_fn"):
         x.detach().sum().backward()
     (x * 2).backward(npnn.tensor([1.0, 10.0]))
     assert x.grad.tolist() == [2, 20]
@@ -228,24 +228,20 @@ def test_retain_grad_keeps_an_intermediate_gradient():
     (y * y).sum().backward()
     assert y.grad.tolist() == [6, 12]
     assert x.grad.tolist() == [18, 36]
-    with pytest.raises(RuntimeError, match="does not require"):
+    with pytest.raises(RuntimeError, match="requires_grad=False"):
         x.detach().retain_grad()
 
 
-def test_in_place_changes_of_the_graph_are_refused():
+def test_in_place_changes_of_a_leaf_are_refused():
     x = leaf(1.0)
-    y = x * 2
     for change in (lambda t: t.__iadd__(1), lambda t: t.__setitem__(0, 1.0), lambda t: t.zero_(), lambda t: t.copy_(x)):
-        for t in (x, y):
-            with pytest.raises(RuntimeError, match="in-place change"):
-                change(t)
+        with pytest.raises(RuntimeError, match="leaf Variable that requires grad"):
+            change(x)
     plain = npnn.zeros(2)
     plain += 1
     plain[0] = 5.0
     plain *= 2
     assert plain.tolist() == [10, 2]
-    with pytest.raises(RuntimeError, match="lose"):
-        plain += leaf(1.0)
     with npnn.no_grad():
         x -= 0.5
     assert x.tolist() == [0.5]
@@ -253,14 +249,14 @@ def test_in_place_changes_of_the_graph_are_refused():
 
 def test_a_weight_changed_before_backward_is_noticed():
     w, x = leaf(2.0), npnn.tensor(np.array([3.0]))
-    y = (w * x).sum()
+    y = (w * w * x).sum()
     with npnn.no_grad():
         w -= 1
-    with pytest.raises(RuntimeError, match="changed in place"):
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
     y = (w * x).sum()
     x += 1  # data without a gradient counts as well: w's gradient is x
-    with pytest.raises(RuntimeError, match="changed in place"):
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
 
 
@@ -351,7 +347,7 @@ def test_what_a_tensor_says_of_itself():
     assert x.is_leaf
     assert repr(npnn.tensor([1.0, 2.0])) == "tensor([1., 2.])"
     assert "requires_grad=True" in repr(leaf(1.0))
-    assert "grad_fn=<Double>" in repr(Double.apply(leaf(1.0)))
+    assert "grad_fn=<DoubleBackward0>" in repr(Double.apply(leaf(1.0)))
     assert "dtype=float64" in repr(leaf(1.0))
     assert [row.shape for row in x] == [(3,), (3,)]
     assert range(5)[npnn.tensor(2)] == 2

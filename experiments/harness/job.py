@@ -11,7 +11,7 @@ import numpy as np
 import npnn
 from experiments.harness.config import RunConfig, UserError, flag
 from experiments.harness.registry import Experiment
-from experiments.harness.torch_twin import import_torch, torch_twin
+from experiments.harness.peer import import_torch
 from npnn.data import DataLoader, Dataset, TrainTest, random_split
 from npnn.train import Callback, EarlyStopping, History, Trainer, accuracy, class_accuracy
 from npnn.train.parallel import world
@@ -81,23 +81,22 @@ class Job:
     ) -> Start:
         """Everything as it is before the first step; with ``double`` in float64, from the same float32 weights.
 
-        The initial weights are npnn's in both frameworks, the batches come from the same generator,
-        and so do the dropout masks: runs of the two with one seed differ by rounding only.
+        Nothing is copied between the frameworks: from one seed both draw the same initial weights, the same
+        batches and the same dropout masks, so that runs of the two differ by rounding only.
         Errors: UserError for settings that the data, the model or the optimiser refuse.
         """
         config, framework = self.config, npnn
         npnn.manual_seed(config.seed)
         try:
             data = self.experiment.data(config)
-            model = self.experiment.build(npnn.nn, config)
-            if double:
-                data, model = _in_float64(data), model.double()
             if self.backend == "torch":
                 framework = import_torch()
+                framework.manual_seed(config.seed)
                 if world().size > 1:
                     framework.set_num_threads(npnn.get_num_threads())
-                twin = self.experiment.build(framework.nn, config)
-                model = torch_twin(model, twin.double() if double else twin)
+            model = self.experiment.build(framework.nn, config)
+            if double:
+                data, model = _in_float64(data), model.double()
             optimizer = self.experiment.optimizer(framework.optim, model, config)
             loss = self.experiment.loss(framework.nn, config)
             train, watched = _held_out(data, config.validation)

@@ -12,7 +12,7 @@ from experiments.harness.job import Job
 from experiments.harness.registry import experiment
 from experiments.harness.results import Folders
 from experiments.harness.run import Interrupted, can_resume, run, seeds
-from experiments.harness.torch_twin import import_torch
+from experiments.harness.peer import import_torch
 from npnn.train.interrupt import Interrupt
 
 __all__ = ["Outcome", "jobs", "sweep"]

@@ -16,6 +16,7 @@ Box & Muller, A note on the generation of random normal deviates, 1958.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,18 +183,45 @@ def _units64(key, words, at, out):  # type: ignore[no-untyped-def]
 
 @kernel
 def uniform(key: Words, words: Words, at: Count, out: NDArray, low: float, high: float) -> None:  # type: ignore[type-arg]
-    """out ← u (high - low) + low,   flat, float32 or float64"""
+    """out ← u (high - low) + low, rounded once,   flat, float32 or float64"""
     of = out.dtype.type
     u = _units(key, words, at, out.size, out.dtype)
-    out[:] = u if low == 0 and high == 1 else u * (of(high) - of(low)) + of(low)
+    out[:] = u if low == 0 and high == 1 else _multiplied_and_added(u, of(high) - of(low), of(low))
+
+
+def _multiplied_and_added(a: NDArray, b: Any, c: Any) -> NDArray:  # type: ignore[type-arg]
+    """a b + c as processors compute it in one step: the product is not rounded.
+
+    float64 holds the product of two float32; that of two float64 is split into what is rounded and the rest.
+    Source: Dekker, A floating-point technique for extending the available precision, 1971.
+    """
+    if a.dtype == np.float32:
+        return (a.astype(np.float64) * float(b) + float(c)).astype(np.float32)
+    product = a * b
+    (a1, a2), (b1, b2) = _halves(a), _halves(b)
+    rest = ((a1 * b1 - product) + a1 * b2 + a2 * b1) + a2 * b2
+    total = product + c
+    back = total - product
+    return total + ((product - (total - back)) + (c - back) + rest)
+
+
+def _halves(x: Any) -> Any:
+    big = x * 134217729.0  # 2²⁷ + 1
+    upper = big - (big - x)
+    return upper, x - upper
 
 
 @uniform.fast
 def uniform(key: Words, words: Words, at: Count, out: NDArray, low: float, high: float) -> None:  # type: ignore[type-arg]
     (_units32 if out.dtype == np.float32 else _units64)(key, words, at, out)
     if low != 0 or high != 1:
-        out *= out.dtype.type(high) - out.dtype.type(low)
-        out += out.dtype.type(low)
+        _scale_and_shift(out, out.dtype.type(high) - out.dtype.type(low), out.dtype.type(low))
+
+
+@jit(fastmath={"contract"})
+def _scale_and_shift(out, scale, shift):  # type: ignore[no-untyped-def]
+    for i in range(out.size):
+        out[i] = out[i] * scale + shift
 
 
 @kernel

@@ -23,12 +23,7 @@ class DropoutFunction(Function):
     """
 
     def forward(self, x: NDArray[Any], p: float, shared: int) -> NDArray[Any]:
-        own = x.flags.c_contiguous or not random.dense(x)  # images are drawn for in the order of their indices
-        f = (
-            np.empty_like(x)
-            if shared == x.ndim and own
-            else np.empty(x.shape[:shared] + (1,) * (x.ndim - shared), x.dtype)
-        )
+        f = np.empty_like(x) if shared == x.ndim else np.empty(x.shape[:shared] + (1,) * (x.ndim - shared), x.dtype)
         if p < 1:
             random.generator().bernoulli_(f, 1 - p, x.dtype.type(1) / x.dtype.type(1 - p))
         else:

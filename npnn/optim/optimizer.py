@@ -200,7 +200,7 @@ def _restored(name: str, value: Any, p: NDArray[Any]) -> Any:
     if name in _NUMBERS:
         return _NUMBERS[name](array)
     if array.shape != p.shape:
-        raise ValueError(f"{name} in the state_dict has shape {array.shape}, its parameter {p.array.shape}")
+        raise ValueError(f"{name} in the state_dict has shape {array.shape}, its parameter {p.shape}")
     own = np.empty_like(p)
     np.copyto(own, array, casting="same_kind")
     return own

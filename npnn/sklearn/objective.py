@@ -50,7 +50,7 @@ class Objective:
         if losses.shape[:1] != weights.shape:
             raise ValueError(
                 f"with weights, the loss must give one value for each of {len(weights)} samples when it is called "
-                f"with reduction='none', got shape {losses.shape}"
+                f"with reduction='none', got shape {losses.array.shape}"
             )
         if losses.ndim > 1:
             losses = losses.reshape(len(weights), -1).mean(1)  # (N, K) -> (N,)

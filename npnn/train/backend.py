@@ -19,6 +19,7 @@ from npnn.engine import no_grad
 from npnn.io import to_torch
 from npnn.nn.module import Module
 from npnn.nn.utils import clip_grad_norm_, clip_grad_value_
+from npnn.random import Borrowed, use_generator
 from npnn.tensor import Tensor
 
 __all__ = ["Backend", "backend_of", "mode"]
@@ -37,6 +38,9 @@ class Backend(Protocol):
         """A saved state_dict, which holds arrays, as load_state_dict of this framework wants it."""
 
     def no_grad(self) -> contextlib.AbstractContextManager[Any]: ...
+
+    def stream(self) -> contextlib.AbstractContextManager[Any]:
+        """Inside the block npnn's loader draws from this framework's generator."""
 
     def clip_grad_norm(self, parameters: Iterable[Any], limit: float) -> float:
         """Scale the gradients down to a total norm of ``limit``; returns the norm before.
@@ -59,6 +63,9 @@ class NpnnBackend:
 
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return no_grad()
+
+    def stream(self) -> contextlib.AbstractContextManager[Any]:
+        return contextlib.nullcontext()
 
     def clip_grad_norm(self, parameters: Iterable[Any], limit: float) -> float:
         return clip_grad_norm_(parameters, limit, error_if_nonfinite=True).item()
@@ -87,6 +94,12 @@ class TorchBackend:
 
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return self.torch.no_grad()
+
+    def stream(self) -> contextlib.AbstractContextManager[Any]:
+        torch = self.torch
+        return use_generator(
+            Borrowed(lambda: torch.get_rng_state().numpy(), lambda state: torch.set_rng_state(torch.from_numpy(state)))
+        )
 
     def clip_grad_norm(self, parameters: Iterable[Any], limit: float) -> float:
         return self.torch.nn.utils.clip_grad_norm_(parameters, limit, error_if_nonfinite=True).item()

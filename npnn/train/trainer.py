@@ -155,7 +155,8 @@ class Trainer:
         show = self.progress and self.parallel.rank == 0
         progress = Progress(total_steps(train_loader, last_epoch, last_step), run.step, show, self.watched)
         quiet = np.errstate(over="ignore", invalid="ignore")  # we look at the loss ourselves
-        with mode(self.model, True), contextlib.closing(progress), quiet, Interrupt() as interrupt:
+        stream = self.backend.stream()
+        with mode(self.model, True), stream, contextlib.closing(progress), quiet, Interrupt() as interrupt:
             for callback in self._called:
                 callback.on_train_begin(self)
             while not ends():

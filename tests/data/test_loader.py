@@ -24,7 +24,7 @@ def epoch(loader):
 
 
 def noise(x, generator):
-    return x + generator.standard_normal(x.shape, x.dtype)
+    return x + generator.randn(*x.shape, dtype=x.dtype)
 
 
 def prefetch_threads():
@@ -42,7 +42,7 @@ def test_batches_are_whole_contiguous_and_never_empty(batch_size, drop_last, siz
     assert len(loader) == len(batches)
     assert [len(x) for x, _ in batches] == sizes
     for batch in batches:
-        assert type(batch) is tuple
+        assert type(batch) is list
         assert all(type(t) is npnn.Tensor and t.array.flags.c_contiguous and not t.requires_grad for t in batch)
         assert [str(t.dtype) for t in batch] == ["float32", "int64"]
     together = np.concatenate([y.array for _, y in batches])
@@ -114,7 +114,7 @@ def test_prefetching_changes_no_result_even_if_the_model_draws_meanwhile(prefetc
         seen = []
         for _ in range(3):
             for x, y in loader:
-                dropout = npnn.random.generator().random(4)  # as a layer of the model would
+                dropout = npnn.random.generator().rand(4)  # as a layer of the model would
                 seen.append((x.array.copy(), y.array.copy(), dropout))
         return seen
 

@@ -24,7 +24,7 @@ def rng(seed=0):
 
 
 def images(n=16, c=3, h=8, w=8, dtype="float32"):
-    x = rng(1).random((n, c, h, w))
+    x = np.random.default_rng(1).random((n, c, h, w))
     return (255 * x).astype("uint8") if dtype == "uint8" else x.astype(dtype)
 
 

@@ -73,7 +73,7 @@ def test_torch_takes_the_same_two_steps(name, variant):
 def test_dropout_masks_are_the_same_in_both():
     import torch
 
-    from experiments.harness.torch_twin import torch_twin
+    from experiments.harness.peer import torch_twin
 
     ours = npnn.nn.Sequential(npnn.nn.Identity(), npnn.nn.Dropout(0.5))
     theirs = torch_twin(ours, torch.nn.Sequential(torch.nn.Identity(), torch.nn.Dropout(0.5)))

@@ -64,7 +64,7 @@ def test_the_step_counts_as_an_in_place_change():
     y = (p * p).sum()
     p.grad = Tensor(np.ones((2, 3), np.float32))
     optimizer.step()
-    with pytest.raises(RuntimeError, match="changed in place"):
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
 
 
@@ -87,9 +87,8 @@ def test_a_gradient_in_another_memory_order(order):
 
 def test_a_gradient_of_the_wrong_shape():
     p = parameter((2, 3), grad=False)
-    p.grad = Tensor(np.ones((2, 1), np.float32))
-    with pytest.raises(RuntimeError, match=r"shape \(2, 3\) has a gradient of shape \(2, 1\)"):
-        optim.SGD([p]).step()
+    with pytest.raises(RuntimeError, match="assigned grad has shape"):
+        p.grad = Tensor(np.ones((2, 1), np.float32))
 
 
 def test_a_cast_model_goes_on_training():

@@ -178,7 +178,7 @@ def test_random_state_decides_everything_and_npnns_generator_is_left_alone():
     net = NeuralNetClassifier(dropout=0.5, batch_size=20, early_stopping=True, max_iter=5, **ENDLESS)
     before = npnn.get_rng_state()
     net.fit(X, y)
-    assert npnn.get_rng_state() == before
+    assert npnn.get_rng_state().equal(before)
     npnn.manual_seed(5)
     assert same(clone(net).fit(X, y), net)
     assert not same(clone(net).set_params(random_state=1).fit(X, y), net)

@@ -58,7 +58,7 @@ class Stop(Callback):
 
 
 def jitter(x, generator):
-    return x + generator.standard_normal(x.shape).astype(x.dtype)
+    return x + generator.randn(*x.shape, dtype=x.dtype)
 
 
 def loader(**options):

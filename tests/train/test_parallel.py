@@ -163,7 +163,7 @@ def test_unequal_generators_and_weights_become_those_of_rank_0():
 
 def test_shares_are_the_batches_and_are_augmented_each_by_itself():
     def noise(x, generator):
-        return x + generator.standard_normal(x.shape).astype(np.float32)
+        return x + generator.randn(*x.shape)
 
     def epochs(rank=0, ranks=1, transform=None):
         npnn.manual_seed(7)

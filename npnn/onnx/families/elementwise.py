@@ -9,7 +9,7 @@ import numpy as np
 from npnn.nn.dropout import DropoutFunction
 from npnn.onnx.table import ONNXError, reads, same, writes
 from npnn.ops import arithmetic, elementwise, indexing, linalg
-from npnn.ops.promotion import Cast, cast
+from npnn.cast import Cast, cast
 from npnn.tensor import Tensor
 
 same(arithmetic.Add, "Add", arithmetic.add)
