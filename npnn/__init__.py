@@ -37,10 +37,16 @@ __version__ = "0.1.0"
 globals().update({**table.FUNCTIONS, **dtypes.NAMES, **conversion.TYPED})
 
 # imported when first used: a script pays for what it uses
-_LATE = ("data", "io", "onnx", "plot", "sklearn", "testing", "train")
+_LATE = (
+    "accelerator", "amp", "backends", "cuda", "data", "distributions", "io", "mps", "onnx", "plot", "sklearn", "testing",
+    "torch", "train", "utils", "vision",
+)  # fmt: skip
+_FROM_IO = ("load", "save")
 
 
 def __getattr__(name: str) -> Any:
+    if name in _FROM_IO:
+        return getattr(importlib.import_module("npnn.io.torch_file"), name)
     if name in _LATE:
         return importlib.import_module(f"npnn.{name}")
     raise AttributeError(f"module 'npnn' has no attribute {name!r}")

@@ -21,7 +21,7 @@ from npnn.data.download import Remote
 from npnn.data.files import locate
 from npnn.errors import DataError
 
-__all__ = ["load_cifar10"]
+__all__ = ["load_cifar10", "read_pickled"]
 
 _CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -110,12 +110,18 @@ def _decode(raw: bytes) -> tuple[NDArray[Any], NDArray[Any]]:
         records = np.frombuffer(raw, np.uint8).reshape(n, 1 + size)
         return records[:, 1:].reshape(n, 3, 32, 32), records[:, 0]
     try:
-        table = _OnlyArrays(io.BytesIO(raw), encoding="bytes").load()
-        table = {k.decode() if isinstance(k, bytes) else k: v for k, v in table.items()}
-        pixels = np.frombuffer(table["data"].contents, np.uint8).reshape(n, 3, 32, 32)
-        return pixels, np.array(table["labels"], np.int64).reshape(n)
+        pixels, table = read_pickled(raw)
+        return pixels.reshape(n, 3, 32, 32), np.array(table["labels"], np.int64).reshape(n)
     except Exception as error:  # a foreign pickle can fail in any way
         raise ValueError(f"{len(raw):,} bytes that are neither binary records nor a batch pickle ({error})") from error
+
+
+def read_pickled(raw: bytes) -> tuple[NDArray[Any], dict[str, Any]]:
+    """The bytes of the images and the other entries of a Python batch, read without running what it asks for."""
+    table = _OnlyArrays(io.BytesIO(raw), encoding="bytes").load()
+    table = {k.decode() if isinstance(k, bytes) else k: v for k, v in table.items()}
+    contents = table["data"].contents if "data" in table else b""
+    return np.frombuffer(contents, np.uint8), table
 
 
 class _OnlyArrays(pickle.Unpickler):

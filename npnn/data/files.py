@@ -6,15 +6,30 @@ A download is held against the known hash before it gets its name: so whatever b
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from npnn.data.download import Remote, fetch
 from npnn.errors import DataError
 
-__all__ = ["cache_folder", "locate"]
+__all__ = ["also_in", "cache_folder", "locate"]
+
+
+_more: list[tuple[Path, bool]] = []  # roots that also_in adds, the innermost last; may they be downloaded to?
+
+
+@contextlib.contextmanager
+def also_in(root: Any, download: bool) -> Iterator[None]:
+    """Inside the block files are looked for in ``root`` first, and are fetched, into it, only if ``download``."""
+    _more.append((Path(root or "."), download))
+    try:
+        yield
+    finally:
+        _more.pop()
 
 
 def locate(names: Sequence[str], subfolders: Sequence[str], remote: Remote) -> Path:
@@ -28,6 +43,11 @@ def locate(names: Sequence[str], subfolders: Sequence[str], remote: Remote) -> P
         for name in names:
             if (folder / name).exists():
                 return folder / name
+    if _more and not _more[-1][1]:
+        raise DataError(
+            f"Dataset not found: {remote.name} is neither in {_more[-1][0]} nor in {' nor in '.join(map(str, roots[1:]))}. "
+            "You can use download=True to download it, or set NPNN_DATA to a folder that has it."
+        )
     # NPNN_DATA comes first among the roots; where it is somebody else's, the cache takes the download
     root = next((r for r in roots[:-1] if os.access(r, os.W_OK)), roots[-1])
     return _fetch(remote, root / subfolders[0], names, folders)
@@ -43,12 +63,12 @@ def cache_folder() -> Path:
 
 
 def _roots() -> list[Path]:
-    own = os.environ.get("NPNN_DATA")
+    own, more = os.environ.get("NPNN_DATA"), [root for root, _ in _more[-1:]]
     if not own:
-        return [cache_folder()]
+        return [*more, cache_folder()]
     if not Path(own).is_dir():
         raise DataError(f"NPNN_DATA is set to {own!r}, which is not a folder")
-    return [Path(own), cache_folder()]
+    return [*more, Path(own), cache_folder()]
 
 
 def _fetch(remote: Remote, folder: Path, names: Sequence[str], searched: Sequence[Path]) -> Path:

@@ -5,6 +5,7 @@ Names, shapes and layout are the same on both sides, so only the kind of array c
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +13,13 @@ import numpy as np
 
 from npnn.tensor import Tensor
 
-__all__ = ["as_array", "from_torch", "to_torch"]
+__all__ = ["as_array", "from_torch", "loaded_torch", "to_torch"]
+
+
+def loaded_torch() -> Any:
+    """PyTorch, if this program has imported it; None otherwise, also where npnn answers to its name."""
+    torch = sys.modules.get("torch")
+    return None if torch is None or hasattr(torch, "_answers") else torch
 
 
 def as_array(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -23,10 +24,31 @@ def checked_reduction(reduction: str, *more: str) -> str:
     return reduction
 
 
+def with_old_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function (of losses) with what ``reduction`` replaced in torch, and torch still takes: size_average, reduce.
+
+    ``reduce=False`` is "none", ``size_average=False`` is "sum"; otherwise "mean".
+    """
+
+    @functools.wraps(function)
+    def call(*args: Any, size_average: bool | None = None, reduce: bool | None = None, **options: Any) -> Any:
+        if size_average is not None or reduce is not None:
+            options["reduction"] = "none" if reduce is False else "sum" if size_average is False else "mean"
+        return function(*args, **options)
+
+    return call
+
+
 class Loss(Module):
     """Base class of the loss layers: it keeps the reduction."""
 
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = with_old_arguments(cls.__init__)  # type: ignore[method-assign]
+
     def __init__(self, *, reduction: str = "mean"):
+        super().__init__()
         self.reduction = checked_reduction(reduction)
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npnn import dtypes
+from npnn.device import check_device
 from npnn.errors import LayerError
-from npnn.tensor import Tensor
+from npnn.nn.hooks import Hooks
+from npnn.tensor import Handle, Tensor
 
 __all__ = ["Module", "Parameter"]
 
@@ -24,6 +27,18 @@ class Parameter(Tensor):
         super().__init__(data, requires_grad=requires_grad)
 
 
+class IncompatibleKeys(NamedTuple):
+    """What load_state_dict returns: the keys that it missed, and those that it did not expect."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+    def __repr__(self) -> str:
+        if not self.missing_keys and not self.unexpected_keys:
+            return "<All keys matched successfully>"
+        return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
+
+
 class Module:
     """Base class of all layers and models.
 
@@ -33,6 +48,7 @@ class Module:
     """
 
     training = True
+    _hooks: Hooks | None = None
     _buffer_names: tuple[str, ...] = ()
     _non_persistent: frozenset[str] = frozenset()
 
@@ -41,12 +57,58 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return self.forward(*args, **kwargs)
+            if self._hooks is None:
+                return self.forward(*args, **kwargs)
+            return self._hooks.run(self, args, kwargs)
         except LayerError as error:
             error.came_through(self)
             raise
 
+    # ---- hooks
+
+    def _hook(self, kind: str, hook: Callable[..., Any], prepend: bool = False, **options: Any) -> Handle:
+        if self._hooks is None:
+            self._hooks = Hooks()
+        return self._hooks.add(kind, hook, prepend, options)
+
+    def register_forward_pre_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False
+    ) -> Handle:
+        """Call ``hook(module, args)`` before forward; what it returns, if not None, takes the place of the arguments."""
+        return self._hook("forward_pre", hook, prepend, with_kwargs=with_kwargs)
+
+    def register_forward_hook(
+        self, hook: Callable[..., Any], *, prepend: bool = False, with_kwargs: bool = False, always_call: bool = False
+    ) -> Handle:
+        """Call ``hook(module, args, output)`` after forward; what it returns, if not None, replaces the output."""
+        return self._hook("forward", hook, prepend, with_kwargs=with_kwargs)
+
+    def register_full_backward_pre_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_output)`` before the layer's gradients are computed; it may replace grad_output."""
+        return self._hook("full_backward_pre", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any], prepend: bool = False) -> Handle:
+        """Call ``hook(module, grad_input, grad_output)`` with the layer's gradients; it may replace grad_input."""
+        return self._hook("full_backward", hook, prepend)
+
+    register_backward_hook = register_full_backward_hook
+
     # ---- the tree
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Parameter)}
+
+    @property
+    def _modules(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
+
+    @property
+    def _buffers(self) -> dict[str, Any]:
+        return {name: vars(self)[name] for name in self._buffer_names}
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        setattr(self, name, module)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Make ``tensor`` part of the state (saved with the weights if ``persistent``), not trained."""
@@ -127,6 +189,22 @@ class Module:
                 raise AttributeError(f"{type(self).__name__} has no submodule {target!r} (nothing at {name!r})")
         return module
 
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted path.  Errors: AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        found = getattr(self.get_submodule(path), name)
+        if not isinstance(found, Parameter):
+            raise AttributeError(f"{target!r} is not a parameter")
+        return found
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted path.  Errors: AttributeError if there is none."""
+        path, _, name = target.rpartition(".")
+        module = self.get_submodule(path)
+        if name not in module._buffer_names:
+            raise AttributeError(f"{target!r} is not a buffer")
+        return getattr(module, name)
+
     # ---- what to do with the whole tree
 
     def apply(self, fn: Callable[[Module], Any]) -> Module:
@@ -158,7 +236,9 @@ class Module:
             elif p.grad is not None:
                 p.grad.array.fill(0)
 
-    def to(self, *args: Any, device: Any = None, dtype: Any = None) -> Module:
+    def to(
+        self, *args: Any, device: Any = None, dtype: Any = None, non_blocking: bool = False, memory_format: Any = None
+    ) -> Module:
         """Cast every floating-point parameter and buffer to a dtype (or a tensor's), in place; gradients as well.
 
         The one device is "cpu": ``to("cpu")`` does nothing.
@@ -170,10 +250,35 @@ class Module:
             raise TypeError(f"a module can be cast to float32 or float64, not to {dtype}")
         for t in (*self.parameters(), *self.buffers()):
             if t.array.dtype.kind == "f":
+                gradient, t._grad = t._grad, None
                 t.array = t.array.astype(dtype, copy=False)  # keeps the memory order
-                if t.grad is not None:
-                    t.grad = Tensor(t.grad.array.astype(dtype, copy=False))
+                if gradient is not None:
+                    t._grad = Tensor(gradient.array.astype(dtype, copy=False))
         return self
+
+    def cpu(self) -> Module:
+        """The module itself: it is on the CPU."""
+        return self
+
+    def cuda(self, device: Any = None) -> Module:
+        """Errors: AssertionError: npnn computes on the CPU."""
+        check_device("cuda")
+        return self
+
+    def half(self) -> Module:
+        """Errors: TypeError: tensors hold no float16."""
+        return self.to(dtype=dtypes.NAMES["float16"])
+
+    def type(self, dst_type: Any) -> Module:
+        """Cast as ``to``."""
+        return self.to(dtype=dst_type)
+
+    def share_memory(self) -> Module:
+        """The module itself: accepted, as in torch on one process."""
+        return self
+
+    def compile(self, *args: Any, **options: Any) -> None:
+        """Nothing: the kernels are compiled already."""
 
     def float(self) -> Module:
         return self.to(dtypes.float32)
@@ -194,12 +299,17 @@ class Module:
                 if name in module._buffer_names and name not in module._non_persistent and value is not None:
                     yield _join(path, name), value
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """Every weight and buffer under its dotted name.  The tensors share memory with the model's."""
-        return {name: t.detach() for name, t in self._named_state()}
+        state = OrderedDict() if destination is None else destination
+        for name, t in self._named_state():
+            state[prefix + name] = t if keep_vars else t.detach()
+        return state
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> tuple[list[str], list[str]]:
-        """Copy values (tensors or arrays, of either framework) into the model.
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> IncompatibleKeys:
+        """Copy values (tensors or arrays, of either framework) into the model; or, with ``assign``, take their memory.
 
         Returns the missing and the unexpected keys.
         Errors: RuntimeError listing every missing, unexpected (if ``strict``) and misshapen key at
@@ -222,9 +332,12 @@ class Module:
         if problems:
             raise RuntimeError(f"cannot load state_dict into {type(self).__name__}:\n  " + "\n  ".join(problems))
         for name, array in arrays.items():
-            np.copyto(own[name].array, array, casting="same_kind")
-            own[name]._mark_changed()
-        return missing, unexpected
+            if assign:
+                own[name].array = array
+            else:
+                np.copyto(own[name].array, array, casting="same_kind")
+                own[name]._mark_changed("load_state_dict")
+        return IncompatibleKeys(missing, unexpected)
 
     # ---- printing
 

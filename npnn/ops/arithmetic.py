@@ -241,13 +241,20 @@ class Clamp(Function):
         return dy * ~(self.above | self.below), dy * self.below, dy * self.above
 
 
-def add(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
+def _old_order(other: Any, old: tuple[Any, ...], alpha: float) -> tuple[Any, float]:
+    """torch still takes (input, alpha, other), a number before the tensor that it multiplies."""
+    return (old[0], other) if old else (other, alpha)
+
+
+def add(input: Any, other: Any, *old: Any, alpha: float = 1) -> Tensor:
     """input + alpha other"""
+    other, alpha = _old_order(other, old, alpha)
     return Add.apply(*operands(input, other if alpha == 1 else mul(other, alpha)))
 
 
-def sub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
-    """input - alpha other"""
+def sub(input: Any, other: Any, *old: Any, alpha: float = 1) -> Tensor:
+    """input - alpha other   Errors: RuntimeError for booleans."""
+    other, alpha = _old_order(other, old, alpha)
     return Sub.apply(*operands(input, other if alpha == 1 else mul(other, alpha)))
 
 
@@ -356,14 +363,18 @@ def rsub(input: Any, other: Any, *, alpha: float = 1) -> Tensor:
     return sub(other, input, alpha=alpha)
 
 
-def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+def addcmul(input: Tensor, tensor1: Any, tensor2: Any, *old: Any, value: float = 1) -> Tensor:
     """input + value tensor1 tensor2"""
+    if old:
+        value, tensor1, tensor2 = tensor1, tensor2, old[0]
     product = mul(tensor1, tensor2)
     return add(input, product if value == 1 else mul(product, value))
 
 
-def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, *, value: float = 1) -> Tensor:
+def addcdiv(input: Tensor, tensor1: Any, tensor2: Any, *old: Any, value: float = 1) -> Tensor:
     """input + value tensor1 / tensor2"""
+    if old:
+        value, tensor1, tensor2 = tensor1, tensor2, old[0]
     ratio = div(tensor1, tensor2)
     return add(input, ratio if value == 1 else mul(ratio, value))
 

@@ -7,6 +7,8 @@ the gradient ``g``.  Here is the loop that applies the rule to every parameter.
 
 from __future__ import annotations
 
+import functools
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -27,6 +29,24 @@ _NOT_NEGATIVE = {"lr": "learning rate", "eps": "epsilon value"} | {
 _NUMBERS = {"step": int, "mu_product": float}
 
 
+def _without_choices(init: Callable[..., None]) -> Callable[..., None]:
+    """A constructor that also takes the arguments by which PyTorch chooses among its implementations.
+
+    Errors: NotImplementedError for ``differentiable=True``: a step cannot be differentiated here.
+    """
+
+    @functools.wraps(init)
+    def call(
+        self: Any, *args: Any, foreach: bool | None = None, fused: bool | None = None, capturable: bool = False,
+        differentiable: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
+        if differentiable:
+            raise NotImplementedError("differentiable=True: npnn computes first derivatives only")
+        init(self, *args, **options)
+
+    return call
+
+
 class Optimizer:
     """Base class of all optimisers.
 
@@ -37,6 +57,11 @@ class Optimizer:
     Errors: ValueError without parameters, for a parameter given twice, or for an invalid option;
     TypeError for something that is not a Tensor.
     """
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "__init__" in vars(cls):
+            cls.__init__ = _without_choices(cls.__init__)  # type: ignore[method-assign]
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
         if isinstance(params, (Tensor, Mapping)):

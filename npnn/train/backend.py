@@ -8,7 +8,6 @@ switching the tape off, clipping, and giving a saved state back.
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from npnn.engine import no_grad
 from npnn.io import to_torch
+from npnn.io.torch_interop import loaded_torch
 from npnn.nn.module import Module
 from npnn.nn.utils import clip_grad_norm_, clip_grad_value_
 from npnn.random import Borrowed, use_generator
@@ -112,7 +112,7 @@ def backend_of(model: Any) -> Backend:
     """The backend of a model's framework.  Errors: TypeError for a model of neither."""
     if isinstance(model, Module):
         return NpnnBackend()
-    torch = sys.modules.get("torch")  # whoever made a torch model has imported it
+    torch = loaded_torch()  # whoever made a torch model has imported it
     if torch is not None and isinstance(model, torch.nn.Module):
         return TorchBackend(torch)
     raise TypeError(f"the model must be an npnn.nn.Module or a torch.nn.Module, got {type(model).__name__}")

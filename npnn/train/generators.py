@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from npnn import random
+from npnn.io.torch_interop import loaded_torch
 
 __all__ = ["get_generators", "set_generators"]
 
@@ -16,7 +16,7 @@ __all__ = ["get_generators", "set_generators"]
 def get_generators(loader: Any = None) -> dict[str, Any]:
     """npnn's own state, torch's if torch is in use, and that of the loader's ``generator`` if it has one."""
     states: dict[str, Any] = {"npnn": random.generator().state_bytes()}
-    torch = sys.modules.get("torch")
+    torch = loaded_torch()
     if torch is not None:
         states["torch"] = torch.get_rng_state().numpy()
     own = getattr(loader, "generator", None)
@@ -36,10 +36,10 @@ def set_generators(states: Mapping[str, Any], loader: Any = None) -> None:
             "To train on from its weights with fresh random numbers, load them with load_state_dict"
         )
     random.generator().set_state_bytes(np.asarray(states["npnn"], np.uint8))
-    torch = sys.modules.get("torch")
+    torch = loaded_torch()
     if torch is not None and "torch" in states:
         torch.set_rng_state(torch.from_numpy(np.array(states["torch"], np.uint8)))
     own = getattr(loader, "generator", None)
     if own is not None and "loader" in states:
         state = np.array(states["loader"], np.uint8)
-        own.set_state(state if isinstance(own, random.Generator) else sys.modules["torch"].from_numpy(state))
+        own.set_state(state if isinstance(own, random.Generator) else loaded_torch().from_numpy(state))

@@ -59,8 +59,11 @@ class LRScheduler:
         factor = self.factor_at(step)
         return [self.eta_min + (base - self.eta_min) * factor for base in self.base_lrs]
 
-    def step(self) -> None:
-        """Go to the next step."""
+    def step(self, epoch: int | None = None) -> None:
+        """Go to the next step; or, an old form, to step number ``epoch``."""
+        if epoch is not None:
+            self._set(epoch)
+            return
         self._set(self.last_epoch + 1, self.lr_at(self.last_epoch) if self.multiplies else None)
 
     def begin(self) -> None:
@@ -73,7 +76,12 @@ class LRScheduler:
 
     def _set(self, step: int, before: list[float] | None = None) -> None:
         """Go to ``step``.  A learning rate that is not as ``before`` is multiplied; all others are set."""
-        groups, lrs = self.optimizer.param_groups, self.lr_at(step)
+        groups = self.optimizer.param_groups
+        for group in groups[len(self.base_lrs) :]:  # groups that came after the schedule was made
+            self.base_lrs.append(group.setdefault("initial_lr", group["lr"]))
+            if before is not None and before is not self.base_lrs:
+                before.append(group["lr"])
+        lrs = self.lr_at(step)
         if before is not None:
             present = [group["lr"] for group in groups]
             lrs = [self._follow(*values) for values in zip(present, before, lrs, strict=True)]
@@ -92,6 +100,10 @@ class LRScheduler:
 
     def get_last_lr(self) -> list[float]:
         """The learning rate of each group that the latest step gave."""
+        return self._last_lr
+
+    def get_lr(self) -> list[float]:
+        """The learning rate of each group at this step, an old spelling of get_last_lr."""
         return self._last_lr
 
     def state_dict(self) -> dict[str, Any]:
