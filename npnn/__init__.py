@@ -13,6 +13,7 @@ optimizer.step()
 from __future__ import annotations
 
 import importlib
+import math
 from typing import Any
 
 from npnn import autograd, dtypes, nn, ops, optim
@@ -34,19 +35,94 @@ from npnn.testing import gradcheck
 
 __version__ = "0.1.0"
 
-globals().update({**table.FUNCTIONS, **dtypes.NAMES, **conversion.TYPED})
+# functions of nn that torch offers here as well, and as methods of tensors
+_OF_NN = """
+alpha_dropout batch_norm bilinear celu channel_shuffle conv1d conv2d conv_transpose1d conv_transpose2d cosine_embedding_loss
+dropout embedding embedding_bag group_norm hardshrink hinge_embedding_loss instance_norm kl_div layer_norm log_softmax
+margin_ranking_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle poisson_nll_loss prelu relu rms_norm rrelu selu
+softmax threshold
+""".split()
+_FUNCTIONS = {**table.FUNCTIONS, **{name: getattr(nn.functional, name) for name in _OF_NN}}
+table.offer({n: getattr(nn.functional, n) for n in ("relu", "softmax", "log_softmax", "prelu", "hardshrink")}, True, ("relu",))
+globals().update({**dtypes.NAMES, **conversion.TYPED, **_FUNCTIONS})
+for _name in table.IN_PLACE:  # npnn.sqrt_(x), as in torch
+    globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")
+relu_ = Tensor.relu_  # type: ignore[attr-defined]
+cosine_similarity = nn.functional.cosine_similarity
+strided, preserve_format, contiguous_format, channels_last = (
+    "torch.strided", "torch.preserve_format", "torch.contiguous_format", "torch.channels_last",
+)  # fmt: skip
+inf, nan, pi, e, newaxis = math.inf, math.nan, math.pi, math.e, None
+
+
+def compile(model: Any = None, *args: Any, **options: Any) -> Any:
+    """The model or function itself: its kernels are compiled already."""
+    return (lambda function: function) if model is None else model
+
+
+def use_deterministic_algorithms(mode: bool, *, warn_only: bool = False) -> None:
+    """Nothing: one seed gives one result in any case."""
+
+
+def are_deterministic_algorithms_enabled() -> bool:
+    """True: one seed gives one result in any case."""
+    return True
+
+
+def set_float32_matmul_precision(precision: str) -> None:
+    """Nothing: float32 is computed in float32."""
+
+
+def get_num_interop_threads() -> int:
+    """1"""
+    return 1
+
+
+def set_num_interop_threads(n: int) -> None:
+    """Nothing."""
+
+
+def set_default_tensor_type(t: Any) -> None:
+    """An old spelling of set_default_dtype."""
+    if isinstance(t, str) and "cuda" in t:
+        nn.Module().cuda()
+    name = t.split(".")[-1].removesuffix("Tensor").lower() if isinstance(t, str) else t.dtype.name
+    set_default_dtype({"float": "float32", "double": "float64"}.get(name, name))
+
+
+def set_default_device(d: Any) -> None:
+    """Takes the CPU."""
+    from npnn.device import check_device
+
+    check_device(d)
+
+
+def save(obj: Any, f: Any, *args: Any, **options: Any) -> None:
+    """Write tensors, state_dicts or models to a file that PyTorch reads as well: see npnn.io.torch_file.save."""
+    from npnn.io.torch_file import save as write
+
+    write(obj, f, *args, **options)
+
+
+def load(f: Any, *args: Any, **options: Any) -> Any:
+    """What torch.save of PyTorch or npnn wrote; nothing in it is run: see npnn.io.torch_file.load."""
+    from npnn.io.torch_file import load as read
+
+    return read(f, *args, **options)
+
+
+def typename(obj: Any) -> str:
+    """The name of an object's type."""
+    return obj.type() if isinstance(obj, Tensor) else f"{type(obj).__module__}.{type(obj).__name__}"
 
 # imported when first used: a script pays for what it uses
 _LATE = (
     "accelerator", "amp", "backends", "cuda", "data", "distributions", "io", "mps", "onnx", "plot", "sklearn", "testing",
     "torch", "train", "utils", "vision",
 )  # fmt: skip
-_FROM_IO = ("load", "save")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FROM_IO:
-        return getattr(importlib.import_module("npnn.io.torch_file"), name)
     if name in _LATE:
         return importlib.import_module(f"npnn.{name}")
     raise AttributeError(f"module 'npnn' has no attribute {name!r}")

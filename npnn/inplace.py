@@ -14,6 +14,7 @@ Other views of the base are cut anew at their next use (``Cut.refresh``).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -176,6 +177,7 @@ def in_place(name: str, operation: Callable[..., Tensor], tensor: Tensor, *args:
 
 def overwrite(name: str, tensor: Tensor, result: Tensor, time: int | None = None) -> Tensor:
     """tensor ← result, as the last step of the in-place operation ``name``, which began at ``time``."""
+    alone = tensor._view is None and _seen_by_nobody_else(tensor)
     target, values = tensor.array, result.array
     if values.shape != target.shape:
         raise RuntimeError(
@@ -199,6 +201,11 @@ def overwrite(name: str, tensor: Tensor, result: Tensor, time: int | None = None
         )
     if time is None:
         time = next(clock)
+    if alone and result._view is None and values.strides == target.strides:
+        tensor.array = values  # nobody can tell: the memory changes hands, and nothing is copied
+        if recorded:
+            _new_history(tensor, result)
+        return tensor
     if recorded:
         _keep_old_values(result._node, time, target, values)
     if values is not target:
@@ -211,6 +218,27 @@ def overwrite(name: str, tensor: Tensor, result: Tensor, time: int | None = None
         _new_history(tensor, result)
     return tensor
 
+
+def _seen_by_nobody_else(tensor: Tensor) -> bool:
+    """True if no other tensor, function or variable holds this tensor's memory."""
+    if sys.getrefcount(tensor.array) > _ALONE:
+        return False
+    base = tensor.array.base
+    return base is None or (
+        isinstance(base, np.ndarray) and base.base is None and sys.getrefcount(tensor.array.base) + 1 <= _ALONE_BASE
+    )
+
+
+_lone, _lone_view = Tensor(np.empty(1)), Tensor(np.empty((2, 2)).transpose(1, 0))
+_ALONE = sys.getrefcount(_lone.array)  # what the count is for an array that only its tensor holds
+
+
+def _count_of_base(tensor: Tensor) -> int:
+    base = tensor.array.base
+    return sys.getrefcount(tensor.array.base) + (base is None)
+
+
+_ALONE_BASE = _count_of_base(_lone_view) + 1
 
 _HOLDS = {"b": 0, "i": 2, "u": 2, "f": 3}  # the highest of "biuf" that goes into a kind without asking
 

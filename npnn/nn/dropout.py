@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,10 @@ from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.tensor import Function, Tensor
 
-__all__ = ["Dropout", "Dropout1d", "Dropout2d", "dropout", "dropout1d", "dropout2d"]
+__all__ = [
+    "AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout", "alpha_dropout", "dropout",
+    "dropout1d", "dropout2d", "dropout3d", "feature_alpha_dropout",
+]  # fmt: skip
 
 
 class DropoutFunction(Function):
@@ -74,19 +78,47 @@ def dropout1d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """dropout of whole channels of an image.   (N, C, H, W), result the same
 
-    An input of three axes is taken as (N, C, L), with a warning, as in torch.
+    An input of another number of axes is taken as (N, C, ...), with a warning, as in torch.
     Errors: ValueError unless 0 <= p <= 1; ShapeError for another number of axes.
     Source: as for dropout1d.
     """
     _check(p)
-    if input.ndim not in (3, 4):
+    if input.array.ndim < 2:
         raise ShapeError(f"dropout2d: expected an input of shape (N, C, H, W), got {input.shape}")
-    if input.ndim == 3:
+    if input.array.ndim != 4:
         warn(
-            f"dropout2d takes an input of shape {input.shape} as (N, C, L): use dropout1d to say so, "
-            "or add the batch's axis with x.unsqueeze(0)"
+            f"dropout2d takes an input of shape {tuple(input.shape)} as (N, C, ...): use dropout, dropout1d or dropout3d to "
+            "say so, or add the batch's axis with x.unsqueeze(0)"
         )
     return _drop("dropout2d", input, p, training, 2)
+
+
+def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """dropout of whole channels of a volume.   (N, C, D, H, W), result the same
+
+    Errors: ValueError unless 0 <= p <= 1; ShapeError for fewer than two axes.
+    Source: as for dropout1d.
+    """
+    _check(p)
+    if input.array.ndim < 2:
+        raise ShapeError(f"dropout3d: expected an input of shape (N, C, D, H, W), got {input.shape}")
+    return _drop("dropout3d", input, p, training, 2)
+
+
+_ALPHA = -1.7580993408473766  # what SELU tends to on the left
+
+
+class AlphaFunction(Function):
+    """y = a (x where kept, α' where not) + b, with a and b such that mean and variance stay.   dx = a dy where kept"""
+
+    def forward(self, x: NDArray[Any], p: float, shared: int) -> NDArray[Any]:
+        kept = random.generator().bernoulli_(np.empty(x.shape[:shared] + (1,) * (x.ndim - shared), x.dtype), 1 - p)
+        a = 1 / math.sqrt((_ALPHA * _ALPHA * p + 1) * (1 - p))
+        self.scale = kept * x.dtype.type(a)
+        return x * self.scale + ((1 - kept) * x.dtype.type(a * _ALPHA) - x.dtype.type(a * _ALPHA * p))
+
+    def backward(self, dy: NDArray[Any]) -> Any:
+        return dy * self.scale, None, None
 
 
 class _Dropout(Module):
@@ -101,6 +133,26 @@ class _Dropout(Module):
 
     def extra_repr(self) -> str:
         return f"p={self.p}, inplace={self.inplace}"
+
+
+def alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """Dropout that keeps mean and variance of what SELU gives: dropped elements become SELU's limit.   Any shape.
+
+    Source: Klambauer et al., Self-normalizing neural networks, 2017, section 2.
+    """
+    return _alpha(input, p, training, input.array.ndim)
+
+
+def feature_alpha_dropout(input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False) -> Tensor:
+    """alpha_dropout of whole channels.   (N, C, ...)"""
+    return _alpha(input, p, training, 2)
+
+
+def _alpha(input: Tensor, p: float, training: bool, shared: int) -> Tensor:
+    _check(p)
+    if not training or p == 0:
+        return input
+    return input * 0 if p == 1 else AlphaFunction.apply(input, float(p), shared)
 
 
 class Dropout(_Dropout):
@@ -119,3 +171,21 @@ class Dropout2d(_Dropout):
     """Channels dropped with probability p in training: see dropout2d.   (N, C, H, W)"""
 
     drop = staticmethod(dropout2d)
+
+
+class Dropout3d(_Dropout):
+    """Channels dropped with probability p in training: see dropout3d.   (N, C, D, H, W)"""
+
+    drop = staticmethod(dropout3d)
+
+
+class AlphaDropout(_Dropout):
+    """See alpha_dropout.   Any shape."""
+
+    drop = staticmethod(alpha_dropout)
+
+
+class FeatureAlphaDropout(_Dropout):
+    """See feature_alpha_dropout.   (N, C, ...)"""
+
+    drop = staticmethod(feature_alpha_dropout)

@@ -1,71 +1,181 @@
 """The functions behind the layers, in one place.  Each is defined beside its layer."""
 
+import functools
+
 from npnn.nn.activation import elu, hardswish, leaky_relu, prelu, relu, relu6, selu
 from npnn.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
 from npnn.nn.batchnorm import batch_norm
 from npnn.nn.conv import conv1d, conv2d
 from npnn.nn.conv_transpose import conv_transpose1d, conv_transpose2d
-from npnn.nn.dropout import dropout, dropout1d, dropout2d
+from npnn.nn.attention import scaled_dot_product_attention
+from npnn.nn.distance import cosine_similarity, normalize, pairwise_distance, pdist
+from npnn.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from npnn.nn.embedding import embedding, one_hot
 from npnn.nn.groupnorm import group_norm, instance_norm
 from npnn.nn.layernorm import layer_norm, rms_norm
+from npnn.nn.image_layers import (
+    channel_shuffle,
+    fold,
+    interpolate,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+    upsample,
+)
+from npnn.nn.inplace_form import with_inplace
 from npnn.nn.linear import linear
 from npnn.nn.loss import cross_entropy, nll_loss
 from npnn.nn.loss_probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
+from npnn.nn.loss_base import with_old_arguments
+from npnn.nn.loss_ranking import (
+    cosine_embedding_loss,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    poisson_nll_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
 from npnn.nn.loss_regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from npnn.nn.more_layers import (
+    bilinear,
+    embedding_bag,
+    local_response_norm,
+    lp_pool1d,
+    lp_pool2d,
+    max_unpool1d,
+    max_unpool2d,
+)
 from npnn.nn.padding import pad
 from npnn.nn.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
+from npnn.nn.simple_activation import (
+    celu,
+    gumbel_softmax,
+    hardshrink,
+    hardsigmoid,
+    hardtanh,
+    logsigmoid,
+    rrelu,
+    softmin,
+    softshrink,
+    softsign,
+    tanhshrink,
+    threshold,
+)
 from npnn.nn.smooth_activation import gelu, glu, mish, sigmoid, silu, softplus, tanh
 from npnn.nn.softmax import log_softmax, softmax
+
+_LOSSES = """
+cross_entropy nll_loss binary_cross_entropy binary_cross_entropy_with_logits kl_div huber_loss l1_loss mse_loss
+smooth_l1_loss cosine_embedding_loss hinge_embedding_loss margin_ranking_loss multi_margin_loss
+multilabel_margin_loss multilabel_soft_margin_loss soft_margin_loss triplet_margin_loss
+""".split()
+_INPLACE = """
+relu relu6 leaky_relu elu selu celu silu mish hardswish hardtanh hardsigmoid threshold rrelu dropout alpha_dropout
+""".split()
+for _name in _LOSSES:
+    globals()[_name] = with_old_arguments(globals()[_name])
+for _name in _INPLACE:
+    globals()[_name] = with_inplace(globals()[_name])
+    globals()[f"{_name}_"] = functools.partial(globals()[_name], inplace=True)
 
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
+    "bilinear",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "celu",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv_transpose1d",
     "conv_transpose2d",
+    "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
     "dropout",
     "dropout1d",
     "dropout2d",
+    "dropout3d",
     "elu",
     "embedding",
+    "embedding_bag",
+    "feature_alpha_dropout",
+    "fold",
+    "gaussian_nll_loss",
     "gelu",
     "glu",
     "group_norm",
+    "gumbel_softmax",
+    "hardshrink",
+    "hardsigmoid",
     "hardswish",
+    "hardtanh",
+    "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
+    "local_response_norm",
     "log_softmax",
+    "logsigmoid",
+    "lp_pool1d",
+    "lp_pool2d",
+    "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
+    "max_unpool1d",
+    "max_unpool2d",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "multilabel_margin_loss",
+    "multilabel_soft_margin_loss",
     "nll_loss",
+    "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
+    "poisson_nll_loss",
     "prelu",
     "relu",
     "relu6",
     "rms_norm",
+    "rrelu",
+    "scaled_dot_product_attention",
     "selu",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
+    "soft_margin_loss",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
+    "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
+    "triplet_margin_loss",
+    "triplet_margin_with_distance_loss",
+    "unfold",
+    "upsample",
 ]

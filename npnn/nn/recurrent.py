@@ -15,6 +15,8 @@ from npnn.dtypes import of_parameters
 from npnn.errors import DtypeError, ShapeError, warn
 from npnn.nn import init
 from npnn.nn.dropout import dropout
+from npnn.nn.rnn_packed import run_packed
+from npnn.nn.rnn_packing import PackedSequence
 from npnn.nn.module import Module, Parameter
 from npnn.nn.rnn_layers import GRULayer, LSTMLayer, RNNLayer
 from npnn.ops.shape import cat, squeeze, stack, transpose, unsqueeze
@@ -78,6 +80,9 @@ class RNNBase(Module):
 
     def _run(self, input: Tensor, initial: tuple[Tensor, ...] | None, **options: Any) -> tuple[Tensor, ...]:
         """The output, and each final state (layers x directions, N, H), given the initial ones."""
+        if isinstance(input, PackedSequence):
+            output, ends = run_packed(self, input, initial, **options)
+            return output, *ends  # type: ignore[return-value]
         self._check_input(input, initial)
         batched = input.ndim == 3
         swap = batched and self.batch_first

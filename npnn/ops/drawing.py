@@ -54,6 +54,8 @@ def randint(
     """Whole numbers from low (0 if left out) to high - 1.   Errors: RuntimeError if there is none."""
     if size is None:
         low, high, size = 0, low, high
+    elif high is None:
+        low, high = 0, low
     _check_range(low, high)
     kind = dtypes.int64 if dtype is None else dtype
     return _new(

@@ -2,6 +2,7 @@
 
 from npnn.optim.lr_scheduler.base import LRScheduler
 from npnn.optim.lr_scheduler.combined import ChainedScheduler, SequentialLR
+from npnn.optim.lr_scheduler.cyclic import CyclicLR, MultiplicativeLR
 from npnn.optim.lr_scheduler.factors import (
     ConstantLR,
     CosineAnnealingLR,
@@ -16,16 +17,20 @@ from npnn.optim.lr_scheduler.factors import (
 from npnn.optim.lr_scheduler.one_cycle import OneCycleLR
 from npnn.optim.lr_scheduler.plateau import ReduceLROnPlateau
 
+_LRScheduler = LRScheduler  # an old spelling
+
 __all__ = [
     "ChainedScheduler",
     "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
+    "CyclicLR",
     "ExponentialLR",
     "LRScheduler",
     "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
     "OneCycleLR",
     "PolynomialLR",
     "ReduceLROnPlateau",

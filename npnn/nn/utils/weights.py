@@ -15,7 +15,7 @@ from npnn.ops import shape
 from npnn.tensor import Function, Tensor
 
 __all__ = [
-    "clip_grad_norm_", "clip_grad_value_", "l2_penalty", "parameters_to_vector", "vector_to_parameters",
+    "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "l2_penalty", "parameters_to_vector", "vector_to_parameters",
 ]  # fmt: skip
 
 Tensors = Tensor | Iterable[Tensor]
@@ -55,6 +55,9 @@ def clip_grad_norm_(
             for g in gradients:
                 g *= factor
     return Tensor(np.asarray(total, dtype))
+
+
+clip_grad_norm = clip_grad_norm_  # an old spelling
 
 
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
