@@ -14,7 +14,7 @@ __all__ = ["overview", "step_times"]
 RATES = {"": "rate 0.01", "-lr1": "rate 1"}
 # Per cent of the test set that who knows the densities it was drawn from gets right: the rings overlap.
 # It is the best rule for points to come; of these 200 another may get more.
-OPTIMAL = {"circles": 84.0}
+OPTIMAL = {"circles": 82.0}
 
 
 def overview(rows: Mapping[str, Any]) -> Any:

@@ -19,6 +19,7 @@ the gradient of another, and so torch makes the same mistakes from the same text
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -72,7 +73,7 @@ def layers(nn: Any, faults: str) -> Any:
             if self.training:
                 return self.drop(x)
             self.drop.training = True
-            with _generator_started_anew():
+            with _generator_started_anew(nn):
                 return self.drop(x)
 
     class Sigmoid(nn.Module):
@@ -96,14 +97,15 @@ def _divided(x: Any, n: int) -> Any:
 
 
 @contextlib.contextmanager
-def _generator_started_anew() -> Iterator[None]:
+def _generator_started_anew(nn: Any) -> Iterator[None]:
     """Inside the block the random numbers are the same each time; outside, nothing has happened to them."""
-    state = npnn.random.get_rng_state()
-    npnn.manual_seed(0)
+    framework = npnn if nn is npnn.nn else sys.modules[nn.__name__.partition(".")[0]]
+    state = framework.get_rng_state()
+    framework.manual_seed(0)
     try:
         yield
     finally:
-        npnn.random.set_rng_state(state)
+        framework.set_rng_state(state)
 
 
 def draw_normal(nn: Any, model: Any) -> None:

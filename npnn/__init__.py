@@ -43,7 +43,9 @@ margin_ranking_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle poisso
 softmax threshold
 """.split()
 _FUNCTIONS = {**table.FUNCTIONS, **{name: getattr(nn.functional, name) for name in _OF_NN}}
-table.offer({n: getattr(nn.functional, n) for n in ("relu", "softmax", "log_softmax", "prelu", "hardshrink")}, True, ("relu",))
+table.offer(
+    {n: getattr(nn.functional, n) for n in ("relu", "softmax", "log_softmax", "prelu", "hardshrink")}, True, ("relu",)
+)
 globals().update({**dtypes.NAMES, **conversion.TYPED, **_FUNCTIONS})
 for _name in table.IN_PLACE:  # npnn.sqrt_(x), as in torch
     globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")
@@ -114,6 +116,7 @@ def load(f: Any, *args: Any, **options: Any) -> Any:
 def typename(obj: Any) -> str:
     """The name of an object's type."""
     return obj.type() if isinstance(obj, Tensor) else f"{type(obj).__module__}.{type(obj).__name__}"
+
 
 # imported when first used: a script pays for what it uses
 _LATE = (

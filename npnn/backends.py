@@ -13,7 +13,12 @@ def _answers(value: Any) -> Any:
 
 
 cudnn = SimpleNamespace(
-    enabled=True, benchmark=False, deterministic=False, allow_tf32=True, is_available=_answers(False), version=_answers(None)
+    enabled=True,
+    benchmark=False,
+    deterministic=False,
+    allow_tf32=True,
+    is_available=_answers(False),
+    version=_answers(None),
 )
 cuda = SimpleNamespace(
     matmul=SimpleNamespace(allow_tf32=False), is_built=_answers(False), sdp_kernel=_answers(None),

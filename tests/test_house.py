@@ -23,8 +23,10 @@ FLOORS = [
     {"testing"},
     {"nn"},
     {"optim", "data", "io"},
-    {"train", "plot", "onnx"},
-    {"sklearn"},
+    {"train", "plot", "onnx", "utils", "vision", "distributions"},
+    {"sklearn", "amp", "backends", "accelerator", "mps"},
+    {"cuda"},
+    {"torch"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted((ROOT / "npnn").rglob("*.py"))

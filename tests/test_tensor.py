@@ -348,7 +348,7 @@ def test_what_a_tensor_says_of_itself():
     assert repr(npnn.tensor([1.0, 2.0])) == "tensor([1., 2.])"
     assert "requires_grad=True" in repr(leaf(1.0))
     assert "grad_fn=<DoubleBackward0>" in repr(Double.apply(leaf(1.0)))
-    assert "dtype=float64" in repr(leaf(1.0))
+    assert "dtype=torch.float64" in repr(leaf(1.0))
     assert [row.shape for row in x] == [(3,), (3,)]
     assert range(5)[npnn.tensor(2)] == 2
     assert bool(npnn.tensor(1.0)) is True

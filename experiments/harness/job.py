@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +12,8 @@ import numpy as np
 
 import npnn
 from experiments.harness.config import RunConfig, UserError, flag
-from experiments.harness.registry import Experiment
 from experiments.harness.peer import import_torch
+from experiments.harness.registry import Experiment
 from npnn.data import DataLoader, Dataset, TrainTest, random_split
 from npnn.train import Callback, EarlyStopping, History, Trainer, accuracy, class_accuracy
 from npnn.train.parallel import world
@@ -79,7 +81,7 @@ class Job:
         keep_losses: bool = True,
         double: bool = False,
     ) -> Start:
-        """Everything as it is before the first step; with ``double`` in float64, from the same float32 weights.
+        """Everything as it is before the first step; with ``double`` all is drawn and computed in float64.
 
         Nothing is copied between the frameworks: from one seed both draw the same initial weights, the same
         batches and the same dropout masks, so that runs of the two differ by rounding only.
@@ -94,9 +96,10 @@ class Job:
                 framework.manual_seed(config.seed)
                 if world().size > 1:
                     framework.set_num_threads(npnn.get_num_threads())
-            model = self.experiment.build(framework.nn, config)
             if double:
-                data, model = _in_float64(data), model.double()
+                data = _in_float64(data)
+            with _default_dtype(framework, double):
+                model = self.experiment.build(framework.nn, config)
             optimizer = self.experiment.optimizer(framework.optim, model, config)
             loss = self.experiment.loss(framework.nn, config)
             train, watched = _held_out(data, config.validation)
@@ -119,6 +122,17 @@ class Job:
             watched=config.watched,
         )
         return Start(data, loader, watched, trainer)
+
+
+@contextlib.contextmanager
+def _default_dtype(framework: Any, double: bool) -> Iterator[None]:
+    """Inside the block new layers are float64, if ``double``."""
+    before = framework.get_default_dtype()
+    framework.set_default_dtype(framework.float64 if double else before)
+    try:
+        yield
+    finally:
+        framework.set_default_dtype(before)
 
 
 def _in_float64(data: TrainTest) -> TrainTest:

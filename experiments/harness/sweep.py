@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import npnn
 from experiments.harness.config import UserError
 from experiments.harness.job import Job
+from experiments.harness.peer import import_torch
 from experiments.harness.registry import experiment
 from experiments.harness.results import Folders
 from experiments.harness.run import Interrupted, can_resume, run, seeds
-from experiments.harness.peer import import_torch
 from npnn.train.interrupt import Interrupt
 
 __all__ = ["Outcome", "jobs", "sweep"]

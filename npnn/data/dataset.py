@@ -131,7 +131,7 @@ class TensorDataset(Dataset):
             raise ValueError(f"TensorDataset needs arrays whose first axis counts the samples, got shapes {shapes}")
         if len({shape[0] for shape in shapes}) > 1:
             raise ValueError(
-                f"the arrays differ in the number of samples, the first axis: {', '.join(map(str, shapes))}"
+                f"the arrays differ in the number of samples, the first axis: {', '.join(str(tuple(s)) for s in shapes)}"
             )
 
     def __len__(self) -> int:

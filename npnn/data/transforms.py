@@ -72,8 +72,8 @@ class Compose:
         counts = []
         for t in drawing:  # how many words depends on the size of the image, which a crop changes
             counts.append(t.draws(shape))
-            shape = t.apply(shape, np.zeros((1, counts[-1]), np.uint32))
-        words = np.split(generator.words(len(x) * sum(counts)).reshape(len(x), -1), np.cumsum(counts)[:-1], 1)
+            shape = t.apply(shape, np.zeros((len(shape), counts[-1]), np.uint32))
+        words = np.split(generator.words(len(x) * sum(counts)).reshape(len(x), sum(counts)), np.cumsum(counts)[:-1], 1)
         for t in self.transforms:
             x = t.apply(x, words.pop(0)) if isinstance(t, _Random) else t(x, generator)
         return x

@@ -301,7 +301,9 @@ def _read(archive: zipfile.ZipFile) -> Any:
             else:
                 found = np.dtype(kind).newbyteorder(letter)
                 array = np.frombuffer(data, found)
-                loaded[key] = array.astype(np.float32) if kind == "float16" else array.astype(found.newbyteorder("="), copy=False)
+                loaded[key] = (
+                    array.astype(np.float32) if kind == "float16" else array.astype(found.newbyteorder("="), copy=False)
+                )
             if loaded[key].size < count:
                 raise ValueError(f"storage {key} is cut short")
         return loaded[key]

@@ -30,6 +30,7 @@ from npnn.nn.image_layers import (
     UpsamplingBilinear2d,
     UpsamplingNearest2d,
 )
+from npnn.nn.inplace_form import honours_inplace
 from npnn.nn.layernorm import LayerNorm, RMSNorm
 from npnn.nn.linear import Identity, Linear
 from npnn.nn.loss import CrossEntropyLoss, NLLLoss
@@ -97,14 +98,20 @@ from npnn.nn.smooth_activation import GELU, GLU, Mish, Sigmoid, SiLU, Softplus, 
 from npnn.nn.softmax import LogSoftmax, Softmax
 from npnn.nn.summary import summary
 
-from npnn.nn.inplace_form import honours_inplace
-
 NLLLoss2d = NLLLoss  # an old spelling
 for _layer in (ReLU, ReLU6, LeakyReLU, ELU, SELU, CELU, SiLU, Mish, Hardswish, Hardtanh, Hardsigmoid, Threshold, RReLU,
                Dropout, Dropout1d, Dropout2d, Dropout3d, AlphaDropout, FeatureAlphaDropout):  # fmt: skip
     honours_inplace(_layer)
 
 __all__ = [
+    "CELU",
+    "ELU",
+    "GELU",
+    "GLU",
+    "GRU",
+    "LSTM",
+    "RNN",
+    "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool1d",
@@ -117,7 +124,6 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "Bilinear",
-    "CELU",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
@@ -137,15 +143,11 @@ __all__ = [
     "Dropout1d",
     "Dropout2d",
     "Dropout3d",
-    "ELU",
     "Embedding",
     "EmbeddingBag",
     "FeatureAlphaDropout",
     "Flatten",
     "Fold",
-    "GELU",
-    "GLU",
-    "GRU",
     "GRUCell",
     "GaussianNLLLoss",
     "GroupNorm",
@@ -162,7 +164,6 @@ __all__ = [
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
-    "LSTM",
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
@@ -193,7 +194,6 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
-    "RNN",
     "RNNCell",
     "RReLU",
     "ReLU",
@@ -204,7 +204,6 @@ __all__ = [
     "ReplicationPad1d",
     "ReplicationPad2d",
     "ReplicationPad3d",
-    "SELU",
     "Sequential",
     "SiLU",
     "Sigmoid",

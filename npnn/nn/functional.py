@@ -4,15 +4,14 @@ import functools
 
 from npnn.nn.activation import elu, hardswish, leaky_relu, prelu, relu, relu6, selu
 from npnn.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
+from npnn.nn.attention import scaled_dot_product_attention
 from npnn.nn.batchnorm import batch_norm
 from npnn.nn.conv import conv1d, conv2d
 from npnn.nn.conv_transpose import conv_transpose1d, conv_transpose2d
-from npnn.nn.attention import scaled_dot_product_attention
 from npnn.nn.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from npnn.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from npnn.nn.embedding import embedding, one_hot
 from npnn.nn.groupnorm import group_norm, instance_norm
-from npnn.nn.layernorm import layer_norm, rms_norm
 from npnn.nn.image_layers import (
     channel_shuffle,
     fold,
@@ -23,10 +22,11 @@ from npnn.nn.image_layers import (
     upsample,
 )
 from npnn.nn.inplace_form import with_inplace
+from npnn.nn.layernorm import layer_norm, rms_norm
 from npnn.nn.linear import linear
 from npnn.nn.loss import cross_entropy, nll_loss
-from npnn.nn.loss_probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
 from npnn.nn.loss_base import with_old_arguments
+from npnn.nn.loss_probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
 from npnn.nn.loss_ranking import (
     cosine_embedding_loss,
     gaussian_nll_loss,

@@ -113,14 +113,24 @@ def _antialiased_weights(n: int, m: int, scale: float, align: bool, cubic: bool)
         d = np.abs((np.arange(low, high) - center + 0.5) / width)
         if cubic:
             a = -0.5
-            w = np.where(d < 1, ((a + 2) * d - (a + 3)) * d * d + 1, np.where(d < 2, (((d - 5) * d + 8) * d - 4) * a, 0))
+            w = np.where(
+                d < 1, ((a + 2) * d - (a + 3)) * d * d + 1, np.where(d < 2, (((d - 5) * d + 8) * d - 4) * a, 0)
+            )
         else:
             w = np.maximum(1 - d, 0)
         weights[i, low:high] = w / w.sum()
     return weights
 
 
-_MODES = {"nearest": None, "nearest-exact": None, "area": None, "linear": 1, "bilinear": 2, "bicubic": 2, "trilinear": 3}
+_MODES = {
+    "nearest": None,
+    "nearest-exact": None,
+    "area": None,
+    "linear": 1,
+    "bilinear": 2,
+    "bicubic": 2,
+    "trilinear": 3,
+}
 
 
 def interpolate(
@@ -143,7 +153,9 @@ def interpolate(
     if (size is None) == (scale_factor is None):
         raise ValueError("either size or scale_factor should be defined, and only one of them")
     if antialias and (mode not in ("bilinear", "bicubic") or dims != 2):
-        raise ValueError("Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input")
+        raise ValueError(
+            "Anti-alias option is restricted to bilinear and bicubic modes and requires a 4-D tensor as input"
+        )
     old = input.array.shape[2:]
     factors: list[float | None] = [None] * dims
     if size is not None:
@@ -182,8 +194,10 @@ class Upsample(Module):
     ):  # fmt: skip
         super().__init__()
         self.size, self.mode, self.align_corners = size, mode, align_corners
-        self.scale_factor = tuple(map(float, scale_factor)) if isinstance(scale_factor, tuple) else (
-            float(scale_factor) if scale_factor else None
+        self.scale_factor = (
+            tuple(map(float, scale_factor))
+            if isinstance(scale_factor, tuple)
+            else (float(scale_factor) if scale_factor else None)
         )
         self.recompute_scale_factor = recompute_scale_factor
 
@@ -307,7 +321,7 @@ class Columns(Function):
         padded = np.pad(x, ((0, 0), (0, 0), (p[0], p[0]), (p[1], p[1])))
         rows, columns = _counts(x.shape[2:], k, d, p, s)
         y = np.stack([padded[w] for w in _windows(k, d, s, rows, columns)], 2)
-        return y.reshape(x.shape[0], -1, rows * columns)
+        return y.reshape(x.shape[0], x.shape[1] * k[0] * k[1], rows * columns)
 
     def backward(self, dy: NDArray[Any]) -> Any:
         return _added_up(dy, self.shape, *self.how), None, None, None, None
@@ -406,4 +420,6 @@ class Fold(Module):
         return fold(input, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{n}={getattr(self, n)}" for n in ("output_size", "kernel_size", "dilation", "padding", "stride"))
+        return ", ".join(
+            f"{n}={getattr(self, n)}" for n in ("output_size", "kernel_size", "dilation", "padding", "stride")
+        )

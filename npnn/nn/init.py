@@ -50,11 +50,7 @@ def trunc_normal_(
             1 + math.erf((a - mean) / std / math.sqrt(2))
         ) / 2
         draws = generator or random.generator()
-        x = (
-            np.empty_like(tensor.array)
-            if tensor.array.flags.c_contiguous
-            else np.empty(tensor.array.shape, tensor.array.dtype)
-        )
+        x = np.empty_like(tensor.array)
         if inside > 0.3:
             low, high = x.dtype.type(a), x.dtype.type(b)
             draws.normal_(x, mean, std)
@@ -214,7 +210,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     if tensor.ndim != 2:
         raise ValueError(f"sparse_ needs a matrix, got shape {tensor.array.shape}")
     generator = generator or random.generator()
-    values = generator.normal_(np.empty(tensor.array.shape, tensor.array.dtype), 0.0, std)
+    values = generator.normal_(np.empty_like(tensor.array), 0.0, std)
     rows, columns = tensor.shape
     zeros = math.ceil(sparsity * rows)
     for column in range(columns):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from typing import Any
 
@@ -30,7 +31,9 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
     return losses if reduction == "none" else losses.sum() if reduction == "sum" else losses.mean()
 
 
-def margin_ranking_loss(input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, reduction: str = "mean") -> Tensor:
+def margin_ranking_loss(
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0, reduction: str = "mean"
+) -> Tensor:
     """max(0, -t (x₁ - x₂) + margin): x₁ should be larger where t = 1, smaller where t = -1."""
     if input1.array.ndim != input2.array.ndim or input1.array.ndim != target.array.ndim:
         raise ShapeError(f"margin_ranking_loss: got shapes {input1.shape}, {input2.shape} and {target.shape}")
@@ -62,7 +65,12 @@ def cosine_embedding_loss(
 
 
 def multi_margin_loss(
-    input: Tensor, target: Tensor, p: int = 1, margin: float = 1.0, weight: Tensor | None = None, reduction: str = "mean"
+    input: Tensor,
+    target: Tensor,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Tensor | None = None,
+    reduction: str = "mean",
 ) -> Tensor:
     """Σ_{i ≠ t} max(0, margin - x_t + x_i)ᵖ / C.   (N, C), (N,)"""
     x, t = (input, target) if input.array.ndim == 2 else (input.unsqueeze(0), target.reshape(1))
@@ -154,7 +162,9 @@ def gaussian_nll_loss(
     if var.array.shape != input.array.shape:
         if var.array.shape == input.array.shape[:-1]:
             var = var.unsqueeze(-1)
-        elif var.array.shape[:-1] != input.array.shape[:-1] or var.array.shape[-1] != 1:
+        elif var.array.ndim != input.array.ndim or any(
+            n not in (1, m) for n, m in zip(var.array.shape, input.array.shape, strict=True)
+        ):
             raise ValueError("var is of incorrect size")
     limited = var + (clamp_min(var.detach(), eps) - var.detach())
     losses = 0.5 * (limited.log() + (input - target) ** 2 / limited)
@@ -182,8 +192,16 @@ def _layer(name: str, function: Any, **defaults: Any) -> type[Loss]:
             raise TypeError(f"{name}() got an unexpected argument {', '.join(unknown)}")
         super(made, self).__init__(reduction=options.pop("reduction", "mean"))
         for key, value in {**defaults, **dict(zip(names, args, strict=False)), **options}.items():
-            setattr(self, key, value)
+            if key == "weight":
+                self.register_buffer(key, value)
+            else:
+                setattr(self, key, value)
 
+    kinds = inspect.Parameter
+    parameters = [kinds("self", kinds.POSITIONAL_OR_KEYWORD)]
+    parameters += [kinds(n, kinds.POSITIONAL_OR_KEYWORD, default=v) for n, v in defaults.items()]
+    parameters += [kinds("reduction", kinds.KEYWORD_ONLY, default="mean")]
+    __init__.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     made = type(name, (_Setting,), {"__init__": __init__, "__doc__": f"See {function.__name__}.", "__module__": __name__,
                                     "function": staticmethod(function), "names": names})  # fmt: skip
     return made

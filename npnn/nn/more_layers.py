@@ -193,7 +193,9 @@ class LPPool2d(LPPool1d):
     pool = staticmethod(lp_pool2d)
 
 
-def _unpool(input: Tensor, indices: Tensor, kernel: Any, stride: Any, padding: Any, output_size: Any, dims: int) -> Tensor:
+def _unpool(
+    input: Tensor, indices: Tensor, kernel: Any, stride: Any, padding: Any, output_size: Any, dims: int
+) -> Tensor:
     def each(v: Any) -> tuple[int, ...]:
         return (v,) * dims if isinstance(v, int) else tuple(v)
 

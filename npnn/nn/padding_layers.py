@@ -9,7 +9,9 @@ from npnn.nn.module import Module
 from npnn.nn.padding import pad
 from npnn.tensor import Tensor
 
-__all__ = [f"{kind}Pad{n}d" for kind in ("Constant", "Reflection", "Replication", "Zero", "Circular") for n in (1, 2, 3)]
+__all__ = [
+    f"{kind}Pad{n}d" for kind in ("Constant", "Reflection", "Replication", "Zero", "Circular") for n in (1, 2, 3)
+]
 
 
 class _Padding(Module):

@@ -15,10 +15,10 @@ from npnn.dtypes import of_parameters
 from npnn.errors import DtypeError, ShapeError, warn
 from npnn.nn import init
 from npnn.nn.dropout import dropout
-from npnn.nn.rnn_packed import run_packed
-from npnn.nn.rnn_packing import PackedSequence
 from npnn.nn.module import Module, Parameter
 from npnn.nn.rnn_layers import GRULayer, LSTMLayer, RNNLayer
+from npnn.nn.rnn_packed import run_packed
+from npnn.nn.rnn_packing import PackedSequence
 from npnn.ops.shape import cat, squeeze, stack, transpose, unsqueeze
 from npnn.tensor import Tensor
 

@@ -12,8 +12,13 @@ from npnn.ops.shape import cat, stack
 from npnn.tensor import Tensor, _from_array
 
 __all__ = [
-    "PackedSequence", "pack_padded_sequence", "pack_sequence", "pad_packed_sequence", "pad_sequence", "unpad_sequence",
+    "PackedSequence",
+    "pack_padded_sequence",
+    "pack_sequence",
+    "pad_packed_sequence",
+    "pad_sequence",
     "unpack_sequence",
+    "unpad_sequence",
 ]  # fmt: skip
 
 
@@ -65,9 +70,13 @@ def pack_padded_sequence(
     sizes = np.asarray(lengths.array if isinstance(lengths, Tensor) else lengths, np.int64)
     x = input.transpose(0, 1) if batch_first else input
     if sizes.shape != (x.array.shape[1],):
-        raise RuntimeError(f"Expected `len(lengths)` to be equal to batch_size, but got {sizes.size} and {x.array.shape[1]}")
+        raise RuntimeError(
+            f"Expected `len(lengths)` to be equal to batch_size, but got {sizes.size} and {x.array.shape[1]}"
+        )
     if (sizes <= 0).any():
-        raise RuntimeError("Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0")
+        raise RuntimeError(
+            "Length of all samples has to be greater than 0, but found an element in 'lengths' that is <= 0"
+        )
     if sizes.max() > x.array.shape[0]:
         raise RuntimeError(f"a length of {sizes.max()} is beyond the {x.array.shape[0]} steps of the input")
     order = None

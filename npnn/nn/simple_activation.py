@@ -278,5 +278,3 @@ class Softmax2d(Module):
         if input.array.ndim not in (3, 4):
             raise ShapeError(f"Softmax2d: expected input to be 3D or 4D, got {input.shape}")
         return softmax(input, -3)
-
-

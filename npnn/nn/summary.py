@@ -44,7 +44,7 @@ class Summary:
         rows = [("layer", "output shape", "parameters", "multiply-adds")]
         for layer in self.layers:
             name = f"{layer.path} ({layer.kind})" if layer.path else layer.kind
-            rows.append((name, str(layer.output_shape), f"{layer.parameters:,}", f"{layer.multiply_adds:,}"))
+            rows.append((name, str(tuple(layer.output_shape)), f"{layer.parameters:,}", f"{layer.multiply_adds:,}"))
         rows.append(("total", "", f"{self.total_parameters:,}", f"{self.multiply_adds:,}"))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         lines = ["  ".join((a.ljust(widths[0]), b.ljust(widths[1]), c.rjust(widths[2]), d.rjust(widths[3]))).rstrip()

@@ -429,13 +429,21 @@ def fmin(input: Tensor, other: Tensor) -> Tensor:
 negative, multiply, subtract, divide, true_divide, arctan2 = neg, mul, sub, div, div, atan2
 
 
+def _refuse_numbers(name: str, *operands: Any) -> None:
+    for x in operands:
+        if not isinstance(x, Tensor):
+            raise TypeError(f"{name}(): both arguments must be Tensor, not {type(x).__name__}: for a number use clamp")
+
+
 def maximum(input: Any, other: Any) -> Tensor:
-    """The larger of both, element by element.  NaN wins."""
+    """The larger of both, element by element.  NaN wins.   Errors: TypeError for a number."""
+    _refuse_numbers("maximum", input, other)
     return Maximum.apply(*operands(input, other))
 
 
 def minimum(input: Any, other: Any) -> Tensor:
-    """The smaller of both, element by element.  NaN wins."""
+    """The smaller of both, element by element.  NaN wins.   Errors: TypeError for a number."""
+    _refuse_numbers("minimum", input, other)
     return Minimum.apply(*operands(input, other))
 
 

@@ -24,6 +24,8 @@ def _arrays(input: Any, other: Any) -> tuple[Any, Any]:
 
 def _comparison(name: str, ufunc: np.ufunc, doc: str) -> Callable[[Any, Any], Tensor]:
     def compare(input: Any, other: Any) -> Tensor:
+        if not isinstance(input, Tensor):
+            raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(input).__name__}")
         return _from_array(ufunc(*_arrays(input, other)))
 
     compare.__name__ = compare.__qualname__ = name

@@ -25,7 +25,10 @@ class Index(View):
 
     def forward(self, x, index):
         self.shape, self.index = x.shape, index
-        return x[index]
+        y = x[index]
+        if type(y) is not np.ndarray:  # one element: NumPy hands out a number, but it is a view as well
+            y = x[(*(index if isinstance(index, tuple) else (index,)), ...)]
+        return y
 
     def backward(self, dy):
         dx = np.zeros(self.shape, dy.dtype)
@@ -190,6 +193,8 @@ def _checked(name: str, input: Tensor, dim: int, index: Any) -> tuple[Any, int]:
     """An index along an axis, and the axis.  Errors: ShapeError, IndexError for one that does not fit."""
     picked = np.asarray(index.array if isinstance(index, Tensor) else index)
     ndim = max(input.array.ndim, 1)
+    if not picked.size:  # nothing is asked for: it need not fit
+        return picked, axis_of(dim, ndim)
     if max(picked.ndim, 1) != ndim:
         raise ShapeError(f"{name} needs an index with {ndim} axes, got {picked.ndim}")
     axis = axis_of(dim, ndim)
@@ -205,6 +210,8 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
     Errors: ShapeError unless both have as many axes; IndexError for an index out of range.
     """
     picked, axis = _checked("gather", input, dim, index)
+    if not picked.size:
+        return (input.reshape(-1)[:0]).reshape(picked.shape)
     if not input.array.ndim or not picked.ndim:
         return Gather.apply(input.reshape(-1), picked.reshape(-1), 0).reshape(picked.shape)
     return Gather.apply(input, picked, axis)
@@ -220,7 +227,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     shape = [max(n, m) if 1 in (n, m) else n for n, m in zip(input.array.shape, indices.array.shape, strict=True)]
     wide = [input.array.shape[a] if a == axis else n for a, n in enumerate(shape)]
     asked = [indices.array.shape[a] if a == axis else n for a, n in enumerate(shape)]
-    return gather(input.expand(wide), axis, indices.expand(asked))
+    n = input.array.shape[axis]
+    counted = _from_array(np.where(indices.array < 0, indices.array + n, indices.array))  # from the end, as Python does
+    return gather(input.expand(wide), axis, counted.expand(asked))
 
 
 def take(input: Tensor, index: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from npnn.errors import DtypeError, ShapeError
 from npnn.kernels import blas
 from npnn.ops import reductions, shape
 from npnn.ops.promotion import cast, common_dtype, operands
+from npnn.ops.special import Steps
 from npnn.tensor import Function, Tensor, View
 
 __all__ = [
@@ -154,7 +155,7 @@ def norm(
     if p in (2, "fro", None):
         return Norm.apply(input, reductions.axes_of(dim, input.array.ndim), keepdim)
     if p == 0:
-        return reductions.sum(cast(Tensor(input.array != 0), input.dtype), dim, keepdim)
+        return reductions.sum(Steps.apply(input, lambda x: (x != 0).astype(x.dtype)), dim, keepdim)
     size = input.abs()  # type: ignore[attr-defined]
     if p == math.inf:
         return reductions.amax(size, dim, keepdim)

@@ -309,7 +309,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     tensors = [x for x in given if x.array.shape != (0,)]
     if empty and tensors and any(x.requires_grad for x in empty):
         return Nothing.apply(cat(tensors, dim), *empty)
-    tensors = tensors or given[:1]
+    tensors = tensors or given
     first = tensors[0]
     axis = axis_of(dim, first.array.ndim) if first.array.ndim else 0
     for x in tensors if len(tensors) > 1 or first.array.ndim == 0 else ():
@@ -500,6 +500,8 @@ moveaxis = movedim
 
 def narrow(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """``length`` slices along an axis, from ``start`` on.   Errors: IndexError, RuntimeError for what is not there."""
+    if isinstance(start, Tensor) and (start.array.ndim or start.array.dtype.kind not in "iu"):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     axis, start = axis_of(dim, input.array.ndim), int(start)
     n = input.array.shape[axis]
     if not -n <= start <= n:

@@ -42,7 +42,9 @@ class LBFGS(Optimizer):
         self._params = self.param_groups[0]["params"]
 
     def _gradient(self) -> NDArray[Any]:
-        parts = [np.zeros(p.array.size, p.array.dtype) if p.grad is None else p.grad.array.reshape(-1) for p in self._params]
+        parts = [
+            np.zeros(p.array.size, p.array.dtype) if p.grad is None else p.grad.array.reshape(-1) for p in self._params
+        ]
         return np.concatenate(parts)
 
     def _move(self, t: float, d: NDArray[Any]) -> None:
@@ -130,7 +132,9 @@ class LBFGS(Optimizer):
                 or np.abs(d * t).max() <= group["tolerance_change"] or abs(loss - loss_before) < group["tolerance_change"]
             ):  # fmt: skip
                 break
-        state.update(d=d, t=t, old_stps=steps, old_dirs=changes, ro=rho, H_diag=h, prev_flat_grad=before, prev_loss=loss_before)
+        state.update(
+            d=d, t=t, old_stps=steps, old_dirs=changes, ro=rho, H_diag=h, prev_flat_grad=before, prev_loss=loss_before
+        )
         return first
 
 
@@ -142,8 +146,10 @@ def _cubic(x1: float, f1: float, g1: float, x2: float, f2: float, g2: float, bou
     if square < 0:
         return (low + high) / 2
     d2 = square**0.5
-    place = x2 - (x2 - x1) * ((g2 + d2 - d1) / (g2 - g1 + 2 * d2)) if x1 <= x2 else x1 - (x1 - x2) * (
-        (g1 + d2 - d1) / (g1 - g2 + 2 * d2)
+    place = (
+        x2 - (x2 - x1) * ((g2 + d2 - d1) / (g2 - g1 + 2 * d2))
+        if x1 <= x2
+        else x1 - (x1 - x2) * ((g1 + d2 - d1) / (g1 - g2 + 2 * d2))
     )
     return min(max(place, low), high)
 
@@ -201,6 +207,11 @@ def _strong_wolfe(
             if abs(slope_new) <= -c2 * slope:
                 done = True
             elif slope_new * (ts[high_at] - ts[low_at]) >= 0:
-                ts[high_at], fs[high_at], gs[high_at], slopes[high_at] = ts[low_at], fs[low_at], gs[low_at], slopes[low_at]
+                ts[high_at], fs[high_at], gs[high_at], slopes[high_at] = (
+                    ts[low_at],
+                    fs[low_at],
+                    gs[low_at],
+                    slopes[low_at],
+                )
             ts[low_at], fs[low_at], gs[low_at], slopes[low_at] = t, f_new, g_new.copy(), slope_new
     return fs[low_at], gs[low_at], ts[low_at], calls

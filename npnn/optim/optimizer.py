@@ -8,7 +8,6 @@ the gradient ``g``.  Here is the loop that applies the rule to every parameter.
 from __future__ import annotations
 
 import functools
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -26,7 +25,7 @@ _NOT_NEGATIVE = {"lr": "learning rate", "eps": "epsilon value"} | {
     for name in "momentum weight_decay alpha rho lr_decay momentum_decay initial_accumulator_value".split()
 }
 # State that is one number for all elements of a parameter; all other state has the parameter's shape.
-_NUMBERS = {"step": int, "mu_product": float}
+_NUMBERS = {"step": int, "mu_product": float, "eta": float, "mu": float}
 
 
 def _without_choices(init: Callable[..., None]) -> Callable[..., None]:
@@ -132,6 +131,11 @@ class Optimizer:
         names = [item[0] for item in items if isinstance(item, tuple)]
         if names and len(names) != len(items):
             raise ValueError("either all parameters have names or none")
+        if self.param_groups and bool(names) != ("param_names" in self.param_groups[0]):
+            raise ValueError(
+                "all optimizer param groups should be with/without names. cannot add param group with names to the "
+                "optimizer, or one without names to an optimizer with names"
+            )
         if names:
             group["param_names"] = names
         group["params"] = params = [item[1] if names else item for item in items]

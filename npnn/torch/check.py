@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import npnn
 from npnn.torch import module_for
 from npnn.torch.reasons import reason
 
@@ -21,7 +20,9 @@ def source_of(path: str | Path) -> str:
     text = Path(path).read_text(encoding="utf-8")
     if str(path).endswith(".ipynb"):
         cells = ["".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
-        text = "\n".join("pass" if line.lstrip().startswith(("!", "%")) else line for c in cells for line in c.split("\n"))
+        text = "\n".join(
+            "pass" if line.lstrip().startswith(("!", "%")) else line for c in cells for line in c.split("\n")
+        )
     return text
 
 
@@ -75,7 +76,7 @@ def uses(source: str) -> list[tuple[str, int]]:
 def _resolves(name: str) -> bool:
     """True if npnn has the name (of what hangs on a class or a function, the class or function is enough)."""
     parts = name.split(".")
-    found: Any = npnn if parts[0] == "torch" else importlib.import_module("npnn.vision")
+    found: Any = importlib.import_module("npnn" if parts[0] == "torch" else "npnn.vision")
     for i, part in enumerate(parts[1:], 1):
         inner = getattr(found, part, None)
         if inner is None and not hasattr(found, part):

@@ -19,7 +19,7 @@ from npnn.io import to_torch
 from npnn.io.torch_interop import loaded_torch
 from npnn.nn.module import Module
 from npnn.nn.utils import clip_grad_norm_, clip_grad_value_
-from npnn.random import Borrowed, use_generator
+from npnn.random import Borrowed, Generator, use_generator
 from npnn.tensor import Tensor
 
 __all__ = ["Backend", "backend_of", "mode"]
@@ -39,8 +39,11 @@ class Backend(Protocol):
 
     def no_grad(self) -> contextlib.AbstractContextManager[Any]: ...
 
-    def stream(self) -> contextlib.AbstractContextManager[Any]:
-        """Inside the block npnn's loader draws from this framework's generator."""
+    def stream(self, alone: bool) -> contextlib.AbstractContextManager[Any]:
+        """Inside the block npnn's loader draws from this framework's generator.
+
+        In one of several processes (not ``alone``) it draws from a generator that begins where that one stands.
+        """
 
     def clip_grad_norm(self, parameters: Iterable[Any], limit: float) -> float:
         """Scale the gradients down to a total norm of ``limit``; returns the norm before.
@@ -64,7 +67,7 @@ class NpnnBackend:
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return no_grad()
 
-    def stream(self) -> contextlib.AbstractContextManager[Any]:
+    def stream(self, alone: bool) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
 
     def clip_grad_norm(self, parameters: Iterable[Any], limit: float) -> float:
@@ -95,8 +98,10 @@ class TorchBackend:
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return self.torch.no_grad()
 
-    def stream(self) -> contextlib.AbstractContextManager[Any]:
+    def stream(self, alone: bool) -> contextlib.AbstractContextManager[Any]:
         torch = self.torch
+        if not alone:
+            return use_generator(Generator().set_state_bytes(torch.get_rng_state().numpy()))
         return use_generator(
             Borrowed(lambda: torch.get_rng_state().numpy(), lambda state: torch.set_rng_state(torch.from_numpy(state)))
         )

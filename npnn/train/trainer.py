@@ -155,7 +155,7 @@ class Trainer:
         show = self.progress and self.parallel.rank == 0
         progress = Progress(total_steps(train_loader, last_epoch, last_step), run.step, show, self.watched)
         quiet = np.errstate(over="ignore", invalid="ignore")  # we look at the loss ourselves
-        stream = self.backend.stream()
+        stream = self.backend.stream(alone=self.parallel.size == 1)
         with mode(self.model, True), stream, contextlib.closing(progress), quiet, Interrupt() as interrupt:
             for callback in self._called:
                 callback.on_train_begin(self)

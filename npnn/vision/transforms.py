@@ -76,7 +76,9 @@ def _cut(image: Any, top: int, left: int, height: int, width: int) -> Any:
         return image.crop((left, top, left + width, top + height))
     h, w = _size(image)
     if top < 0 or left < 0 or top + height > h or left + width > w:
-        image = _padded(image, (max(-left, 0), max(-top, 0), max(left + width - w, 0), max(top + height - h, 0)), 0, "constant")
+        image = _padded(
+            image, (max(-left, 0), max(-top, 0), max(left + width - w, 0), max(top + height - h, 0)), 0, "constant"
+        )
         top, left = max(top, 0), max(left, 0)
     return image[..., top : top + height, left : left + width]
 
@@ -354,7 +356,10 @@ class RandomRotation(_Transform):
     def __call__(self, img: Any) -> Any:
         angle = _between(*self.degrees)
         return _as_pil(
-            lambda im: im.rotate(angle, _pils(self.interpolation), self.expand, self.center, fillcolor=self.fill or None), img
+            lambda im: im.rotate(
+                angle, _pils(self.interpolation), self.expand, self.center, fillcolor=self.fill or None
+            ),
+            img,
         )
 
 
@@ -387,7 +392,9 @@ class RandomAffine(_Transform):
         center = self.center or (w * 0.5, h * 0.5)
         matrix = _inverse_affine(center, angle, (across, down), factor, (shear_x, shear_y))
         return _as_pil(
-            lambda im: im.transform((w, h), Image.Transform.AFFINE, matrix, _pils(self.interpolation), fillcolor=self.fill or None),
+            lambda im: im.transform(
+                (w, h), Image.Transform.AFFINE, matrix, _pils(self.interpolation), fillcolor=self.fill or None
+            ),
             img,
         )
 

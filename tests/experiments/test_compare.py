@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from experiments.__main__ import main
-from experiments.harness import torch_twin as twins
 from experiments.harness.compare import Comparison, compare
-from experiments.harness.registry import Tolerance, names
+from experiments.harness.registry import Tolerance, experiment, names
 from experiments.harness.results import Folders
 from npnn.train import History
 from tests.experiments.conftest import tiny_job
-from tests.parity import requires_torch
+from tests.parity import requires_torch, torch
 
 
 def history(losses):
@@ -80,12 +79,15 @@ def test_a_planted_difference_is_caught(tmp_path, monkeypatch, capsys):
     (figure,) = tmp_path.glob("*-compare.png")
     figure.unlink()
 
-    def crooked(model, twin, honest=twins.torch_twin):
-        twin = honest(model, twin)
-        twin[0].bias.array += 1e-2
-        return twin
+    found = experiment("mlp_toy")
 
-    monkeypatch.setattr("experiments.harness.job.torch_twin", crooked)
+    def crooked(nn, config, honest=found.build):
+        model = honest(nn, config)
+        if nn is torch.nn:
+            model[0].bias.data += 1e-2
+        return model
+
+    monkeypatch.setattr("experiments.mlp_toy.build", crooked)
     assert main(words) == 1
     assert "OUT OF the tolerance" in capsys.readouterr().out
     assert figure.exists()

@@ -43,8 +43,8 @@ def test_what_the_optimal_rule_gets_on_the_blobs():
     _, _, centres = sklearn.datasets.make_blobs(1000, centers=2, cluster_std=3.0, random_state=0, return_centers=True)
     data = make_toy("blobs")
     nearest = np.argmin([((data.test_x - c) ** 2).sum(axis=1) for c in centres], axis=0)
-    assert np.mean(nearest == data.test_y) == 0.745
-    assert "74.5 %" in TOY.REPORTED["blobs"].note
+    assert np.mean(nearest == data.test_y) == 0.72
+    assert "72.0 %" in TOY.REPORTED["blobs"].note
 
 
 def row(variant, torch=True):

@@ -17,6 +17,37 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 IMAGE, SEQUENCE, ROWS, STEPS = (2, 4, 7, 6), (2, 4, 9), (3, 4), (5, 2, 4)
 
 LAYERS = [
+    (lambda nn: nn.CELU(0.7), ROWS),
+    (lambda nn: nn.Hardshrink(0.3), ROWS),
+    (lambda nn: nn.Hardsigmoid(), ROWS),
+    (lambda nn: nn.Hardtanh(-0.4, 0.6), ROWS),
+    (lambda nn: nn.LogSigmoid(), ROWS),
+    (lambda nn: nn.RReLU(0.1, 0.4).eval(), ROWS),
+    (lambda nn: nn.Softmax2d(), IMAGE),
+    (lambda nn: nn.Softmin(1), ROWS),
+    (lambda nn: nn.Softshrink(0.3), ROWS),
+    (lambda nn: nn.Softsign(), ROWS),
+    (lambda nn: nn.Tanhshrink(), ROWS),
+    (lambda nn: nn.Threshold(0.1, 2.0), ROWS),
+    (lambda nn: nn.AlphaDropout(0.3).eval(), ROWS),
+    (lambda nn: nn.FeatureAlphaDropout(0.3).eval(), IMAGE),
+    (lambda nn: nn.Dropout3d(0.3).eval(), IMAGE),
+    (lambda nn: nn.ChannelShuffle(2), IMAGE),
+    (lambda nn: nn.PixelShuffle(2), IMAGE),
+    (lambda nn: nn.PixelUnshuffle(1), IMAGE),
+    (lambda nn: nn.Unfold((3, 2), 1, 1, 2), IMAGE),
+    (lambda nn: nn.Upsample(scale_factor=2, mode="bilinear"), IMAGE),
+    (lambda nn: nn.Upsample((5, 9), mode="bicubic", align_corners=True), IMAGE),
+    (lambda nn: nn.UpsamplingNearest2d(scale_factor=2), IMAGE),
+    (lambda nn: nn.UpsamplingBilinear2d((5, 9)), IMAGE),
+    (lambda nn: nn.LocalResponseNorm(3), IMAGE),
+    (lambda nn: nn.LPPool1d(2, 2), SEQUENCE),
+    (lambda nn: nn.LPPool2d(2, (2, 3)), IMAGE),
+    *[
+        ((lambda nn, kind=kind, dims=dims: getattr(nn, f"{kind}Pad{dims}d")(*([1, 0.5] if kind == "Constant" else [1]))), shape)
+        for kind in ("Constant", "Zero", "Reflection", "Replication", "Circular")
+        for dims, shape in ((1, SEQUENCE), (2, IMAGE))
+    ],
     (lambda nn: nn.Linear(4, 3), ROWS),
     (lambda nn: nn.Linear(4, 3, bias=False), ROWS),
     (lambda nn: nn.Identity(), ROWS),
@@ -131,10 +162,21 @@ def test_loss_with_weights():
     assert isinstance(to_torch_module(loss).weight, torch.Tensor)
 
 
+CONTAINERS = {"MultiheadAttention", "DataParallel", "ConstantPad3d", "ZeroPad3d", "ReflectionPad3d"} | {
+    # of two inputs, of indices, or of volumes: tests/nn/test_further_layers.py
+    "ReplicationPad3d", "CircularPad3d", "Bilinear", "CosineSimilarity", "EmbeddingBag", "Fold", "MaxUnpool1d",
+    "MaxUnpool2d", "PairwiseDistance",
+} | {
+    f"Transformer{part}" for part in ("", "Encoder", "EncoderLayer", "Decoder", "DecoderLayer")
+}  # layers made of layers: their weights move with their state_dict
+
+
 def test_every_layer_of_both_is_tried():
     layers = {name for name, c in vars(npnn.nn).items() if inspect.isclass(c) and issubclass(c, npnn.nn.Module)}
     tried = {type(m).__name__ for build, _ in LAYERS for m in build(npnn.nn).modules()} | set(LOSSES)
-    assert layers & set(dir(torch.nn)) - tried == {"Module", "ModuleDict", "ModuleList", "Embedding"}
+    assert layers & set(dir(torch.nn)) - tried == {"Module", "ModuleDict", "ModuleList", "Embedding"} | CONTAINERS | set(
+        [*npnn.nn.loss_ranking.__all__, "NLLLoss2d"]
+    ) & set(npnn.nn.__all__)
 
 
 def test_embedding():
@@ -218,7 +260,8 @@ def with_own_weight():
 
 
 REFUSED = [
-    (lambda: torch.nn.MultiheadAttention(4, 2), "npnn has no MultiheadAttention"),
+    (lambda: torch.nn.MultiheadAttention(4, 2), "modules inside it, out_proj"),
+    (lambda: torch.nn.Conv3d(1, 1, 1), "npnn has no Conv3d"),
     (Custom, r"Custom has a forward of its own.*load_state_dict\(from_torch\(state_dict\)\)"),
     (lambda: Doubled(4, 4), "Doubled is a Linear that changes forward"),
     (with_hook, "this Linear has hooks"),

@@ -46,7 +46,7 @@ def test_whole_channels():
 
 
 def test_three_axes_are_a_sequence_to_dropout2d():
-    with pytest.warns(UserWarning, match=r"as \(N, C, L\): use dropout1d"):
+    with pytest.warns(UserWarning, match=r"as \(N, C, \.\.\.\): use dropout, dropout1d"):
         y = F.dropout2d(npnn.Tensor(np.ones((30, 20, 5), np.float32))).numpy()
     np.testing.assert_array_equal(y.min(axis=2), y.max(axis=2))
 
@@ -90,10 +90,8 @@ def test_probabilities_are_checked(p):
 
 def test_errors():
     x = npnn.Tensor(np.ones((2, 3, 4, 5, 6)))
-    with pytest.raises(
-        ShapeError, match=r"dropout2d: expected an input of shape \(N, C, H, W\), got \(2, 3, 4, 5, 6\)"
-    ):
-        F.dropout2d(x)
+    with pytest.raises(ShapeError, match=r"dropout2d: expected an input of shape \(N, C, H, W\), got \(2,\)"):
+        F.dropout2d(npnn.Tensor(np.ones(2)))
     with pytest.raises(ShapeError, match=r"dropout1d: expected an input of shape \(N, C, L\) or \(C, L\)"):
         F.dropout1d(x)
     with pytest.raises(RuntimeError, match="dropout: expected a floating-point input, got int64"):

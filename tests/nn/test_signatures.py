@@ -12,6 +12,9 @@ from tests.test_differences import REFUSED
 
 # What is refused, and how far up the stack torch's warning points.
 IGNORED = {name for refusal in REFUSED for name in refusal.arguments} | {"_stacklevel"}
+# what every loss and every optimiser takes as a keyword, through one decorator
+IGNORED |= {"size_average", "reduce", "foreach", "fused", "capturable"}
+IGNORED |= {"min_value", "max_value"}  # of Hardtanh, which torch has renamed
 # what npnn offers under names of its own
 OWN_MODULES = {"Momentum"}
 NO_SIGNATURE = {"Module", "Parameter"}
@@ -38,6 +41,7 @@ def _same(name, ours, theirs):
     # torch's own arguments must come first and in its order; npnn may add keywords behind them
     assert [n for n, _ in mine[: len(torchs)]] == [n for n, _ in torchs], f"{name}: {mine} against torch's {torchs}"
     for (argument, default), (_, expected) in zip(mine, torchs, strict=False):
+        default, expected = (getattr(v, "__name__", v) for v in (default, expected))  # a function, by its name
         assert default == expected, f"{name}({argument}={default!r}), torch has {expected!r}"
 
 

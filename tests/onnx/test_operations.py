@@ -20,7 +20,7 @@ OPERATIONS = {
     "add, sub, mul, div": (lambda a, b: (a + b, a - b, a * b, a / (b * b + 1)), A, B),
     "with numbers": (lambda a: (a + 1, 2 - a, 3 * a, a / 7, 2**a, (a * a + 1) ** 0.5, -a), A),
     "pow": (lambda a, b: (a * a + 1) ** b, A, B),
-    "maximum, minimum": (lambda a, b: (npnn.maximum(a, b), npnn.minimum(a, 0.5)), A, B),
+    "maximum, minimum": (lambda a, b: (npnn.maximum(a, b), npnn.minimum(a, b * 0.5)), A, B),
     "clamp": (lambda a: (a.clamp(-0.5, 0.5), a.clamp(min=0.0), a.clamp(max=0.1)), A),
     "where": (lambda a, b: (npnn.where(MASK, a, b), a.masked_fill(npnn.Tensor(MASK), 7.0)), A, B),
     "functions": (

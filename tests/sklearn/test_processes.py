@@ -47,7 +47,7 @@ def test_fits_in_several_threads_do_not_disturb_each_other():
     for fit in fits:
         fit.join()
     assert all(same(net, alone) for net, alone in zip(nets, expected, strict=True))
-    assert npnn.get_rng_state() == npnn.manual_seed(3).bit_generator.state
+    assert npnn.get_rng_state().equal(npnn.Generator().manual_seed(3).get_state())
 
 
 def test_predictions_in_several_threads():

@@ -16,6 +16,8 @@ OPTIMIZERS = {
     "SGD": lambda o, p: o.SGD(p, lr=0.1, weight_decay=1e-3),
     "SGD nesterov": lambda o, p: o.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
     "Momentum": lambda o, p: o.Momentum(p, lr=0.1),
+    "Rprop": lambda o, p: o.Rprop(p, lr=0.01),
+    "ASGD": lambda o, p: o.ASGD(p, lr=0.05, t0=5),
     "Adam": lambda o, p: o.Adam(p, lr=0.01),
     "Adam amsgrad": lambda o, p: o.Adam(p, lr=0.01, amsgrad=True),
     "AdamW": lambda o, p: o.AdamW(p, lr=0.01),

@@ -29,7 +29,7 @@ def _activation(given: Any) -> Callable[[Tensor], Tensor]:
         if given not in ("relu", "gelu"):
             raise RuntimeError(f"activation should be relu/gelu, not {given}")
         return relu if given == "relu" else gelu
-    return given
+    return {"relu": relu, "gelu": gelu}.get(getattr(given, "__name__", ""), given)  # also another framework's
 
 
 class TransformerEncoderLayer(Module):

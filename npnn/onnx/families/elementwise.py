@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from npnn.cast import Cast, cast
 from npnn.nn.dropout import DropoutFunction
 from npnn.onnx.table import ONNXError, reads, same, writes
 from npnn.ops import arithmetic, elementwise, indexing, linalg
-from npnn.cast import Cast, cast
 from npnn.tensor import Tensor
 
 same(arithmetic.Add, "Add", arithmetic.add)

@@ -81,6 +81,11 @@ def _write_prod(g: Any, x: Any, dim: int, keepdim: bool) -> str:
     return _reduce(g, "ReduceProd", x, (dim,), keepdim)
 
 
+@writes(reductions.RootOfVar)
+def _write_root(g: Any, v: Any) -> str:
+    return g.node("Sqrt", v)
+
+
 @writes(reductions.Var)
 def _write_var(g: Any, x: Any, axes: tuple[int, ...], correction: float, keepdim: bool) -> str:
     sizes = [x.shape[a] for a in axes]

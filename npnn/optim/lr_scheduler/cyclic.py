@@ -16,9 +16,11 @@ class MultiplicativeLR(LRScheduler):
     """At step t the rate is multiplied by λ(t): base · λ(1) λ(2) ... λ(t)."""
 
     def __init__(self, optimizer: Optimizer, lr_lambda: Any, last_epoch: int = -1):
-        self.lr_lambdas = per_group("lr_lambda", lr_lambda, optimizer) if not callable(lr_lambda) else [
-            lr_lambda
-        ] * len(optimizer.param_groups)
+        self.lr_lambdas = (
+            per_group("lr_lambda", lr_lambda, optimizer)
+            if not callable(lr_lambda)
+            else [lr_lambda] * len(optimizer.param_groups)
+        )
         super().__init__(optimizer, last_epoch)
 
     def lr_at(self, step: int) -> list[float]:
@@ -57,12 +59,18 @@ class CyclicLR(LRScheduler):
         down = step_size_up if step_size_down is None else step_size_down
         self.total_size, self.step_ratio = float(step_size_up + down), step_size_up / float(step_size_up + down)
         self.mode, self.gamma, self.cycle_momentum = mode, gamma, cycle_momentum
-        self._scale_fn, self.scale_mode = scale_fn, scale_mode if scale_fn else "iterations" if mode == "exp_range" else "cycle"
+        self._scale_fn, self.scale_mode = (
+            scale_fn,
+            scale_mode if scale_fn else "iterations" if mode == "exp_range" else "cycle",
+        )
         self.momenta: list[tuple[float, float]] = []
         if cycle_momentum:
             if not {"momentum", "betas"} & optimizer.defaults.keys():
                 raise ValueError("optimizer must support momentum or beta1 with `cycle_momentum` option enabled")
-            pairs = [per_group(n, v, optimizer) for n, v in (("base_momentum", base_momentum), ("max_momentum", max_momentum))]
+            pairs = [
+                per_group(n, v, optimizer)
+                for n, v in (("base_momentum", base_momentum), ("max_momentum", max_momentum))
+            ]
             self.momenta = list(zip(*pairs, strict=True))
         super().__init__(optimizer, last_epoch)
 
