@@ -27,7 +27,7 @@ from npnn.cast import cast
 from npnn.engine import clock, mode
 from npnn.tensor import Cut, Function, Tensor
 
-__all__ = ["cut_anew", "in_place", "overwrite", "refuse_leaf"]
+__all__ = ["Replaced", "cut_anew", "in_place", "overwrite", "refuse_leaf"]
 
 
 class _Region:
@@ -125,6 +125,19 @@ class Overwritten(Function):
 
     def backward(self, dy: NDArray[Any]) -> Any:
         return np.zeros(self.shape, dy.dtype), None
+
+
+class Replaced(Function):
+    """y = v, cast and broadcast to the shape of x, which it takes the place of.   dx = 0, dv = dy"""
+
+    def forward(self, x: NDArray[Any], v: NDArray[Any]) -> NDArray[Any]:
+        self.shape = x.shape
+        y = np.empty_like(x)
+        np.copyto(y, v, casting="unsafe")
+        return y
+
+    def backward(self, dy: NDArray[Any]) -> Any:
+        return np.zeros(self.shape, dy.dtype), dy
 
 
 def cut_anew(base: Tensor, view: Tensor) -> None:

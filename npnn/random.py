@@ -66,7 +66,6 @@ class Generator:
         self._key = twister.seed(self._seed)
         self._words = np.zeros(twister.N, np.uint32)
         self._at = np.array([twister.N])
-        self._fresh = True  # PyTorch writes the state of a generator that was never used with another number
         self._kept: float | None = None  # the second number of a pair of normal ones
         return self
 
@@ -83,8 +82,8 @@ class Generator:
         """The state, 5,056 bytes in PyTorch's layout."""
         with self._lock:
             at = int(self._at[0])
-            self._fresh = self._fresh and at == twister.N
-            used, left = (0, 1) if self._fresh else (at, twister.N + 1 - at)
+            unused = at == twister.N and not self._words.any()  # PyTorch counts a fresh generator's words from 0
+            used, left = (0, 1) if unused else (at, twister.N + 1 - at)
             kept = self._kept
             return np.frombuffer(
                 _HEADER.pack(self._seed, left, 1, used)
@@ -110,8 +109,9 @@ class Generator:
         _, kept, _, is_kept, _, _ = _NORMAL.unpack_from(data, STATE_SIZE - _NORMAL.size)
         key = np.frombuffer(data, "<u8", twister.N, _HEADER.size).astype(np.uint32)
         with self._lock:
-            self._seed, self._key, self._words = seed, key, twister.temper(key)
-            self._fresh = left == 1 and used == 0
+            unused = left == 1 and used == 0
+            self._seed, self._key = seed, key
+            self._words = np.zeros(twister.N, np.uint32) if unused else twister.temper(key)
             self._at = np.array([twister.N if left == 1 else used])
             self._kept = kept if is_kept else None
         return self

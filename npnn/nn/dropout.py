@@ -94,7 +94,7 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
 
 
 def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
-    """dropout of whole channels of a volume.   (N, C, D, H, W), result the same
+    """dropout of whole channels of a volume.   (N, C, D, H, W) or (C, D, H, W), result the same
 
     Errors: ValueError unless 0 <= p <= 1; ShapeError for fewer than two axes.
     Source: as for dropout1d.
@@ -102,7 +102,9 @@ def dropout3d(input: Tensor, p: float = 0.5, training: bool = True, inplace: boo
     _check(p)
     if input.array.ndim < 2:
         raise ShapeError(f"dropout3d: expected an input of shape (N, C, D, H, W), got {input.shape}")
-    return _drop("dropout3d", input, p, training, 2)
+    if input.array.ndim not in (4, 5):
+        warn(f"dropout3d takes an input of shape {tuple(input.shape)} as (C, ...): use dropout, dropout1d or dropout2d")
+    return _drop("dropout3d", input, p, training, 2 if input.array.ndim == 5 else 1)
 
 
 _ALPHA = -1.7580993408473766  # what SELU tends to on the left

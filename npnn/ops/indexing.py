@@ -8,7 +8,7 @@ import numpy as np
 
 from npnn.engine import mode
 from npnn.errors import DtypeError, ShapeError
-from npnn.inplace import in_place
+from npnn.inplace import Replaced, in_place
 from npnn.ops.promotion import cast, operands
 from npnn.ops.shape import axis_of
 from npnn.tensor import Function, Tensor, View, _from_array
@@ -176,7 +176,7 @@ def _replaced(region: Tensor, value: Any) -> Tensor:
     value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, region.array.dtype))
     while value.array.ndim > region.array.ndim and value.array.shape[0] == 1:
         value = value[0]
-    return cast(value, region.array.dtype).expand(region.array.shape).clone()
+    return Replaced.apply(region, value)
 
 
 def _put(target: Tensor, index: Any, value: Any, add: bool = False) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from npnn.engine import clock, mode
-from npnn.inplace import in_place, overwrite, refuse_leaf
+from npnn.inplace import Replaced, in_place, overwrite, refuse_leaf
 from npnn.ops import (
     arithmetic,
     comparison,
@@ -131,8 +131,6 @@ def _comparing(op: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Overwrite the elements with those of ``src``, which broadcast and are cast; its gradient goes to ``src``."""
     time = next(clock)
-    from npnn.ops.promotion import cast
-
     source = src if isinstance(src, Tensor) else Tensor(np.asarray(src))
     if not (mode.enabled and (self.requires_grad or source.requires_grad)):
         values = source.array
@@ -143,8 +141,7 @@ def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
         np.copyto(self.array, values, casting="unsafe")
         self._mark_changed("copy_")
         return self
-    value = cast(source, self.array.dtype)
-    return overwrite("copy_", self, value.expand(self.array.shape).clone(), time)
+    return overwrite("copy_", self, Replaced.apply(self, source), time)
 
 
 def fill_(self: Tensor, value: Any) -> Tensor:
