@@ -66,7 +66,7 @@ class _Format:
 
     def __init__(self, shown: NDArray[Any]):
         self.floating, options = shown.dtype.kind == "f", _current[0]
-        self.whole = self.scientific = False
+        self.whole, self.scientific = self.floating, False
         if not self.floating:
             self.width = max([1, *[len(str(v)) for v in shown.reshape(-1).tolist()]])
             return

@@ -7,6 +7,7 @@ has defined itself, which only get their attributes back.  Tensors that share me
 
 from __future__ import annotations
 
+import builtins
 import collections
 import io
 import os
@@ -193,7 +194,7 @@ _KNOWN: dict[tuple[str, str], Callable[[], Any]] = {
     ("numpy", "dtype"): lambda: np.dtype,
     ("numpy", "ndarray"): lambda: np.ndarray,
     ("_codecs", "encode"): lambda: _encoded,
-    **{("builtins", n): (lambda n=n: __builtins__[n] if isinstance(__builtins__, dict) else getattr(__builtins__, n))
+    **{(module, n): (lambda n=n: getattr(builtins, n)) for module in ("builtins", "__builtin__")
        for n in ("set", "frozenset", "list", "dict", "tuple", "int", "float", "str", "bool", "bytes", "bytearray",
                  "complex", "slice", "range")},
     **{(module, name): (lambda name=name: _numpys(name))

@@ -79,8 +79,10 @@ relu relu6 leaky_relu elu selu celu silu mish hardswish hardtanh hardsigmoid thr
 """.split()
 for _name in _LOSSES:
     globals()[_name] = with_old_arguments(globals()[_name])
+    globals()[_name].__module__ = __name__  # where pickle finds it again
 for _name in _INPLACE:
     globals()[_name] = with_inplace(globals()[_name])
+    globals()[_name].__module__ = __name__
     globals()[f"{_name}_"] = functools.partial(globals()[_name], inplace=True)
 
 __all__ = [

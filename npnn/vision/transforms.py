@@ -94,7 +94,9 @@ def _padded(image: Any, padding: tuple[int, int, int, int], fill: Any, mode: str
     from PIL import Image, ImageOps
 
     if mode == "constant":
-        return ImageOps.expand(image, border=padding, fill=fill if not isinstance(fill, list) else tuple(fill))
+        bands = len(image.getbands())
+        colour = tuple(fill) if isinstance(fill, (list, tuple)) else (fill,) * bands if bands > 1 else fill
+        return ImageOps.expand(image, border=padding, fill=colour)
     array = np.asarray(image)
     widths = [(top, bottom), (left, right)] + [(0, 0)] * (array.ndim - 2)
     return Image.fromarray(np.pad(array, widths, mode=numpys))  # type: ignore[call-overload]
