@@ -16,11 +16,15 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
         "workload (the default), single layers over sizes (ops), the first seconds of a program (startup), how far "
-        "rounding drives training curves apart (drift), fits beside scikit-learn's MLP (sklearn), or what a second "
-        "process gains (mpi); or put the tables of the last results into README.md and benchmarks/RESULTS.md (readme).",
+        "rounding drives training curves apart (drift), random draws (draws), fits beside scikit-learn's MLP (sklearn), "
+        "or what a second process gains (mpi); or put the tables of the last results into README.md and "
+        "benchmarks/RESULTS.md (readme).",
     )
     p.add_argument(
-        "what", nargs="?", choices=["steps", "ops", "startup", "drift", "sklearn", "mpi", "readme"], default="steps"
+        "what",
+        nargs="?",
+        choices=["steps", "ops", "startup", "drift", "draws", "sklearn", "mpi", "readme"],
+        default="steps",
     )
     p.add_argument("--workloads", metavar="W4,W5", help="only these workloads (default: all)")
     p.add_argument("--rounds", type=int, default=15, help="turns each peer gets (default: 15)")
@@ -56,6 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 
         rows = startup.measure()
         print(table.startup_table(rows))
+    elif args.what == "draws":
+        from benchmarks import draws
+
+        rows = draws.measure(args.rounds)
+        print(draws.table(rows))
     elif args.what == "drift":
         from benchmarks import drift
 

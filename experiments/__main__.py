@@ -54,7 +54,7 @@ def parser() -> Parser:
     words = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
     add_list(words)
     run = words.add_parser("run", help="run one variant of an experiment: figure, weights, numbers")
-    compare = words.add_parser("compare", help="run a variant in npnn and in torch, from the same weights")
+    compare = words.add_parser("compare", help="run a variant in npnn and in torch, from one seed")
     for word, perform in ((run, commands.run), (compare, commands.compare)):
         experiments = word.add_subparsers(metavar="NAME", required=True)
         for name in names():

@@ -87,10 +87,9 @@ def backward(
     NotImplementedError for ``create_graph=True``.
     """
     _refuse_second_order(create_graph)
-    tensors = _many(tensors)
     given = grad_variables if grad_tensors is None else grad_tensors
-    gradients = [None] * len(tensors) if given is None else _many(given)
-    roots = _roots(tensors, gradients)
+    tensors = _many(tensors)
+    roots = _roots(tensors, [None] * len(tensors) if given is None else _many(given))
     if inputs is None:
         engine.walk(roots, bool(retain_graph))
         return

@@ -263,12 +263,15 @@ def walk(
             else:
                 dx = _fit(dx, source.array.shape, source.array.dtype, node)
                 if taken is None:
-                    taken = {id(memory.owner(g)) for g in grads if g is not None}
-                owner = id(memory.owner(dx))
+                    taken = {id(g if g.base is None else memory.owner(g)) for g in grads if g is not None}
+                owner = id(dx if dx.base is None else memory.owner(dx))
                 if owner in taken or not dx.flags.writeable:
                     dx = dx.copy("K")
                 taken.add(owner)
-                reach(source, dx)
+                if wanted is None and source._hooks is None:
+                    source._accumulate(dx)
+                else:
+                    reach(source, dx)
         if not retain_graph:
             node._release()
     for leaf, gradient in hooked.values():

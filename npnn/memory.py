@@ -30,7 +30,7 @@ def owner(array: NDArray[Any]) -> NDArray[Any]:
 def note(array: NDArray[Any], time: int, operation: str) -> None:
     """The memory of the array was changed at that time by that operation."""
     global latest
-    held = owner(array)
+    held = array if array.base is None else owner(array)
     key = id(held)
     entry = _changes.get(key)
     if entry is None:

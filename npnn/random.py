@@ -139,7 +139,7 @@ class Generator:
         with self._lock:
             state = self._key, self._words, self._at
             if out.flags.c_contiguous:
-                draw(*state, out.reshape(-1), *numbers)
+                draw(*state, out if out.ndim == 1 else out.reshape(-1), *numbers)
             else:
                 flat = np.empty(out.size, out.dtype)
                 draw(*state, flat, *numbers)

@@ -25,9 +25,10 @@ def _source(generator: Any) -> random.Generator:
 
 
 def _new(shape: tuple[int, ...], dtype: Any, device: Any, requires_grad: bool, draw: Any) -> Tensor:
-    check_device(device)
+    if device is not None:
+        check_device(device)
     kind = dtypes.default_float() if dtype is None else dtypes.resolve(dtype)
-    out = Tensor(draw(np.empty(shape, kind)))
+    out = _from_array(draw(np.empty(shape, kind)))
     return out.requires_grad_() if requires_grad else out
 
 
@@ -156,10 +157,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     source = _source(generator)
     if not replacement or num_samples == 1:
         q = p / exponential(source, np.empty(p.shape, p.dtype))
-        if num_samples == 1:
-            out = np.argmax(q, 1)[:, None]
-        else:
-            out = np.argsort(-q, 1, kind="stable")[:, :num_samples]
+        out = np.argmax(q, 1)[:, None] if num_samples == 1 else np.argsort(-q, 1, kind="stable")[:, :num_samples]
     else:
         sums = np.cumsum(p, 1, dtype=p.dtype)
         sums = sums / sums[:, -1:]

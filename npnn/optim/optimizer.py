@@ -98,16 +98,17 @@ class Optimizer:
         for group in self.param_groups:
             maximize = group.get("maximize", False)
             for parameter in group["params"]:
-                if parameter.grad is None:
+                gradient = parameter._grad
+                if gradient is None:
                     continue
-                p, g = parameter.array, parameter.grad.array
+                p, g = parameter.array, gradient.array
                 if g.shape != p.shape:
-                    raise RuntimeError(f"a parameter of shape {p.array.shape} has a gradient of shape {g.shape}")
+                    raise RuntimeError(f"a parameter of shape {p.shape} has a gradient of shape {g.shape}")
                 state = self.state.get(parameter)
                 if state is None:
                     state = self.state[parameter] = self.init(p, group)
                 self.update(p, -g if maximize else g, state, group)
-                parameter._mark_changed()
+                parameter._mark_changed("an optimizer's step")
         return loss
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -115,9 +116,9 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
-                    p.grad = None
-                elif p.grad is not None:
-                    p.grad.array.fill(0)
+                    p._grad = None
+                elif p._grad is not None:
+                    p._grad.array.fill(0)
 
     # ---- groups
 

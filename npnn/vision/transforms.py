@@ -240,8 +240,12 @@ class Resize(_Transform):
     """To (height, width), or, for one number, so that the shorter side has that length."""
 
     def __init__(
-        self, size: Any, interpolation: Any = InterpolationMode.BILINEAR, max_size: int | None = None, antialias: bool | None = True
-    ):  # fmt: skip
+        self,
+        size: Any,
+        interpolation: Any = InterpolationMode.BILINEAR,
+        max_size: int | None = None,
+        antialias: bool | None = True,
+    ):
         self.size, self.interpolation, self.max_size, self.antialias = size, interpolation, max_size, antialias
 
     def __call__(self, img: Any) -> Any:
@@ -268,7 +272,7 @@ class CenterCrop(_Transform):
             left, top = max((width - w) // 2, 0), max((height - h) // 2, 0)
             img = _padded(img, (left, top, max((width - w + 1) // 2, 0), max((height - h + 1) // 2, 0)), 0, "constant")
             h, w = _size(img)
-        return _cut(img, int(round((h - height) / 2.0)), int(round((w - width) / 2.0)), height, width)
+        return _cut(img, round((h - height) / 2.0), round((w - width) / 2.0), height, width)
 
 
 class Pad(_Transform):
@@ -350,8 +354,13 @@ class RandomRotation(_Transform):
     """Turned by a random angle, counter-clockwise."""
 
     def __init__(
-        self, degrees: Any, interpolation: Any = InterpolationMode.NEAREST, expand: bool = False, center: Any = None, fill: Any = 0
-    ):  # fmt: skip
+        self,
+        degrees: Any,
+        interpolation: Any = InterpolationMode.NEAREST,
+        expand: bool = False,
+        center: Any = None,
+        fill: Any = 0,
+    ):
         self.degrees, self.interpolation, self.expand = _angles(degrees), interpolation, expand
         self.center, self.fill = center, fill
 
@@ -384,7 +393,7 @@ class RandomAffine(_Transform):
         angle, across, down, factor, shear_x, shear_y = _between(*self.degrees), 0, 0, 1.0, 0.0, 0.0
         if self.translate is not None:
             right, bottom = float(self.translate[0] * w), float(self.translate[1] * h)
-            across, down = int(round(_between(-right, right))), int(round(_between(-bottom, bottom)))
+            across, down = round(_between(-right, right)), round(_between(-bottom, bottom))
         if self.scale is not None:
             factor = _between(self.scale[0], self.scale[1])
         if self.shear is not None:
@@ -430,15 +439,15 @@ class RandomResizedCrop(_Transform):
         for _ in range(10):
             area = h * w * _between(self.scale[0], self.scale[1])
             aspect = float(np.exp(np.float32(_between(logs[0], logs[1]))))
-            width, height = int(round(math.sqrt(area * aspect))), int(round(math.sqrt(area / aspect)))
+            width, height = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if 0 < width <= w and 0 < height <= h:
                 top = _whole(0, h - height + 1)
                 return top, _whole(0, w - width + 1), height, width
         ratio = float(w) / float(h)
         if ratio < min(self.ratio):
-            width, height = w, int(round(w / min(self.ratio)))
+            width, height = w, round(w / min(self.ratio))
         elif ratio > max(self.ratio):
-            width, height = int(round(h * max(self.ratio))), h
+            width, height = round(h * max(self.ratio)), h
         else:
             width, height = w, h
         return (h - height) // 2, (w - width) // 2, height, width
@@ -585,7 +594,7 @@ class RandomErasing(_Transform):
         for _ in range(10):
             area = h * w * _between(self.scale[0], self.scale[1])
             aspect = float(np.exp(np.float32(_between(logs[0], logs[1]))))
-            height, width = int(round(math.sqrt(area * aspect))), int(round(math.sqrt(area / aspect)))
+            height, width = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
             if not (height < h and width < w):
                 continue
             if self.value == "random":

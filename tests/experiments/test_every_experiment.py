@@ -8,7 +8,6 @@ import re
 import numpy as np
 import pytest
 
-import npnn
 from experiments.harness.registry import experiment, names
 from experiments.harness.results import evaluate
 from experiments.harness.run import run

@@ -18,7 +18,9 @@ from tests.parity import requires_torch, torch
 
 def model(lib):
     lib.manual_seed(1)
-    return lib.nn.Sequential(lib.nn.Conv2d(3, 4, 3), lib.nn.BatchNorm2d(4), lib.nn.Flatten(), lib.nn.Linear(16, 2)).double()
+    return lib.nn.Sequential(
+        lib.nn.Conv2d(3, 4, 3), lib.nn.BatchNorm2d(4), lib.nn.Flatten(), lib.nn.Linear(16, 2)
+    ).double()
 
 
 def trained(lib):

@@ -44,7 +44,14 @@ LAYERS = [
     (lambda nn: nn.LPPool1d(2, 2), SEQUENCE),
     (lambda nn: nn.LPPool2d(2, (2, 3)), IMAGE),
     *[
-        ((lambda nn, kind=kind, dims=dims: getattr(nn, f"{kind}Pad{dims}d")(*([1, 0.5] if kind == "Constant" else [1]))), shape)
+        (
+            (
+                lambda nn, kind=kind, dims=dims: getattr(nn, f"{kind}Pad{dims}d")(
+                    *([1, 0.5] if kind == "Constant" else [1])
+                )
+            ),
+            shape,
+        )
         for kind in ("Constant", "Zero", "Reflection", "Replication", "Circular")
         for dims, shape in ((1, SEQUENCE), (2, IMAGE))
     ],
@@ -162,21 +169,33 @@ def test_loss_with_weights():
     assert isinstance(to_torch_module(loss).weight, torch.Tensor)
 
 
-CONTAINERS = {"MultiheadAttention", "DataParallel", "ConstantPad3d", "ZeroPad3d", "ReflectionPad3d"} | {
-    # of two inputs, of indices, or of volumes: tests/nn/test_further_layers.py
-    "ReplicationPad3d", "CircularPad3d", "Bilinear", "CosineSimilarity", "EmbeddingBag", "Fold", "MaxUnpool1d",
-    "MaxUnpool2d", "PairwiseDistance",
-} | {
-    f"Transformer{part}" for part in ("", "Encoder", "EncoderLayer", "Decoder", "DecoderLayer")
-}  # layers made of layers: their weights move with their state_dict
+CONTAINERS = (
+    {"MultiheadAttention", "DataParallel", "ConstantPad3d", "ZeroPad3d", "ReflectionPad3d"}
+    | {
+        # of two inputs, of indices, or of volumes: tests/nn/test_further_layers.py
+        "ReplicationPad3d",
+        "CircularPad3d",
+        "Bilinear",
+        "CosineSimilarity",
+        "EmbeddingBag",
+        "Fold",
+        "MaxUnpool1d",
+        "MaxUnpool2d",
+        "PairwiseDistance",
+    }
+    | {f"Transformer{part}" for part in ("", "Encoder", "EncoderLayer", "Decoder", "DecoderLayer")}
+)  # layers made of layers: their weights move with their state_dict
 
 
 def test_every_layer_of_both_is_tried():
     layers = {name for name, c in vars(npnn.nn).items() if inspect.isclass(c) and issubclass(c, npnn.nn.Module)}
     tried = {type(m).__name__ for build, _ in LAYERS for m in build(npnn.nn).modules()} | set(LOSSES)
-    assert layers & set(dir(torch.nn)) - tried == {"Module", "ModuleDict", "ModuleList", "Embedding"} | CONTAINERS | set(
-        [*npnn.nn.loss_ranking.__all__, "NLLLoss2d"]
-    ) & set(npnn.nn.__all__)
+    assert layers & set(dir(torch.nn)) - tried == {
+        "Module",
+        "ModuleDict",
+        "ModuleList",
+        "Embedding",
+    } | CONTAINERS | {*npnn.nn.loss_ranking.__all__, "NLLLoss2d"} & set(npnn.nn.__all__)
 
 
 def test_embedding():

@@ -43,7 +43,10 @@ FUNCTIONS = {
     "gelu, celu": lambda F, a, b: F.gelu(a) + F.celu(b, 0.5),
     "attention": lambda F, a, b: F.scaled_dot_product_attention(a, b, a, is_causal=True),
     "causal attention of heads": lambda F, a, b: F.scaled_dot_product_attention(
-        a.reshape(5, 2, 2).transpose(0, 1), b.reshape(5, 2, 2).transpose(0, 1), a.reshape(5, 2, 2).transpose(0, 1), is_causal=True
+        a.reshape(5, 2, 2).transpose(0, 1),
+        b.reshape(5, 2, 2).transpose(0, 1),
+        a.reshape(5, 2, 2).transpose(0, 1),
+        is_causal=True,
     ),
     "masked attention": lambda F, a, b: F.scaled_dot_product_attention(
         a, b, a, attn_mask=a.new_tensor(np.tri(5, 5)).bool(), scale=0.3
@@ -60,7 +63,9 @@ def test_functions(name):
         a, b = (lib.tensor(x.copy(), requires_grad=True) for x in (A, B))
         y = FUNCTIONS[name](lib.nn.functional, a, b)
         (y * lib.tensor(random_input(tuple(y.shape), seed=9))).sum().backward()
-        results.append([y.detach().numpy(), *(t.grad.numpy() if t.grad is not None else np.zeros((5, 4)) for t in (a, b))])
+        results.append(
+            [y.detach().numpy(), *(t.grad.numpy() if t.grad is not None else np.zeros((5, 4)) for t in (a, b))]
+        )
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
 
@@ -83,7 +88,9 @@ def test_attention_does_not_depend_on_its_tiles(tile, causal, monkeypatch):
 
 
 @requires_torch
-@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"norm_first": True}, {"activation": "gelu"}, {"bias": False}])
+@pytest.mark.parametrize(
+    "options", [{}, {"batch_first": True}, {"norm_first": True}, {"activation": "gelu"}, {"bias": False}]
+)
 @pytest.mark.filterwarnings("ignore:enable_nested_tensor")
 def test_transformers(options):
     def build(nn):
@@ -105,7 +112,11 @@ def test_multi_head_attention(options, need_weights):
     results = []
     for lib, layer in ((npnn, ours), (torch, theirs)):
         y, w = layer(
-            lib.tensor(SEQUENCE), lib.tensor(k), lib.tensor(v), key_padding_mask=lib.tensor(padding), need_weights=need_weights
+            lib.tensor(SEQUENCE),
+            lib.tensor(k),
+            lib.tensor(v),
+            key_padding_mask=lib.tensor(padding),
+            need_weights=need_weights,
         )
         results.append((y.detach().numpy(), None if w is None else w.detach().numpy()))
     np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-9, atol=1e-11)
@@ -154,7 +165,9 @@ def test_packing_errors():
 @pytest.mark.parametrize("mode", ["nearest", "nearest-exact", "area", "bilinear", "bicubic"])
 @pytest.mark.parametrize("how", [{"size": (7, 3)}, {"scale_factor": 1.7}, {"scale_factor": (0.5, 2.0)}])
 def test_interpolation(mode, how):
-    options = [{}] if mode in ("nearest", "nearest-exact", "area") else [{}, {"align_corners": True}, {"antialias": True}]
+    options = (
+        [{}] if mode in ("nearest", "nearest-exact", "area") else [{}, {"align_corners": True}, {"antialias": True}]
+    )
     for more in options:
         results = []
         for lib in (npnn, torch):
@@ -174,7 +187,9 @@ def test_hooks():
         seen, net = [], lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.Tanh(), lib.nn.Linear(4, 2)).double()
         handles = [
             net[0].register_forward_pre_hook(lambda m, args: (args[0] * 2,)),
-            net[1].register_forward_hook(lambda m, args, out, seen=seen: seen.append(out.detach().numpy()) or out * 0.5),
+            net[1].register_forward_hook(
+                lambda m, args, out, seen=seen: seen.append(out.detach().numpy()) or out * 0.5
+            ),
             net[2].register_full_backward_hook(lambda m, gi, go, seen=seen: seen.extend(g.numpy() for g in (*gi, *go))),
             net[2].register_full_backward_hook(lambda m, gi, go: (gi[0] * 3,)),
             net[0].weight.register_hook(lambda g: g * 10),
@@ -229,7 +244,13 @@ def test_distributions(name):
         lib.manual_seed(1)
         d = getattr(lib.distributions, name)(*[lib.tensor(a) for a in arguments])
         x = d.sample((4,))
-        found = [x, d.log_prob(x.clamp(0.1, 1.4) if name in ("Uniform", "LogNormal") else x), d.entropy(), d.mean, d.variance]
+        found = [
+            x,
+            d.log_prob(x.clamp(0.1, 1.4) if name in ("Uniform", "LogNormal") else x),
+            d.entropy(),
+            d.mean,
+            d.variance,
+        ]
         results.append([f.numpy() for f in found])
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)

@@ -168,7 +168,9 @@ def test_initialisers(fill, shape):
 
 @requires_torch
 @pytest.mark.parametrize("shape", [(4, 5, 6), (2, 3, 4, 5)])
-@pytest.mark.parametrize("name", ["dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"])
+@pytest.mark.parametrize(
+    "name", ["dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout", "rrelu"]
+)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_layers_that_draw(name, shape):
     if name == "dropout1d" and len(shape) == 4:
@@ -199,7 +201,9 @@ def test_loaders_samplers_and_splits_give_the_same_order():
             seen += [[b[0].tolist() for b in data.DataLoader(dataset, 8, True, generator=own)]]
             seen += [list(data.SubsetRandomSampler(range(9)))]
             seen += [list(data.WeightedRandomSampler([0.1, 0.5, 0.4], 12)), list(data.RandomSampler(x, True, 70))]
-            seen += [[b[0].tolist() for b in data.DataLoader(dataset, 8, sampler=data.RandomSampler(x, num_samples=80))]]
+            seen += [
+                [b[0].tolist() for b in data.DataLoader(dataset, 8, sampler=data.RandomSampler(x, num_samples=80))]
+            ]
             seen += [lib.rand(2).tolist()]
             orders.append(seen)
         assert orders[0] == orders[1]

@@ -66,7 +66,8 @@ def test_a_module_and_what_it_starts(tmp_path):
     package = tmp_path / "course"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "start.py").write_text(textwrap.dedent("""
+    (package / "start.py").write_text(
+        textwrap.dedent("""
         import subprocess, sys
         import torch
         from torch.utils.data import DataLoader, Dataset
@@ -82,7 +83,8 @@ def test_a_module_and_what_it_starts(tmp_path):
                 print(batch["x"].sum().item(), batch["name"])
             print(subprocess.run([sys.executable, "-c", "import torch; print(torch.Tensor.__module__)"],
                                  capture_output=True, text=True).stdout)
-    """))
+    """)
+    )
     ran = run(["-m", "npnn.torch", "-m", "course.start"], tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "12.0 ['0', '1', '2', '3']" in ran.stdout

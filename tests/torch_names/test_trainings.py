@@ -84,7 +84,9 @@ def rnn(torch, dtype):
     """A character model: embedding, LSTM, clipping."""
     nn = torch.nn
     text = np.random.default_rng(3).integers(0, 12, 600)
-    model = nn.ModuleDict({"e": nn.Embedding(12, 8), "r": nn.LSTM(8, 16, 2, batch_first=True, dropout=0.2), "o": nn.Linear(16, 12)})
+    model = nn.ModuleDict(
+        {"e": nn.Embedding(12, 8), "r": nn.LSTM(8, 16, 2, batch_first=True, dropout=0.2), "o": nn.Linear(16, 12)}
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01)
     while True:
         starts = torch.randint(0, 580, (8,))
