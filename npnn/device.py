@@ -17,6 +17,8 @@ class device:  # noqa: N801  torch's spelling
     """
 
     __slots__ = ("index", "type")
+    index: Any
+    type: str
 
     def __init__(self, type: Any, index: int | None = None):
         if isinstance(type, device):

@@ -276,8 +276,9 @@ def _keep_old_values(node: Any, time: int, target: NDArray[Any], values: NDArray
             continue
         function = source[0]
         seen.add(id(function))
-        for key, value in vars(function).items():
-            vars(function)[key] = kept(value)
+        saved = function.__dict__
+        for key, value in saved.items():
+            saved[key] = kept(value)
         waiting.extend(function.inputs)
 
 

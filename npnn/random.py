@@ -167,7 +167,7 @@ class Generator:
         """
         if out.size >= 16 and dense(out):
             return self._fill(twister.normal, out, mean, std)
-        return self._fill(lambda *a: self._few_normals(*a, mean, std), out)
+        return self._fill(self._few_normals, out, mean, std)
 
     def _few_normals(self, key: Any, words: Any, at: Any, out: NDArray[Any], mean: float, std: float) -> None:
         for i in range(out.size):

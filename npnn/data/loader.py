@@ -134,7 +134,7 @@ class DataLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         # A dict per epoch: a second loop over the same loader does not disturb the first.
-        progress = dict(self._progress) if self._resuming else {"began": None, "position": 0}
+        progress: dict[str, Any] = dict(self._progress) if self._resuming else {"began": None, "position": 0}
         self._progress, self._resuming = progress, False
         source = self.generator or npnn.random.generator()
         if progress["began"] is None:
@@ -188,7 +188,7 @@ class DataLoader:
         return iter(self.batch_sampler if self._batched else self.sampler)
 
     def _slices(self) -> Iterator[Any]:
-        order, size = self.sampler.order(), self.batch_size
+        order, size = self.sampler.order(), int(self.batch_size)  # type: ignore[arg-type]
         for i in range(len(self)):
             yield order[i * size : (i + 1) * size]
 

@@ -68,14 +68,15 @@ class Compose:
             for transform in self.transforms:
                 x = transform(x, generator)
             return x
-        drawing, shape = [t for t in self.transforms if isinstance(t, _Random)], x[:1]
+        shape = x[:1]
+        drawing = [t for t in self.transforms if isinstance(t, _Random)]
         counts = []
         for t in drawing:  # how many words depends on the size of the image, which a crop changes
             counts.append(t.draws(shape))
             shape = t.apply(shape, np.zeros((len(shape), counts[-1]), np.uint32))
         words = np.split(generator.words(len(x) * sum(counts)).reshape(len(x), sum(counts)), np.cumsum(counts)[:-1], 1)
-        for t in self.transforms:
-            x = t.apply(x, words.pop(0)) if isinstance(t, _Random) else t(x, generator)
+        for change in self.transforms:
+            x = change.apply(x, words.pop(0)) if isinstance(change, _Random) else change(x, generator)
         return x
 
     def __repr__(self) -> str:

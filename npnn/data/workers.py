@@ -79,7 +79,8 @@ def _numpys_seed(base_seed: int, number: int) -> Any:
 def _work(number: int, count: int, dataset: Any, fetch: Any, init: Any, tasks: Any, results: Any) -> None:
     """What a worker does: batches as they are asked for, until it is told to end or its parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the main process's business; it ends the workers
-    parent, source = os.getppid(), None
+    parent = os.getppid()
+    source: Any = None
     while True:
         try:
             task = tasks.get(timeout=5)

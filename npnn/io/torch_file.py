@@ -16,6 +16,7 @@ import sys
 import types
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -52,7 +53,10 @@ class _Storage:
         self.key, self.array = key, array
 
 
-class _Writer(pickle._Pickler):  # type: ignore[name-defined]  # the one in Python, whose table of types can be added to
+_InPython: Any = pickle._Pickler  # type: ignore[attr-defined]  # its table of types can be added to
+
+
+class _Writer(_InPython):
     """Pickles tensors as torch does: by the storage they look at, and how."""
 
     def __init__(self, file: BinaryIO):
@@ -194,12 +198,12 @@ _KNOWN: dict[tuple[str, str], Callable[[], Any]] = {
     ("numpy", "dtype"): lambda: np.dtype,
     ("numpy", "ndarray"): lambda: np.ndarray,
     ("_codecs", "encode"): lambda: _encoded,
-    **{(module, n): (lambda n=n: getattr(builtins, n)) for module in ("builtins", "__builtin__")
+    **{(module, n): partial(getattr, builtins, n) for module in ("builtins", "__builtin__")
        for n in ("set", "frozenset", "list", "dict", "tuple", "int", "float", "str", "bool", "bytes", "bytearray",
                  "complex", "slice", "range")},
-    **{(module, name): (lambda name=name: _numpys(name))
+    **{(module, name): partial(_numpys, name)
        for module in ("numpy.core.multiarray", "numpy._core.multiarray") for name in ("_reconstruct", "scalar")},
-    **{("torch", name): (lambda name=name: dtypes.NAMES[name]) for name in dtypes.NAMES},
+    **{("torch", name): partial(dtypes.NAMES.__getitem__, name) for name in dtypes.NAMES},
 }  # fmt: skip
 
 
@@ -295,7 +299,7 @@ def _read(archive: zipfile.ZipFile) -> Any:
     def storage(kind: str, key: str, count: int) -> Any:
         if key not in loaded:
             data = bytearray(archive.read(f"{root}data/{key}"))
-            letter = "<" if order == "little" else ">"
+            letter: Any = "<" if order == "little" else ">"
             if kind == "bfloat16":  # the upper half of a float32
                 halves = np.frombuffer(data, f"{letter}u2").astype(np.uint32)
                 loaded[key] = (halves << np.uint32(16)).view(np.float32)

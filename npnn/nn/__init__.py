@@ -60,7 +60,7 @@ from npnn.nn.more_layers import (
     MaxUnpool1d,
     MaxUnpool2d,
 )
-from npnn.nn.padding_layers import (
+from npnn.nn.padding_layers import (  # type: ignore[attr-defined]  # made in a loop
     CircularPad1d,
     CircularPad2d,
     CircularPad3d,

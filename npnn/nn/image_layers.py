@@ -47,7 +47,8 @@ class Pick(Function):
 
     def forward(self, x: NDArray[Any], numbers: list[NDArray[Any]]) -> NDArray[Any]:
         self.shape, self.numbers = x.shape, numbers
-        return x[(slice(None), slice(None), *np.ix_(*numbers))]
+        index: tuple[Any, ...] = (slice(None), slice(None), *np.ix_(*numbers))
+        return x[index]
 
     def backward(self, dy: NDArray[Any]) -> Any:
         for axis, (numbers, n) in enumerate(zip(self.numbers, self.shape[2:], strict=True), 2):

@@ -190,7 +190,7 @@ def _layer(name: str, function: Any, **defaults: Any) -> type[Loss]:
         unknown = options.keys() - {*names, "reduction"}
         if unknown or len(args) > len(names):
             raise TypeError(f"{name}() got an unexpected argument {', '.join(unknown)}")
-        super(made, self).__init__(reduction=options.pop("reduction", "mean"))
+        Loss.__init__(self, reduction=options.pop("reduction", "mean"))
         for key, value in {**defaults, **dict(zip(names, args, strict=False)), **options}.items():
             if key == "weight":
                 self.register_buffer(key, value)
@@ -202,9 +202,8 @@ def _layer(name: str, function: Any, **defaults: Any) -> type[Loss]:
     parameters += [kinds(n, kinds.POSITIONAL_OR_KEYWORD, default=v) for n, v in defaults.items()]
     parameters += [kinds("reduction", kinds.KEYWORD_ONLY, default="mean")]
     __init__.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    made = type(name, (_Setting,), {"__init__": __init__, "__doc__": f"See {function.__name__}.", "__module__": __name__,
+    return type(name, (_Setting,), {"__init__": __init__, "__doc__": f"See {function.__name__}.", "__module__": __name__,
                                     "function": staticmethod(function), "names": names})  # fmt: skip
-    return made
 
 
 MarginRankingLoss = _layer("MarginRankingLoss", margin_ranking_loss, margin=0.0)

@@ -27,7 +27,8 @@ class Index(View):
         self.shape, self.index = x.shape, index
         y = x[index]
         if type(y) is not np.ndarray:  # one element: NumPy hands out a number, but it is a view as well
-            y = x[(*(index if isinstance(index, tuple) else (index,)), ...)]
+            whole = index if isinstance(index, tuple) else (index,)
+            y = x[whole + (...,)]
         return y
 
     def backward(self, dy):

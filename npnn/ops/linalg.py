@@ -231,7 +231,7 @@ class Einsum(Function):
         return np.asarray(np.einsum(",".join(terms) + "->" + result, *operands, optimize=len(operands) > 1))
 
     def backward(self, dy):
-        grads = []
+        grads: list[Any] = []
         for i, (term, x) in enumerate(zip(self.terms, self.operands, strict=True)):
             if not self.needs_grad[i]:
                 grads.append(None)
@@ -478,7 +478,7 @@ def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
     """The slices along an axis whose p-norm is above ``maxnorm``, scaled down to it."""
     axes = [a for a in range(input.array.ndim) if a != dim % input.array.ndim]
     length = norm(input, p, axes, True)
-    factor = (maxnorm / (length + 1e-7)).masked_fill(length <= maxnorm, 1.0)
+    factor = (maxnorm / (length + 1e-7)).masked_fill(length.le(maxnorm), 1.0)
     return input * factor
 
 

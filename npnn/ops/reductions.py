@@ -332,7 +332,7 @@ class CumProd(Function):
     def backward(self, dy):
         x, dy = np.moveaxis(self.x, self.dim, 0), np.moveaxis(dy, self.dim, 0)
         dx = np.zeros_like(x)
-        before = np.ones_like(x[:1])[0] if len(x) else None
+        before = np.ones(x.shape[1:], x.dtype)
         for j in range(len(x)):  # without x_j: what comes before it, times what follows up to i
             without = before.copy()
             for i in range(j, len(x)):

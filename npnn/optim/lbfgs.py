@@ -73,9 +73,11 @@ class LBFGS(Optimizer):
         g = self._gradient()
         if np.abs(g).max() <= group["tolerance_grad"]:
             return first
-        d, t = state.get("d"), state.get("t")
+        d: Any = state.get("d")
+        t = state.get("t")
         steps, changes = state.get("old_stps", []), state.get("old_dirs", [])
-        rho, h, before, loss_before = state.get("ro", []), state.get("H_diag", 1.0), state.get("prev_flat_grad"), None
+        rho, h = state.get("ro", []), state.get("H_diag", 1.0)
+        before: Any = state.get("prev_flat_grad")
         loss_before = state.get("prev_loss")
         n = 0
         while n < group["max_iter"]:

@@ -47,7 +47,8 @@ class AveragedModel(Module):
     def update_parameters(self, model: Module) -> None:
         """Take the model's present weights into the average."""
         n = int(self.n_averaged)  # type: ignore[attr-defined]
-        own, new = list(self.module.parameters()), list(model.parameters())
+        own: list[Tensor] = list(self.module.parameters())
+        new: list[Tensor] = list(model.parameters())
         if self.use_buffers:
             own, new = [*own, *self.module.buffers()], [*new, *model.buffers()]
         with no_grad():

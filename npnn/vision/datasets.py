@@ -54,7 +54,9 @@ class _InMemory(VisionDataset):
     """Images in one array, picked by number and handed out as PIL images."""
 
     load: Any
-    classes: list[str]
+    classes: list[Any]
+    data: Any
+    targets: Any
 
     def __init__(
         self, root: Any = None, train: bool = True, transform: Any = None, target_transform: Any = None, download: bool = False
@@ -138,7 +140,7 @@ class CIFAR100(_InMemory):
         self.targets = [int(v) for v in table["fine_labels"]]
         meta = folder / "meta"
         names = read_pickled(meta.read_bytes())[1].get("fine_label_names") if meta.exists() else None
-        self.classes = [n.decode() if isinstance(n, bytes) else n for n in names or range(100)]  # type: ignore[union-attr]
+        self.classes = [n.decode() if isinstance(n, bytes) else n for n in names or range(100)]
 
 
 class DatasetFolder(VisionDataset):
@@ -154,7 +156,7 @@ class DatasetFolder(VisionDataset):
         if not self.classes:
             raise FileNotFoundError(f"Couldn't find any class folder in {root}.")
         self.class_to_idx = {name: i for i, name in enumerate(self.classes)}
-        self.samples = []
+        self.samples: list[tuple[str, int]] = []
         for name in self.classes:
             before = len(self.samples)
             for folder, _, files in sorted(os.walk(os.path.join(root, name), followlinks=True)):

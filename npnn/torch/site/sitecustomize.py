@@ -1,7 +1,7 @@
 """Python imports this at its start, in processes started by one in which npnn answers for torch: it does so here, too."""
 
-import importlib.util
 import os
+import runpy
 import sys
 
 if os.environ.get("NPNN_ANSWERS_FOR_TORCH") == "1":
@@ -14,6 +14,5 @@ _here = os.path.dirname(os.path.abspath(__file__))
 for _folder in sys.path:
     _other = os.path.join(_folder, "sitecustomize.py")
     if os.path.abspath(_folder) != _here and os.path.isfile(_other):
-        _spec = importlib.util.spec_from_file_location("_hidden_sitecustomize", _other)
-        _spec.loader.exec_module(importlib.util.module_from_spec(_spec))
+        runpy.run_path(_other)
         break
