@@ -16,16 +16,17 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks",
         description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
         "workload (the default), single layers over sizes (ops), the first seconds of a program (startup), how far "
-        "rounding drives training curves apart (drift), random draws (draws), fits beside scikit-learn's MLP (sklearn), "
-        "or what a second process gains (mpi); or put the tables of the last results into README.md and "
-        "benchmarks/RESULTS.md (readme).",
+        "rounding drives training curves apart (drift), random draws (draws), scripts written for PyTorch (scripts), "
+        "fits beside scikit-learn's MLP (sklearn), or what a second process gains (mpi); or put the tables of the last "
+        "results into README.md and benchmarks/RESULTS.md (readme).",
     )
     p.add_argument(
         "what",
         nargs="?",
-        choices=["steps", "ops", "startup", "drift", "draws", "sklearn", "mpi", "readme"],
+        choices=["steps", "ops", "startup", "drift", "draws", "scripts", "sklearn", "mpi", "readme"],
         default="steps",
     )
+    p.add_argument("files", nargs="*", type=Path, help="scripts: those to run")
     p.add_argument("--workloads", metavar="W4,W5", help="only these workloads (default: all)")
     p.add_argument("--rounds", type=int, default=15, help="turns each peer gets (default: 15)")
     p.add_argument("--threads", type=int, help="threads for every peer (default: one a core)")
@@ -65,6 +66,13 @@ def main(arguments: list[str] | None = None) -> int:
 
         rows = draws.measure(args.rounds)
         print(draws.table(rows))
+    elif args.what == "scripts":
+        from benchmarks import scripts
+
+        if not args.files:
+            raise SystemExit("which scripts? python -m benchmarks scripts FILE...")
+        rows = scripts.measure(args.files, max(1, args.rounds // 5))
+        print(scripts.table(rows))
     elif args.what == "drift":
         from benchmarks import drift
 
