@@ -198,6 +198,14 @@ def document() -> str:
             "",
             *answers,
             "",
+            "# The random stream",
+            "",
+            "Compared with the CPU build of PyTorch 2.13.0 on an Intel Xeon with AVX-512: draws, states and the order of",
+            "drawing (`tests/random`). That build has no call of MKL's random numbers, so `bernoulli_` comes from the",
+            "Mersenne Twister there as on other processors, and here. A build of PyTorch that takes `bernoulli_` from MKL's",
+            "stream on Intel processors draws other numbers there; npnn does not follow it. Normal numbers agree to the",
+            "rounding of logarithm and cosine; what passes through LAPACK (`orthogonal_`) to 1e-5.",
+            "",
         ]
     )
 
