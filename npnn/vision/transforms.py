@@ -310,36 +310,33 @@ class RandomCrop(_Transform):
         return _cut(img, top, _whole(0, w - width + 1), height, width)
 
 
-class RandomHorizontalFlip(_Transform):
+class _RandomFlip(_Transform):
+    axis: int
+    method: str  # of PIL's Transpose
+
+    def __init__(self, p: float = 0.5):
+        self.p = p
+
+    def __call__(self, img: Any) -> Any:
+        if not _number() < self.p:
+            return img
+        if isinstance(img, Tensor):
+            return img.flip(self.axis)
+        from PIL import Image
+
+        return img.transpose(Image.Transpose[self.method])
+
+
+class RandomHorizontalFlip(_RandomFlip):
     """Mirrored left to right with probability p."""
 
-    def __init__(self, p: float = 0.5):
-        self.p = p
-
-    def __call__(self, img: Any) -> Any:
-        if not _number() < self.p:
-            return img
-        if isinstance(img, Tensor):
-            return img.flip(-1)
-        from PIL import Image
-
-        return img.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    axis, method = -1, "FLIP_LEFT_RIGHT"
 
 
-class RandomVerticalFlip(_Transform):
+class RandomVerticalFlip(_RandomFlip):
     """Mirrored top to bottom with probability p."""
 
-    def __init__(self, p: float = 0.5):
-        self.p = p
-
-    def __call__(self, img: Any) -> Any:
-        if not _number() < self.p:
-            return img
-        if isinstance(img, Tensor):
-            return img.flip(-2)
-        from PIL import Image
-
-        return img.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
+    axis, method = -2, "FLIP_TOP_BOTTOM"
 
 
 def _angles(degrees: Any) -> tuple[float, float]:
