@@ -334,10 +334,8 @@ class CumProd(Function):
         dx = np.zeros_like(x)
         before = np.ones(x.shape[1:], x.dtype)
         for j in range(len(x)):  # without x_j: what comes before it, times what follows up to i
-            without = before.copy()
-            for i in range(j, len(x)):
-                without = without * x[i] if i > j else without
-                dx[j] += dy[i] * without
+            without = np.cumprod(np.concatenate([before[None], x[j + 1 :]]), axis=0)
+            dx[j] = (dy[j:] * without).sum(0)
             before = before * x[j]
         return np.moveaxis(dx, 0, self.dim), None
 
