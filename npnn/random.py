@@ -63,10 +63,8 @@ class Generator:
         if not -(1 << 63) <= number < 1 << 64:
             raise ValueError(f"a seed has 64 bits, from -2**63 to 2**64 - 1; got {number}")
         self._seed = number % (1 << 64)
-        self._key = twister.seed(self._seed)
-        self._words = np.zeros(twister.N, np.uint32)
-        self._at = np.array([twister.N])
-        self._kept: float | None = None  # the second number of a pair of normal ones
+        self._state = twister.stand(twister.seed(self._seed))
+        self._kept = math.nan  # the second number of a pair of normal ones, if there is one
         return self
 
     def seed(self) -> int:
@@ -81,14 +79,14 @@ class Generator:
     def state_bytes(self) -> NDArray[np.uint8]:
         """The state, 5,056 bytes in PyTorch's layout."""
         with self._lock:
-            at = int(self._at[0])
-            unused = at == twister.N and not self._words.any()  # PyTorch counts a fresh generator's words from 0
-            used, left = (0, 1) if unused else (at, twister.N + 1 - at)
-            kept = self._kept
+            key, words, at = self._state[: twister.N], self._state[twister.N : -1], int(self._state[-1])
+            fresh = at == twister.N and not words.any()
+            used, left = (0, 1) if fresh else (at, twister.N + 1 - at)  # as PyTorch counts
+            kept = 0.0 if math.isnan(self._kept) else self._kept
             return np.frombuffer(
                 _HEADER.pack(self._seed, left, 1, used)
-                + self._key.astype("<u8").tobytes()
-                + _NORMAL.pack(0.0, kept or 0.0, 0.0, kept is not None, 0.0, False),
+                + key.astype("<u8").tobytes()
+                + _NORMAL.pack(0.0, kept, 0.0, not math.isnan(self._kept), 0.0, False),
                 np.uint8,
             ).copy()
 
@@ -109,11 +107,10 @@ class Generator:
         _, kept, _, is_kept, _, _ = _NORMAL.unpack_from(data, STATE_SIZE - _NORMAL.size)
         key = np.frombuffer(data, "<u8", twister.N, _HEADER.size).astype(np.uint32)
         with self._lock:
-            unused = left == 1 and used == 0
-            self._seed, self._key = seed, key
-            self._words = np.zeros(twister.N, np.uint32) if unused else twister.temper(key)
-            self._at = np.array([twister.N if left == 1 else used])
-            self._kept = kept if is_kept else None
+            self._seed = seed
+            fresh = left == 1 and used == 0
+            self._state = twister.stand(key, None if fresh else twister.N if left == 1 else used)
+            self._kept = kept if is_kept else math.nan
         return self
 
     get_state: Any  # lent by npnn.ops.drawing: the state as a tensor, which PyTorch's ``set_state`` takes as well
@@ -137,12 +134,11 @@ class Generator:
     def _fill(self, draw: Callable[..., Any], out: NDArray[Any], *numbers: Any) -> NDArray[Any]:
         """draw(state, flat, *numbers), ``flat`` being the array in the order of filling."""
         with self._lock:
-            state = self._key, self._words, self._at
             if out.flags.c_contiguous:
-                draw(*state, out if out.ndim == 1 else out.reshape(-1), *numbers)
+                draw(self._state, out if out.ndim == 1 else out.reshape(-1), *numbers)
             else:
                 flat = np.empty(out.size, out.dtype)
-                draw(*state, flat, *numbers)
+                draw(self._state, flat, *numbers)
                 order = filling_order(out)
                 out.transpose(order)[...] = flat.reshape([out.shape[a] for a in order])
         return out
@@ -169,27 +165,20 @@ class Generator:
             return self._fill(twister.normal, out, mean, std)
         return self._fill(self._few_normals, out, mean, std)
 
-    def _few_normals(self, key: Any, words: Any, at: Any, out: NDArray[Any], mean: float, std: float) -> None:
-        for i in range(out.size):
-            if self._kept is None:
-                u1, u2 = self._unit(), self._unit()
-                radius, angle = math.sqrt(-2 * math.log1p(-u2)), 2 * math.pi * u1
-                z, self._kept = radius * math.cos(angle), radius * math.sin(angle)
-            else:
-                z, self._kept = self._kept, None
-            out[i] = z * std + mean
+    def _few_normals(self, state: Any, out: NDArray[Any], mean: float, std: float) -> None:
+        self._kept = twister.few_normals(state, self._kept, out, mean, std)
 
     def _unit(self) -> float:
         """One uniform number in float64.  The lock is the caller's."""
-        high, low = twister.raw(self._key, self._words, self._at, 2).tolist()
+        high, low = twister.raw(self._state, 2).tolist()
         return ((high << 32 | low) & ((1 << 53) - 1)) * 2.0**-53
 
     def transformed_(self, out: NDArray[Any], formula: Callable[[NDArray[Any]], NDArray[Any]]) -> NDArray[Any]:
         """formula(u) of uniform numbers u in float64, rounded to the array's dtype."""
 
-        def draw(key: Any, words: Any, at: Any, flat: NDArray[Any]) -> None:
+        def draw(state: Any, flat: NDArray[Any]) -> None:
             u = np.empty(flat.size)
-            twister.uniform(key, words, at, u, 0.0, 1.0)
+            twister.uniform(state, u, 0.0, 1.0)
             flat[:] = formula(u)
 
         return self._fill(draw, out)
@@ -197,7 +186,7 @@ class Generator:
     def sequence_(self, out: NDArray[Any], draw: Callable[[int, Callable[[], float]], float]) -> NDArray[Any]:
         """draw(i, unit) for each element in turn, which calls ``unit()`` for as many uniform numbers as it likes."""
 
-        def one_by_one(key: Any, words: Any, at: Any, flat: NDArray[Any]) -> None:
+        def one_by_one(state: Any, flat: NDArray[Any]) -> None:
             for i in range(flat.size):
                 flat[i] = draw(i, self._unit)
 
@@ -221,7 +210,7 @@ class Generator:
         """The numbers 0 to n - 1 in random order, each exchanged with one behind it or itself."""
         out = np.empty(n, np.int64)
         with self._lock:
-            twister.permutation(self._key, self._words, self._at, out)
+            twister.permutation(self._state, out)
         return out
 
     def random64(self) -> int:
@@ -231,7 +220,7 @@ class Generator:
     def words(self, n: int) -> NDArray[np.uint32]:
         """The next n words of 32 bits."""
         with self._lock:
-            return twister.raw(self._key, self._words, self._at, n).copy()
+            return twister.raw(self._state, n).copy()
 
 
 class Borrowed(Generator):

@@ -247,7 +247,8 @@ def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
         _probabilities(p.array)
         u = source.uniform_(np.empty(self.array.shape, np.float64))
         return overwrite("bernoulli_", self, _from_array((u < p.array).astype(self.array.dtype)))
-    _probabilities(np.asarray(p))
+    if not 0 <= p <= 1:
+        _probabilities(np.asarray(p))
     return _filled("bernoulli_", self, lambda a: source.bernoulli_(a, float(p)))
 
 
@@ -292,7 +293,7 @@ def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any
     def draw(a: Any) -> Any:
         source, flat = _source(generator), np.empty(a.size)
         with source._lock:
-            source._few_normals(None, None, None, flat, float(mean), float(std))
+            source._few_normals(source._state, flat, float(mean), float(std))
         order = random.filling_order(a)
         a.transpose(order)[...] = np.exp(flat).reshape([a.shape[i] for i in order])
         return a
