@@ -181,10 +181,9 @@ def test_in_float64_the_losses_are_equal_at_every_step(training):
 @requires_torch
 @pytest.mark.parametrize("training", TRAININGS)
 def test_in_float32_they_part_by_rounding_only(training):
-    """Rounding grows from step to step; ten steps of these networks keep it below 1e-4."""
-    ours, theirs = losses(npnn, training, False), losses(torch, training, False)
-    np.testing.assert_allclose(ours[:10], theirs[:10], rtol=1e-4)
-    assert abs(ours[-5:].mean() - theirs[-5:].mean()) < 0.05 * abs(theirs[-5:].mean())
+    """Rounding grows from step to step; within these fifty it stays where torch stays to itself, on one thread or two
+    and with the channels of images first or last: below 1e-6 where it was measured, 1e-4 on any machine."""
+    np.testing.assert_allclose(losses(npnn, training, False), losses(torch, training, False), rtol=1e-4)
 
 
 @requires_torch
