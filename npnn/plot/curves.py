@@ -38,6 +38,8 @@ def curves(
     x          "epoch" or "step"
     log_loss   by default where the largest loss is ten times the smallest
     test       what to call the validation set
+
+    Where there are two, the title is the largest difference between their losses.
     """
     runs = histories if isinstance(histories, Mapping) else {"": histories}
     narrow = width < 5
@@ -56,7 +58,7 @@ def curves(
                     ax.plot(history[x], values, label=said, markevery=marked, **{**styles[label or "npnn"], **look})
         lines(ax)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    describe(panels[0], "" if narrow else x, loss_label)
+    describe(panels[0], "" if narrow else x, loss_label, _largest_difference(list(runs.values()), x))
     describe(panels[1], x, "accuracy (%)")
     _loss_scale(panels[0], log_loss)
     panels[1].set_ylim(top=min(101.0, panels[1].get_ylim()[1]))
@@ -64,6 +66,16 @@ def curves(
         target.align_ylabels(panels)
     legend(target, panels[0], columns=2 if narrow else len(runs) if len(runs) > 2 else 4)  # a column for each run
     return target
+
+
+def _largest_difference(runs: list[Any], x: str) -> str:
+    """What the loss panel's title says of two runs that were recorded at the same places; else nothing."""
+    if len(runs) != 2 or any("train_loss" not in run for run in runs) or list(runs[0][x]) != list(runs[1][x]):
+        return ""
+    losses = [np.concatenate([np.array(run[f"{side}_loss"], float) for side in _SIDES if f"{side}_loss" in run])
+              for run in runs]  # fmt: skip
+    apart = np.abs(losses[0] - losses[1]) if losses[0].shape == losses[1].shape else np.array([np.nan])
+    return f"largest difference {apart.max():.1g}" if np.isfinite(apart).all() else ""
 
 
 def _loss_scale(ax: Axes, log: bool | None) -> None:

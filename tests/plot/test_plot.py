@@ -61,6 +61,17 @@ def test_train_and_test_differ_in_more_than_colour():
     assert test.get_marker() == "o"
 
 
+def test_two_runs_are_drawn_under_the_largest_difference_of_their_losses():
+    ours, theirs = history(), history()
+    apart = 3e-7
+    for record in theirs.records[7:9]:
+        record["validation_loss"] += apart
+    assert drawn(plot.curves({"npnn": ours, "torch": theirs})).axes[0].get_title() == "largest difference 3e-07"
+    assert plot.curves({"npnn": ours, "torch": theirs, "third": ours}).axes[0].get_title() == ""
+    theirs.records.pop()  # not the same places: nothing to subtract
+    assert plot.curves({"npnn": ours, "torch": theirs}).axes[0].get_title() == ""
+
+
 @pytest.mark.parametrize("order", [("npnn", "torch"), ("torch", "npnn"), ("torch", "npnn", "another")])
 def test_a_framework_looks_the_same_in_every_figure(order):
     fig = plot.curves({label: history() for label in order})
