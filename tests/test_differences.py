@@ -114,12 +114,6 @@ REFUSED = [
         NotImplementedError,
         "derivatives are of first order",
     ),
-    Refusal(
-        "`out=` and `axis=` of operations",
-        lambda lib: lib.sum(lib.ones(2, 3), axis=1),
-        TypeError,
-        "results are new arrays; `dim=`",
-    ),
 ]
 
 ANSWERED = [

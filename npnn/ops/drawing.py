@@ -33,7 +33,7 @@ def _new(shape: tuple[int, ...], dtype: Any, device: Any, requires_grad: bool, d
 
 
 def rand(
-    *size: Any, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    *size: Any, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform in [0, 1)."""
@@ -41,7 +41,7 @@ def rand(
 
 
 def randn(
-    *size: Any, generator: Any = None, out: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    *size: Any, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Standard normal."""

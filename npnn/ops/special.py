@@ -138,7 +138,7 @@ class Logit(Function):
 
     def forward(self, x: Array, eps: float | None) -> Array:
         self.x, self.eps = x, eps
-        z = x if eps is None else np.clip(x, eps, 1 - eps)
+        z = x if eps is None else np.where(x < eps, eps, np.minimum(x, 1 - eps)).astype(x.dtype)
         with np.errstate(all="ignore"):
             return np.log(z / (1 - z))
 
@@ -193,7 +193,7 @@ def nan_to_num(
 
 def logit(input: Tensor, eps: float | None = None) -> Tensor:
     """ln(input / (1 - input)), the inverse of sigmoid; with ``eps``, of input limited to [eps, 1 - eps]"""
-    return Logit.apply(as_float(input), eps)
+    return Logit.apply(as_float(input), eps if eps is None else float(eps))
 
 
 __all__ = [

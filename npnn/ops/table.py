@@ -28,6 +28,7 @@ from npnn.ops import (
     sorting,
     special,
 )
+from npnn.ops.spelling import spelled
 from npnn.tensor import Tensor, _from_array
 
 __all__ = ["FUNCTIONS", "in_place_form", "offer"]
@@ -193,10 +194,11 @@ def set_(self: Tensor, source: Tensor) -> Tensor:
 def offer(functions: dict[str, Callable[..., Any]], methods: bool, in_place_names: Any = ()) -> None:
     """Make methods of functions whose first argument is a tensor, and their in-place forms."""
     for name, function in functions.items():
+        method = spelled(name, function, with_out=False)
         if methods and not hasattr(Tensor, name):
-            setattr(Tensor, name, function)
+            setattr(Tensor, name, method)
         if name in in_place_names:
-            setattr(Tensor, f"{name}_", in_place_form(name, function))
+            setattr(Tensor, f"{name}_", in_place_form(name, method))
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
@@ -243,3 +245,6 @@ for _name in _ONLY_METHODS - {"renorm"}:
     FUNCTIONS.pop(_name, None)
 for _name in ("getitem", "setitem"):
     FUNCTIONS.pop(_name, None)
+for _name, _function in FUNCTIONS.items():
+    FUNCTIONS[_name] = spelled(_name, _function)
+    FUNCTIONS[_name].__module__, FUNCTIONS[_name].__qualname__ = "npnn", _name  # where pickle finds it
