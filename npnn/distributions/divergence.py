@@ -9,7 +9,7 @@ from typing import Any
 from npnn.distributions.base import Independent
 from npnn.distributions.continuous import Exponential, Normal, Uniform
 from npnn.distributions.discrete import Bernoulli, Categorical
-from npnn.nn.smooth_activation import softplus
+from npnn.nn.activation.smooth import softplus
 from npnn.ops.indexing import where
 from npnn.tensor import Tensor, _from_array
 

@@ -1,8 +1,23 @@
 """Layers, losses and initialisation, under torch's names."""
 
 from npnn.nn import functional, init, utils
-from npnn.nn.activation import ELU, SELU, Hardswish, LeakyReLU, PReLU, ReLU, ReLU6
-from npnn.nn.adaptive_pooling import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
+from npnn.nn.activation.rectifiers import ELU, SELU, Hardswish, LeakyReLU, PReLU, ReLU, ReLU6
+from npnn.nn.activation.simple import (
+    CELU,
+    Hardshrink,
+    Hardsigmoid,
+    Hardtanh,
+    LogSigmoid,
+    RReLU,
+    Softmax2d,
+    Softmin,
+    Softshrink,
+    Softsign,
+    Tanhshrink,
+    Threshold,
+)
+from npnn.nn.activation.smooth import GELU, GLU, Mish, Sigmoid, SiLU, Softplus, Tanh
+from npnn.nn.activation.softmax import LogSoftmax, Softmax
 from npnn.nn.attention import (
     MultiheadAttention,
     Transformer,
@@ -11,31 +26,23 @@ from npnn.nn.attention import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
-from npnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
-from npnn.nn.container import ModuleDict, ModuleList, Sequential
-from npnn.nn.conv import Conv1d, Conv2d
-from npnn.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d
-from npnn.nn.distance import CosineSimilarity, PairwiseDistance
+from npnn.nn.bilinear import Bilinear
+from npnn.nn.container import DataParallel, ModuleDict, ModuleList, Sequential
+from npnn.nn.convolution.conv import Conv1d, Conv2d
+from npnn.nn.convolution.transpose import ConvTranspose1d, ConvTranspose2d
 from npnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from npnn.nn.embedding import Embedding
+from npnn.nn.embedding_bag import EmbeddingBag
 from npnn.nn.flatten import Flatten, Unflatten
-from npnn.nn.groupnorm import GroupNorm, InstanceNorm1d, InstanceNorm2d
-from npnn.nn.image_layers import (
-    ChannelShuffle,
-    Fold,
-    PixelShuffle,
-    PixelUnshuffle,
-    Unfold,
-    Upsample,
-    UpsamplingBilinear2d,
-    UpsamplingNearest2d,
-)
+from npnn.nn.images.columns import Fold, Unfold
+from npnn.nn.images.rearranging import ChannelShuffle, PixelShuffle, PixelUnshuffle
+from npnn.nn.images.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from npnn.nn.inplace_form import honours_inplace
-from npnn.nn.layernorm import LayerNorm, RMSNorm
 from npnn.nn.linear import Identity, Linear
-from npnn.nn.loss import CrossEntropyLoss, NLLLoss
-from npnn.nn.loss_probability import BCELoss, BCEWithLogitsLoss, KLDivLoss
-from npnn.nn.loss_ranking import (
+from npnn.nn.loss.cross_entropy import CrossEntropyLoss, NLLLoss
+from npnn.nn.loss.distance import CosineSimilarity, PairwiseDistance
+from npnn.nn.loss.probability import BCELoss, BCEWithLogitsLoss, KLDivLoss
+from npnn.nn.loss.ranking import (
     CosineEmbeddingLoss,
     GaussianNLLLoss,
     HingeEmbeddingLoss,
@@ -48,19 +55,13 @@ from npnn.nn.loss_ranking import (
     TripletMarginLoss,
     TripletMarginWithDistanceLoss,
 )
-from npnn.nn.loss_regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
+from npnn.nn.loss.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from npnn.nn.module import Module, Parameter
-from npnn.nn.more_layers import (
-    Bilinear,
-    DataParallel,
-    EmbeddingBag,
-    LocalResponseNorm,
-    LPPool1d,
-    LPPool2d,
-    MaxUnpool1d,
-    MaxUnpool2d,
-)
-from npnn.nn.padding_layers import (  # type: ignore[attr-defined]  # made in a loop
+from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d
+from npnn.nn.normalization.groupnorm import GroupNorm, InstanceNorm1d, InstanceNorm2d
+from npnn.nn.normalization.layernorm import LayerNorm, RMSNorm
+from npnn.nn.normalization.response import LocalResponseNorm
+from npnn.nn.padding.layers import (  # type: ignore[attr-defined]  # made in a loop
     CircularPad1d,
     CircularPad2d,
     CircularPad3d,
@@ -77,25 +78,12 @@ from npnn.nn.padding_layers import (  # type: ignore[attr-defined]  # made in a 
     ZeroPad2d,
     ZeroPad3d,
 )
-from npnn.nn.pooling import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
-from npnn.nn.recurrent import GRU, LSTM, RNN
-from npnn.nn.rnn_cells import GRUCell, LSTMCell, RNNCell
-from npnn.nn.simple_activation import (
-    CELU,
-    Hardshrink,
-    Hardsigmoid,
-    Hardtanh,
-    LogSigmoid,
-    RReLU,
-    Softmax2d,
-    Softmin,
-    Softshrink,
-    Softsign,
-    Tanhshrink,
-    Threshold,
-)
-from npnn.nn.smooth_activation import GELU, GLU, Mish, Sigmoid, SiLU, Softplus, Tanh
-from npnn.nn.softmax import LogSoftmax, Softmax
+from npnn.nn.pooling.adaptive import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
+from npnn.nn.pooling.average_max import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
+from npnn.nn.pooling.power import LPPool1d, LPPool2d
+from npnn.nn.pooling.unpooling import MaxUnpool1d, MaxUnpool2d
+from npnn.nn.recurrent.cells import GRUCell, LSTMCell, RNNCell
+from npnn.nn.recurrent.networks import GRU, LSTM, RNN
 from npnn.nn.summary import summary
 
 NLLLoss2d = NLLLoss  # an old spelling

@@ -11,7 +11,7 @@ from typing import Any, overload
 from npnn.nn.module import Module
 from npnn.tensor import Tensor
 
-__all__ = ["ModuleDict", "ModuleList", "Sequential"]
+__all__ = ["DataParallel", "ModuleDict", "ModuleList", "Sequential"]
 
 
 class _Row(Module):
@@ -203,3 +203,15 @@ def _checked(module: Any) -> Module:
     if not isinstance(module, Module):
         raise TypeError(f"expected a Module, got {type(module).__name__}")
     return module
+
+
+class DataParallel(Module):
+    """The module itself, as in a PyTorch without CUDA: there is no device to share the batch with."""
+
+    def __init__(self, module: Module, device_ids: Any = None, output_device: Any = None, dim: int = 0):
+        super().__init__()
+        self.module = module
+        self.device_ids: list[int] = []
+
+    def forward(self, *inputs: Any, **options: Any) -> Any:
+        return self.module(*inputs, **options)

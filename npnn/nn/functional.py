@@ -2,57 +2,8 @@
 
 import functools
 
-from npnn.nn.activation import elu, hardswish, leaky_relu, prelu, relu, relu6, selu
-from npnn.nn.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
-from npnn.nn.attention import scaled_dot_product_attention
-from npnn.nn.batchnorm import batch_norm
-from npnn.nn.conv import conv1d, conv2d
-from npnn.nn.conv_transpose import conv_transpose1d, conv_transpose2d
-from npnn.nn.distance import cosine_similarity, normalize, pairwise_distance, pdist
-from npnn.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
-from npnn.nn.embedding import embedding, one_hot
-from npnn.nn.groupnorm import group_norm, instance_norm
-from npnn.nn.image_layers import (
-    channel_shuffle,
-    fold,
-    interpolate,
-    pixel_shuffle,
-    pixel_unshuffle,
-    unfold,
-    upsample,
-)
-from npnn.nn.inplace_form import with_inplace
-from npnn.nn.layernorm import layer_norm, rms_norm
-from npnn.nn.linear import linear
-from npnn.nn.loss import cross_entropy, nll_loss
-from npnn.nn.loss_base import with_old_arguments
-from npnn.nn.loss_probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
-from npnn.nn.loss_ranking import (
-    cosine_embedding_loss,
-    gaussian_nll_loss,
-    hinge_embedding_loss,
-    margin_ranking_loss,
-    multi_margin_loss,
-    multilabel_margin_loss,
-    multilabel_soft_margin_loss,
-    poisson_nll_loss,
-    soft_margin_loss,
-    triplet_margin_loss,
-    triplet_margin_with_distance_loss,
-)
-from npnn.nn.loss_regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
-from npnn.nn.more_layers import (
-    bilinear,
-    embedding_bag,
-    local_response_norm,
-    lp_pool1d,
-    lp_pool2d,
-    max_unpool1d,
-    max_unpool2d,
-)
-from npnn.nn.padding import pad
-from npnn.nn.pooling import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
-from npnn.nn.simple_activation import (
+from npnn.nn.activation.rectifiers import elu, hardswish, leaky_relu, prelu, relu, relu6, selu
+from npnn.nn.activation.simple import (
     celu,
     gumbel_softmax,
     hardshrink,
@@ -66,8 +17,47 @@ from npnn.nn.simple_activation import (
     tanhshrink,
     threshold,
 )
-from npnn.nn.smooth_activation import gelu, glu, mish, sigmoid, silu, softplus, tanh
-from npnn.nn.softmax import log_softmax, softmax
+from npnn.nn.activation.smooth import gelu, glu, mish, sigmoid, silu, softplus, tanh
+from npnn.nn.activation.softmax import log_softmax, softmax
+from npnn.nn.attention import scaled_dot_product_attention
+from npnn.nn.bilinear import bilinear
+from npnn.nn.convolution.conv import conv1d, conv2d
+from npnn.nn.convolution.transpose import conv_transpose1d, conv_transpose2d
+from npnn.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
+from npnn.nn.embedding import embedding, one_hot
+from npnn.nn.embedding_bag import embedding_bag
+from npnn.nn.images.columns import fold, unfold
+from npnn.nn.images.rearranging import channel_shuffle, pixel_shuffle, pixel_unshuffle
+from npnn.nn.images.resampling import interpolate, upsample
+from npnn.nn.inplace_form import with_inplace
+from npnn.nn.linear import linear
+from npnn.nn.loss.base import with_old_arguments
+from npnn.nn.loss.cross_entropy import cross_entropy, nll_loss
+from npnn.nn.loss.distance import cosine_similarity, normalize, pairwise_distance, pdist
+from npnn.nn.loss.probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
+from npnn.nn.loss.ranking import (
+    cosine_embedding_loss,
+    gaussian_nll_loss,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_margin_loss,
+    multilabel_soft_margin_loss,
+    poisson_nll_loss,
+    soft_margin_loss,
+    triplet_margin_loss,
+    triplet_margin_with_distance_loss,
+)
+from npnn.nn.loss.regression import huber_loss, l1_loss, mse_loss, smooth_l1_loss
+from npnn.nn.normalization.batchnorm import batch_norm
+from npnn.nn.normalization.groupnorm import group_norm, instance_norm
+from npnn.nn.normalization.layernorm import layer_norm, rms_norm
+from npnn.nn.normalization.response import local_response_norm
+from npnn.nn.padding.pad import pad
+from npnn.nn.pooling.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
+from npnn.nn.pooling.average_max import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
+from npnn.nn.pooling.power import lp_pool1d, lp_pool2d
+from npnn.nn.pooling.unpooling import max_unpool1d, max_unpool2d
 
 _LOSSES = """
 cross_entropy nll_loss binary_cross_entropy binary_cross_entropy_with_logits kl_div huber_loss l1_loss mse_loss

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.nn.module import Module
-from npnn.nn.recurrent import RNNBase
+from npnn.nn.recurrent.networks import RNNBase
 from npnn.onnx.table import ONNXError
 from npnn.onnx.trace import leaves
 from npnn.tensor import Tensor

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from npnn.engine import no_grad
-from npnn.nn.batchnorm import BatchNorm1d, BatchNorm2d
 from npnn.nn.module import Module
+from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d
 from npnn.tensor import Tensor
 
 __all__ = ["AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "update_bn"]

@@ -29,7 +29,7 @@ _MOVED = {
     "npnn.nn.parameter": "npnn.nn.module",
     "npnn.nn.modules": "npnn.nn",
     "npnn.nn.modules.module": "npnn.nn.module",
-    "npnn.nn.modules.utils": "npnn.nn.conv_geometry",
+    "npnn.nn.modules.utils": "npnn.nn.convolution.geometry",
     "npnn.nn.modules.loss": "npnn.nn",
     "npnn.nn.parallel": "npnn.nn",
     "npnn.optim.optimizer": "npnn.optim.optimizer",

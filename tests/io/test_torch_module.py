@@ -195,7 +195,7 @@ def test_every_layer_of_both_is_tried():
         "ModuleDict",
         "ModuleList",
         "Embedding",
-    } | CONTAINERS | {*npnn.nn.loss_ranking.__all__, "NLLLoss2d"} & set(npnn.nn.__all__)
+    } | CONTAINERS | {*npnn.nn.loss.ranking.__all__, "NLLLoss2d"} & set(npnn.nn.__all__)
 
 
 def test_embedding():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npnn.kernels import _jit, pooling
-from npnn.nn.pooling_windows import adaptive_windows, max_windows
+from npnn.nn.pooling.windows import adaptive_windows, max_windows
 from tests.parity import random_input
 
 needs_jit = pytest.mark.skipif(not _jit.enabled(), reason="numba is not there or NPNN_JIT=0: no compiled form to test")

@@ -7,7 +7,7 @@ import pytest
 
 import npnn
 from npnn.errors import ShapeError
-from npnn.nn.conv import Conv1d, Conv2d, conv1d, conv2d
+from npnn.nn.convolution.conv import Conv1d, Conv2d, conv1d, conv2d
 from tests.parity import assert_module_matches_torch, random_input, requires_torch
 
 EVEN_SAME = pytest.mark.filterwarnings("ignore:Using padding")  # torch warns that it copies

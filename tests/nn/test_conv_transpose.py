@@ -8,7 +8,7 @@ import pytest
 import npnn
 from npnn.errors import ShapeError
 from npnn.nn import functional as F
-from npnn.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d
+from npnn.nn.convolution.transpose import ConvTranspose1d, ConvTranspose2d
 from tests.parity import assert_module_matches_torch, random_input, requires_torch
 
 CASES_2D = [  # (C, O, kernel_size), options, input shape

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import DtypeError, ShapeError
+from npnn.nn.activation.softmax import softmax
 from npnn.nn.dropout import dropout
-from npnn.nn.softmax import softmax
 from npnn.ops.indexing import repeat_interleave
 from npnn.ops.linalg import matmul
 from npnn.ops.shape import expand, transpose

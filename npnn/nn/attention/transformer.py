@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from npnn.nn import init
-from npnn.nn.activation import relu
+from npnn.nn.activation.rectifiers import relu
+from npnn.nn.activation.smooth import gelu
 from npnn.nn.attention.multihead import MultiheadAttention
 from npnn.nn.container import ModuleList
 from npnn.nn.dropout import Dropout
-from npnn.nn.layernorm import LayerNorm
 from npnn.nn.linear import Linear
 from npnn.nn.module import Module
-from npnn.nn.smooth_activation import gelu
+from npnn.nn.normalization.layernorm import LayerNorm
 from npnn.tensor import Tensor
 
 __all__ = [

@@ -1,6 +1,6 @@
 """torch.nn.utils.rnn: packed and padded sequences."""
 
-from npnn.nn.rnn_packing import (
+from npnn.nn.recurrent.packing import (
     PackedSequence,
     pack_padded_sequence,
     pack_sequence,

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from npnn.nn import activation, smooth_activation
-from npnn.nn.softmax import LogSoftmaxFunction, SoftmaxFunction
+from npnn.nn.activation import rectifiers as activation
+from npnn.nn.activation import smooth as smooth_activation
+from npnn.nn.activation.softmax import LogSoftmaxFunction, SoftmaxFunction
 from npnn.onnx.table import reads, same, writes
 from npnn.tensor import Tensor
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from npnn.kernels.conv import Geometry
-from npnn.nn.conv import Convolution
-from npnn.nn.conv_transpose import TransposedConvolution
+from npnn.nn.convolution.conv import Convolution
+from npnn.nn.convolution.transpose import TransposedConvolution
 from npnn.onnx.table import ONNXError, reads, writes
 from npnn.tensor import Tensor
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from npnn.nn.groupnorm import group_norm, instance_norm
-from npnn.nn.layernorm import LayerNormalization, layer_norm
-from npnn.nn.normalization import FrozenNormalization, Normalization
+from npnn.nn.normalization.groupnorm import group_norm, instance_norm
+from npnn.nn.normalization.layernorm import LayerNormalization, layer_norm
+from npnn.nn.normalization.statistics import FrozenNormalization, Normalization
 from npnn.onnx.table import ONNXError, reads, writes
 from npnn.tensor import Tensor
 

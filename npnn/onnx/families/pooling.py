@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.nn.pooling import AveragePooling, MaxPooling
+from npnn.nn.pooling.average_max import AveragePooling, MaxPooling
 from npnn.onnx.table import ONNXError, reads, writes
 from npnn.ops import reductions
 from npnn.tensor import Tensor

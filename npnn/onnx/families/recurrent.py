@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from npnn.nn.rnn_layers import GRULayer, LSTMLayer, RNNLayer
+from npnn.nn.recurrent.layers import GRULayer, LSTMLayer, RNNLayer
 from npnn.onnx.sizes import Batch
 from npnn.onnx.table import ONNXError, TimeAxisError, reads, writes
 from npnn.ops.shape import cat, split, stack

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npnn.nn.padding import ConstantPadding, Reordering, pad
+from npnn.nn.padding.pad import ConstantPadding, Reordering, pad
 from npnn.onnx.sizes import Batch, Size
 from npnn.onnx.table import reads, writes
 from npnn.ops import shape

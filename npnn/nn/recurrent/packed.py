@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from npnn.nn.dropout import dropout
-from npnn.nn.rnn_packing import PackedSequence
+from npnn.nn.recurrent.packing import PackedSequence
 from npnn.ops.shape import cat, stack
 from npnn.tensor import Tensor
 

@@ -1,6 +1,6 @@
 """Pooling layers: each channel of an image, or of a sequence, summarised window by window.
 
-Where the windows lie is worked out in pooling_windows.  A sequence is an image of height 1.
+Where the windows lie is worked out in windows.py.  A sequence is an image of height 1.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from npnn.kernels import pooling as kernels
 from npnn.nn.checks import check_floating, pair, permute_hint
 from npnn.nn.layout import channels_first, channels_last
 from npnn.nn.module import Module
-from npnn.nn.pooling_windows import Table, average_windows, max_windows, spatial_size
+from npnn.nn.pooling.windows import Table, average_windows, max_windows, spatial_size
 from npnn.tensor import Function, Tensor
 
 __all__ = ["AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d", "avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]

@@ -21,7 +21,7 @@ from npnn.kernels import conv as kernels
 from npnn.kernels.conv import Geometry
 from npnn.nn import init
 from npnn.nn.checks import pair
-from npnn.nn.conv_geometry import (
+from npnn.nn.convolution.geometry import (
     Size,
     check_groups,
     check_input,
@@ -32,7 +32,7 @@ from npnn.nn.conv_geometry import (
 )
 from npnn.nn.layout import channels_first, contiguous_channels_last
 from npnn.nn.module import Module, Parameter
-from npnn.nn.padding import pad
+from npnn.nn.padding.pad import pad
 from npnn.tensor import Function, Tensor
 
 __all__ = ["Conv1d", "Conv2d", "conv1d", "conv2d"]

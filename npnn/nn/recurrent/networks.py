@@ -1,6 +1,6 @@
 """Recurrent layers over whole sequences: RNN, LSTM, GRU; stacked, and in both directions if asked.
 
-The arithmetic of one layer in one direction is in rnn_layers.py.
+The arithmetic of one layer in one direction is in layers.py.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from npnn.errors import DtypeError, ShapeError, warn
 from npnn.nn import init
 from npnn.nn.dropout import dropout
 from npnn.nn.module import Module, Parameter
-from npnn.nn.rnn_layers import GRULayer, LSTMLayer, RNNLayer
-from npnn.nn.rnn_packed import run_packed
-from npnn.nn.rnn_packing import PackedSequence
+from npnn.nn.recurrent.layers import GRULayer, LSTMLayer, RNNLayer
+from npnn.nn.recurrent.packed import run_packed
+from npnn.nn.recurrent.packing import PackedSequence
 from npnn.ops.shape import cat, squeeze, stack, transpose, unsqueeze
 from npnn.tensor import Tensor
 

@@ -9,8 +9,8 @@ import numpy as np
 from npnn.errors import ShapeError
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
-from npnn.nn.pooling import AveragePooling, MaxPooling
-from npnn.nn.pooling_windows import Table, adaptive_windows, spatial_size
+from npnn.nn.pooling.average_max import AveragePooling, MaxPooling
+from npnn.nn.pooling.windows import Table, adaptive_windows, spatial_size
 from npnn.tensor import Tensor
 
 __all__ = [

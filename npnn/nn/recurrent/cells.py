@@ -15,8 +15,8 @@ from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.nn import init
 from npnn.nn.module import Module, Parameter
-from npnn.nn.recurrent import check_dtype, check_pair
-from npnn.nn.rnn_layers import GRULayer, LSTMLayer, RNNLayer
+from npnn.nn.recurrent.layers import GRULayer, LSTMLayer, RNNLayer
+from npnn.nn.recurrent.networks import check_dtype, check_pair
 from npnn.ops.shape import squeeze, unsqueeze
 from npnn.tensor import Tensor
 

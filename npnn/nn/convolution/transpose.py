@@ -18,8 +18,8 @@ from npnn.errors import ShapeError
 from npnn.kernels import conv as kernels
 from npnn.kernels.conv import Geometry
 from npnn.nn.checks import pair
-from npnn.nn.conv import ConvBase
-from npnn.nn.conv_geometry import Size, check_input, check_weight, image_size, per_axis
+from npnn.nn.convolution.conv import ConvBase
+from npnn.nn.convolution.geometry import Size, check_input, check_weight, image_size, per_axis
 from npnn.nn.layout import channels_first, contiguous_channels_last
 from npnn.tensor import Function, Tensor
 

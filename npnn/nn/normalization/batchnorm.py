@@ -11,7 +11,7 @@ from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.nn.checks import check_channel_vectors, check_floating
 from npnn.nn.module import Module, Parameter
-from npnn.nn.normalization import FrozenNormalization, Normalization
+from npnn.nn.normalization.statistics import FrozenNormalization, Normalization
 from npnn.tensor import Tensor
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "batch_norm"]

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from npnn.errors import ShapeError
-from npnn.nn.distance import cosine_similarity, pairwise_distance
-from npnn.nn.loss_base import Loss, checked_reduction
-from npnn.nn.simple_activation import logsigmoid
-from npnn.nn.smooth_activation import softplus
+from npnn.nn.activation.simple import logsigmoid
+from npnn.nn.activation.smooth import softplus
+from npnn.nn.loss.base import Loss, checked_reduction
+from npnn.nn.loss.distance import cosine_similarity, pairwise_distance
 from npnn.ops.arithmetic import clamp_min
 from npnn.ops.indexing import where
 from npnn.tensor import Tensor, _from_array

@@ -9,10 +9,10 @@ import numpy as np
 
 from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError, warn
-from npnn.nn.batchnorm import NormBase
 from npnn.nn.checks import check_channel_vectors, check_floating, permute_hint
 from npnn.nn.module import Module, Parameter
-from npnn.nn.normalization import FrozenNormalization, Normalization
+from npnn.nn.normalization.batchnorm import NormBase
+from npnn.nn.normalization.statistics import FrozenNormalization, Normalization
 from npnn.tensor import Tensor
 
 __all__ = ["GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "group_norm", "instance_norm"]
@@ -28,7 +28,7 @@ def group_norm(
     """y = γ (x - μ) / √(σ² + ε) + β, with μ and σ² over each group of channels of each image, γ and β per channel.
 
     (N, C, *) -> (N, C, *).  The same in training and evaluation, and for any batch size.
-    Gradient: see npnn.nn.normalization.
+    Gradient: see npnn.nn.normalization.statistics.
     Errors: ShapeError for channels that do not fit or cannot be grouped, and for a single value in all.
     Source: Wu & He, Group normalization, 2018.
     """

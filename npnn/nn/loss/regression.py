@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from npnn.nn.loss_base import ElementwiseLoss, Loss, checked_reduction
+from npnn.nn.loss.base import ElementwiseLoss, Loss, checked_reduction
 from npnn.tensor import Tensor
 
 __all__ = [

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from npnn import random
 from npnn.errors import ShapeError
+from npnn.nn.activation.smooth import softplus, tanh
+from npnn.nn.activation.softmax import softmax
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
-from npnn.nn.smooth_activation import softplus, tanh
-from npnn.nn.softmax import softmax
 from npnn.ops import arithmetic, elementwise, indexing
 from npnn.tensor import Function, Tensor, _from_array
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from npnn.errors import ShapeError
 from npnn.nn.module import Module
-from npnn.nn.padding import pad
+from npnn.nn.padding.pad import pad
 from npnn.tensor import Tensor
 
 __all__ = [

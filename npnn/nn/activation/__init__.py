@@ -1,0 +1,1 @@
+"""Activations: functions of one element, and the softmax."""

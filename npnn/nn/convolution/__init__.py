@@ -1,0 +1,1 @@
+"""Convolutions of signals and images, and their transposes."""

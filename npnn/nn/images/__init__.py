@@ -1,0 +1,1 @@
+"""Images: other sizes, rearranged pixels, and windows as columns."""

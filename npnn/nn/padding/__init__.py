@@ -1,0 +1,1 @@
+"""Padding: a frame around signals, images and volumes."""
