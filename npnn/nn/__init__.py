@@ -1,5 +1,7 @@
 """Layers, losses and initialisation, under torch's names."""
 
+import functools
+
 from npnn.nn import functional, init, utils
 from npnn.nn.activation.rectifiers import ELU, SELU, Hardswish, LeakyReLU, PReLU, ReLU, ReLU6
 from npnn.nn.activation.simple import (
@@ -28,6 +30,7 @@ from npnn.nn.attention import (
 )
 from npnn.nn.bilinear import Bilinear
 from npnn.nn.container import DataParallel, ModuleDict, ModuleList, Sequential
+from npnn.nn.convolution import conv, geometry
 from npnn.nn.convolution.conv import Conv1d, Conv2d
 from npnn.nn.convolution.transpose import ConvTranspose1d, ConvTranspose2d
 from npnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
@@ -39,6 +42,7 @@ from npnn.nn.images.rearranging import ChannelShuffle, PixelShuffle, PixelUnshuf
 from npnn.nn.images.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from npnn.nn.inplace_form import honours_inplace
 from npnn.nn.linear import Identity, Linear
+from npnn.nn.loss import base
 from npnn.nn.loss.cross_entropy import CrossEntropyLoss, NLLLoss
 from npnn.nn.loss.distance import CosineSimilarity, PairwiseDistance
 from npnn.nn.loss.probability import BCELoss, BCEWithLogitsLoss, KLDivLoss
@@ -57,6 +61,7 @@ from npnn.nn.loss.ranking import (
 )
 from npnn.nn.loss.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from npnn.nn.module import Module, Parameter
+from npnn.nn.normalization import batchnorm
 from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d
 from npnn.nn.normalization.groupnorm import GroupNorm, InstanceNorm1d, InstanceNorm2d
 from npnn.nn.normalization.layernorm import LayerNorm, RMSNorm
@@ -87,6 +92,8 @@ from npnn.nn.recurrent.networks import GRU, LSTM, RNN
 from npnn.nn.summary import summary
 
 NLLLoss2d = NLLLoss  # an old spelling
+_BatchNorm, _ConvNd, _Loss = batchnorm._BatchNorm, conv.ConvBase, base.Loss  # scripts ask isinstance by these
+_single, _pair, _triple = (functools.partial(geometry.per_axis, dims=n) for n in (1, 2, 3))
 for _layer in (ReLU, ReLU6, LeakyReLU, ELU, SELU, CELU, SiLU, Mish, Hardswish, Hardtanh, Hardsigmoid, Threshold, RReLU,
                Dropout, Dropout1d, Dropout2d, Dropout3d, AlphaDropout, FeatureAlphaDropout):  # fmt: skip
     honours_inplace(_layer)

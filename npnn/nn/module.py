@@ -13,18 +13,10 @@ from npnn import dtypes
 from npnn.device import check_device
 from npnn.errors import LayerError
 from npnn.nn.hooks import Hooks
+from npnn.nn.tree import Parameter, Tree, join
 from npnn.tensor import Handle, Tensor
 
 __all__ = ["Module", "Parameter"]
-
-
-class Parameter(Tensor):
-    """A Tensor that a Module owns and an optimiser trains."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any = (), requires_grad: bool = True):
-        super().__init__(data, requires_grad=requires_grad)
 
 
 class IncompatibleKeys(NamedTuple):
@@ -39,7 +31,7 @@ class IncompatibleKeys(NamedTuple):
         return f"_IncompatibleKeys(missing_keys={self.missing_keys}, unexpected_keys={self.unexpected_keys})"
 
 
-class Module:
+class Module(Tree):
     """Base class of all layers and models.
 
     A subclass assigns Parameters and Modules to attributes in ``__init__`` and writes ``forward``.
@@ -49,8 +41,6 @@ class Module:
 
     training = True
     _hooks: Hooks | None = None
-    _buffer_names: tuple[str, ...] = ()
-    _non_persistent: frozenset[str] = frozenset()
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward")
@@ -92,118 +82,6 @@ class Module:
         return self._hook("full_backward", hook, prepend)
 
     register_backward_hook = register_full_backward_hook
-
-    # ---- the tree
-
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, Parameter)}
-
-    @property
-    def _modules(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if isinstance(value, Module)}
-
-    @property
-    def _buffers(self) -> dict[str, Any]:
-        return {name: vars(self)[name] for name in self._buffer_names}
-
-    def register_module(self, name: str, module: Module | None) -> None:
-        setattr(self, name, module)
-
-    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
-        """Make ``tensor`` part of the state (saved with the weights if ``persistent``), not trained."""
-        if name not in self._buffer_names:
-            self._buffer_names = (*self._buffer_names, name)
-        if not persistent:
-            self._non_persistent = self._non_persistent | {name}
-        setattr(self, name, tensor)
-
-    def register_parameter(self, name: str, param: Parameter | None) -> None:
-        setattr(self, name, param)
-
-    def add_module(self, name: str, module: Module | None) -> None:
-        setattr(self, name, module)
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        seen: set[int] = set()
-        for name, value in vars(self).items():
-            if isinstance(value, Module) and id(value) not in seen:
-                seen.add(id(value))
-                yield name, value
-
-    def children(self) -> Iterator[Module]:
-        return (child for _, child in self.named_children())
-
-    def named_modules(self, prefix: str = "", remove_duplicate: bool = True) -> Iterator[tuple[str, Module]]:
-        """Every module of the tree with its dotted path, this one first."""
-        seen: set[int] = set()
-        stack = [(prefix, self)]
-        while stack:
-            path, module = stack.pop()
-            if id(module) in seen:
-                continue
-            if remove_duplicate:
-                seen.add(id(module))
-            yield path, module
-            below = [(_join(path, n), m) for n, m in vars(module).items() if isinstance(m, Module)]
-            stack.extend(reversed(below))
-
-    def modules(self) -> Iterator[Module]:
-        return (module for _, module in self.named_modules())
-
-    def _named_tensors(self, kind: str, prefix: str, recurse: bool, remove_duplicate: bool = True) -> Iterator[Any]:
-        seen: set[int] = set()
-        for path, module in self.named_modules(prefix, remove_duplicate) if recurse else [(prefix, self)]:
-            for name, value in vars(module).items():
-                if kind == "parameter":
-                    wanted = isinstance(value, Parameter)
-                else:
-                    wanted = name in module._buffer_names and value is not None
-                if wanted and id(value) not in seen:
-                    if remove_duplicate:
-                        seen.add(id(value))
-                    yield _join(path, name), value
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        return self._named_tensors("parameter", prefix, recurse, remove_duplicate)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        return (p for _, p in self.named_parameters(recurse=recurse))
-
-    def named_buffers(
-        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
-    ) -> Iterator[tuple[str, Tensor]]:
-        return self._named_tensors("buffer", prefix, recurse, remove_duplicate)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        return (b for _, b in self.named_buffers(recurse=recurse))
-
-    def get_submodule(self, target: str) -> Module:
-        """The module at a dotted path.  Errors: AttributeError if there is none."""
-        module: Any = self
-        for name in target.split(".") if target else []:
-            module = getattr(module, name, None)
-            if not isinstance(module, Module):
-                raise AttributeError(f"{type(self).__name__} has no submodule {target!r} (nothing at {name!r})")
-        return module
-
-    def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a dotted path.  Errors: AttributeError if there is none."""
-        path, _, name = target.rpartition(".")
-        found = getattr(self.get_submodule(path), name)
-        if not isinstance(found, Parameter):
-            raise AttributeError(f"{target!r} is not a parameter")
-        return found
-
-    def get_buffer(self, target: str) -> Tensor:
-        """The buffer at a dotted path.  Errors: AttributeError if there is none."""
-        path, _, name = target.rpartition(".")
-        module = self.get_submodule(path)
-        if name not in module._buffer_names:
-            raise AttributeError(f"{target!r} is not a buffer")
-        return getattr(module, name)
 
     # ---- what to do with the whole tree
 
@@ -294,10 +172,10 @@ class Module:
             own = vars(module).items()
             for name, value in own:
                 if isinstance(value, Parameter):
-                    yield _join(path, name), value
+                    yield join(path, name), value
             for name, value in own:
                 if name in module._buffer_names and name not in module._non_persistent and value is not None:
-                    yield _join(path, name), value
+                    yield join(path, name), value
 
     def state_dict(self, *, destination: Any = None, prefix: str = "", keep_vars: bool = False) -> Any:
         """Every weight and buffer under its dotted name.  The tensors share memory with the model's."""
@@ -356,7 +234,3 @@ class Module:
             return f"{self._get_name()}({self.extra_repr()})"
         head = [f"  {self.extra_repr()}"] if self.extra_repr() else []
         return "\n".join([f"{self._get_name()}(", *head, *lines, ")"])
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

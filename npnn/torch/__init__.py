@@ -24,13 +24,16 @@ __all__ = ["install", "installed", "load_ipython_extension", "uninstall"]
 
 _ROOTS = {"torch": "npnn", "torchvision": "npnn.vision"}
 
+_FILES_OF_LAYERS = """
+activation batchnorm channelshuffle container conv distance dropout flatten fold instancenorm linear loss module
+normalization padding pixelshuffle pooling rnn sparse transformer upsampling utils
+""".split()
+
 # where torch has a name in a module of its own, and npnn another file
 _MOVED = {
     "npnn.nn.parameter": "npnn.nn.module",
     "npnn.nn.modules": "npnn.nn",
-    "npnn.nn.modules.module": "npnn.nn.module",
-    "npnn.nn.modules.utils": "npnn.nn.convolution.geometry",
-    "npnn.nn.modules.loss": "npnn.nn",
+    **{f"npnn.nn.modules.{file}": "npnn.nn" for file in _FILES_OF_LAYERS},
     "npnn.nn.parallel": "npnn.nn",
     "npnn.optim.optimizer": "npnn.optim.optimizer",
     "npnn.optim.adam": "npnn.optim",

@@ -196,3 +196,25 @@ def test_printing_is_torchs():
     finally:
         for lib in (npnn, torch):
             lib.set_printoptions(profile="default")
+
+
+def test_layers_are_found_in_torchs_files(tmp_path):
+    (tmp_path / "a.py").write_text(
+        textwrap.dedent("""
+        from torch.nn.modules.batchnorm import _BatchNorm
+        from torch.nn.modules.conv import _ConvNd, Conv2d
+        from torch.nn.modules.loss import _Loss, CrossEntropyLoss
+        from torch.nn.modules.utils import _pair
+        from torch.nn.modules.module import Module
+        from torch.nn.modules.rnn import LSTM
+        from torch.nn.parameter import Parameter
+        import torch.nn.modules as modules
+        from torch import nn
+        assert isinstance(nn.BatchNorm2d(3), _BatchNorm) and isinstance(Conv2d(1, 1, 1), _ConvNd)
+        assert isinstance(CrossEntropyLoss(), _Loss) and _pair(3) == (3, 3) and issubclass(LSTM, Module)
+        assert modules.Linear is nn.Linear and isinstance(nn.Linear(1, 1).weight, Parameter)
+        print("fine")
+    """)
+    )
+    ran = run(["-m", "npnn.torch", "a.py"], tmp_path)
+    assert ran.stdout == "fine\n", ran.stderr
