@@ -158,8 +158,8 @@ def gradient_by_digit(model: Any, T: int, n: int = 64) -> NDArray[Any]:
     """The norm of the loss's gradient by each digit that is read, the mean over n random sequences: (T - 1,)."""
     rng = np.random.default_rng(0)
     digits = rng.integers(0, 10, (n, T - 1))
-    x = npnn.Tensor(np.eye(10, dtype=np.float32)[digits], requires_grad=True)  # (N, T - 1, 10)
-    npnn.nn.CrossEntropyLoss()(model(x), npnn.Tensor(digits[:, 0])).backward()
+    x = npnn.tensor(np.eye(10, dtype=np.float32)[digits], requires_grad=True)  # (N, T - 1, 10)
+    npnn.nn.CrossEntropyLoss()(model(x), npnn.tensor(digits[:, 0])).backward()
     return np.linalg.norm(x.grad.numpy(), axis=2).mean(axis=0)
 
 

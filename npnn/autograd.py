@@ -26,7 +26,7 @@ from npnn.engine import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Function, Tensor, of_array
 
 __all__ = [
     "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "inference_mode", "is_grad_enabled",
@@ -129,9 +129,9 @@ def grad(
                 "Set allow_unused=True if this is the desired behavior."
             )
         if gradient is None:
-            found.append(Tensor(np.zeros_like(x.array)) if materialize_grads else None)
+            found.append(of_array(np.zeros_like(x.array)) if materialize_grads else None)
         else:
-            found.append(Tensor(gradient.copy("K")))
+            found.append(of_array(gradient.copy("K")))
     return tuple(found)
 
 
@@ -157,7 +157,7 @@ class Variable(metaclass=_VariableMeta):
             raise TypeError("volatile was removed from PyTorch: compute inside `with torch.no_grad():`")
         if old:
             raise TypeError(f"Variable takes no argument {', '.join(old)}")
-        new = (data if isinstance(data, Tensor) else Tensor(data)).detach()
+        new = (data if isinstance(data, Tensor) else of_array(data)).detach()
         return new.requires_grad_() if requires_grad else new
 
 

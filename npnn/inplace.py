@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from npnn import dtypes, memory
 from npnn.cast import cast
 from npnn.engine import clock, mode
-from npnn.tensor import Cut, Function, Tensor
+from npnn.tensor import Cut, Function, Tensor, of_array
 
 __all__ = ["Replaced", "cut_anew", "in_place", "overwrite", "refuse_leaf"]
 
@@ -242,7 +242,7 @@ def _seen_by_nobody_else(tensor: Tensor) -> bool:
     )
 
 
-_lone, _lone_view = Tensor(np.empty(1)), Tensor(np.empty((2, 2)).transpose(1, 0))
+_lone, _lone_view = of_array(np.empty(1)), of_array(np.empty((2, 2)).transpose(1, 0))
 _ALONE = sys.getrefcount(_lone.array)  # what the count is for an array that only its tensor holds
 
 

@@ -199,7 +199,8 @@ class Tensor:
     ``array`` is the NumPy array.  ``requires_grad`` marks a leaf (a weight) whose gradient is
     wanted; after ``loss.backward()`` it is in ``grad``, a Tensor of the same shape and dtype.
 
-    Python floats become float32; NumPy arrays keep float32, float64, integer and boolean dtypes.
+    As in PyTorch, ``Tensor(2, 3)`` is unset memory of that shape, and ``Tensor(data)`` a float32 copy whatever
+    the data are.  ``npnn.tensor`` copies and keeps the dtype, ``npnn.from_numpy`` shares the array's memory.
     """
 
     __slots__ = ("__dict__", "__weakref__", "_grad", "_hooks", "_node", "_requires_grad", "_view", "array")
@@ -237,10 +238,15 @@ class Tensor:
 
     def __init__(self, *data: Any, dtype: Any = None, requires_grad: bool = False, device: Any = None):
         check_device(device)
-        if len(data) != 1 or (type(data[0]) is int and type(self) is Tensor):  # Tensor(2, 3): unset, of this shape
-            data = (np.empty([operator.index(n) for n in data] if data else (0,), dtypes.default_float()),)
-        given = data[0]
-        self.array = dtypes.as_array(given.array if isinstance(given, Tensor) else given, dtype)
+        given = data[0] if data else ()
+        if isinstance(given, Tensor):
+            self.array = dtypes.as_array(given.array, dtype)
+        elif type(self) is not Tensor:
+            self.array = dtypes.as_array(given, dtype)
+        elif len(data) > 1 or type(given) is int:
+            self.array = np.empty([operator.index(n) for n in data], dtypes.default_float())
+        else:
+            self.array = np.array(dtypes.as_array(given), dtype or dtypes.default_float())
         self._grad = self._node = self._view = self._hooks = None
         self._requires_grad = False
         if requires_grad:
@@ -545,7 +551,7 @@ class _AfterAccumulation:
 def _restored(kind: type[Tensor], array: NDArray[Any], requires_grad: bool, axes: Any = None) -> Tensor:
     """A Tensor or a Parameter out of a pickle."""
     self = kind.__new__(kind)
-    Tensor.__init__(self, array if axes is None else array.transpose(axes))
+    Tensor.__init__(self, of_array(array if axes is None else array.transpose(axes)))
     self._requires_grad = requires_grad
     return self
 
@@ -556,4 +562,10 @@ def tensor(
     """A new Tensor holding a copy of ``data``."""
     check_device(device)
     array = data.array if isinstance(data, Tensor) else dtypes.as_array(data, dtype)
-    return Tensor(np.array(array), dtype=dtype, requires_grad=requires_grad)
+    return of_array(np.array(array), dtype, requires_grad)
+
+
+def of_array(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
+    """A Tensor around ``data``: an array's memory is shared and its dtype kept; Python floats become float32."""
+    out = _from_array(dtypes.as_array(data, dtype))
+    return out.requires_grad_() if requires_grad else out

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["assert_close", "gradcheck"]
 
@@ -56,7 +56,7 @@ def gradcheck(
     points = [np.array(a, np.float64) for a in arrays]
 
     def evaluate(values: list[NDArray[Any]], requires_grad: bool) -> tuple[list[Tensor], list[Tensor]]:
-        inputs = [Tensor(v.copy(order="K"), requires_grad=requires_grad) for v in values]
+        inputs = [of_array(v.copy(order="K"), requires_grad=requires_grad) for v in values]
         result = fn(*inputs)
         outputs = list(result) if isinstance(result, (tuple, list)) else [result]
         return inputs, [y for y in outputs if y.dtype.kind == "f"]
@@ -66,7 +66,7 @@ def gradcheck(
     reached = [(y, w) for y, w in zip(outputs, cotangents, strict=True) if y.requires_grad]
     if not reached:
         raise AssertionError("no output depends on the inputs")
-    total = sum(((y * Tensor(w)).sum() for y, w in reached), start=Tensor(0.0, dtype="float64"))
+    total = sum(((y * of_array(w)).sum() for y, w in reached), start=of_array(0.0, dtype="float64"))
     total.backward()
 
     for i, (x, point) in enumerate(zip(inputs, points, strict=True)):

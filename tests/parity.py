@@ -55,7 +55,7 @@ def _array(y: Any) -> np.ndarray:
 def _run(framework: Any, fn: Callable[..., Any], inputs: Sequence[np.ndarray], cotangents: list[np.ndarray] | None):
     """Outputs of fn on tensors of one framework, and the input gradients for random output gradients."""
     if framework is npnn:
-        tensors = [npnn.Tensor(x.copy(order="K")) for x in inputs]
+        tensors = [npnn.tensor(x.copy(order="K")) for x in inputs]
     else:
         tensors = [torch.from_numpy(x.copy(order="K")) for x in inputs]
     for t in tensors:
@@ -72,7 +72,7 @@ def _run(framework: Any, fn: Callable[..., Any], inputs: Sequence[np.ndarray], c
     for y, w in zip(outputs, cotangents, strict=True):
         if w is None or not y.requires_grad:
             continue
-        weight = npnn.Tensor(w) if framework is npnn else torch.from_numpy(w)
+        weight = npnn.tensor(w) if framework is npnn else torch.from_numpy(w)
         term = (y * weight).sum()
         total = term if total is None else total + term
     if total is not None:
@@ -175,7 +175,7 @@ def gradcheck_module(module: Any, *inputs: np.ndarray) -> None:
     def evaluate(*values: Any) -> Any:
         for name, buffer in module.named_buffers():  # each evaluation must see the same function
             np.copyto(buffer.array, start[name])
-        given = [npnn.Tensor(x) for x in inputs]
+        given = [npnn.tensor(x) for x in inputs]
         for i, value in zip(floating, values[: len(floating)], strict=True):
             given[i] = value
         for name, value in zip(names, values[len(floating) :], strict=True):

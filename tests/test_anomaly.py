@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import npnn
-from npnn import Function, Tensor, nn
+from npnn import Function, nn
 from npnn.engine import detect_anomaly, mode, set_detect_anomaly
 from tests.parity import requires_torch, torch
 
@@ -28,7 +28,7 @@ class Halved(Function):
 
 
 def leaf(*values):
-    return Tensor(np.array(values), requires_grad=True)
+    return npnn.tensor(np.array(values), requires_grad=True)
 
 
 def test_the_operation_and_the_line_of_forward():
@@ -61,7 +61,7 @@ def test_nan_in_the_data_is_said_to_be_there():
         detect_anomaly(),
         pytest.raises(RuntimeError, match=r"LinearFunction was given nan, .* data, called in layer Linear\("),
     ):
-        layer(Tensor([[1.0, float("nan")]]))
+        layer(npnn.tensor([[1.0, float("nan")]]))
 
 
 @pytest.mark.parametrize(("failure", "kind"), [("nan", "nan"), ("inf", "inf")])

@@ -25,27 +25,27 @@ class Double(Function):
 
 
 def leaf(*values, dtype="float64"):
-    return Tensor(np.array(values, dtype), requires_grad=True)
+    return npnn.tensor(np.array(values, dtype), requires_grad=True)
 
 
 def test_python_floats_are_float32_and_arrays_keep_their_dtype():
-    assert Tensor(1.5).dtype == npnn.float32
-    assert Tensor([1.0, 2.0]).dtype == npnn.float32
-    assert Tensor(np.ones(2)).dtype == npnn.float64
-    assert Tensor(np.float64(1)).dtype == npnn.float64
-    assert Tensor([1, 2]).dtype == npnn.int64
-    assert Tensor([True]).dtype == npnn.bool_
-    assert Tensor([1, 2], dtype=npnn.float32).dtype == npnn.float32
+    assert npnn.tensor(1.5).dtype == npnn.float32
+    assert npnn.tensor([1.0, 2.0]).dtype == npnn.float32
+    assert npnn.tensor(np.ones(2)).dtype == npnn.float64
+    assert npnn.tensor(np.float64(1)).dtype == npnn.float64
+    assert npnn.tensor([1, 2]).dtype == npnn.int64
+    assert npnn.tensor([True]).dtype == npnn.bool_
+    assert npnn.tensor([1, 2], dtype=npnn.float32).dtype == npnn.float32
     assert npnn.tensor(np.arange(3, dtype="uint8")).dtype == npnn.uint8
 
 
 def test_arrays_of_the_other_byte_order_are_turned():
-    x = Tensor(np.array([1.5, 2.0], ">f4"))
+    x = npnn.tensor(np.array([1.5, 2.0], ">f4"))
     assert x.dtype == npnn.float32
     assert x.array.dtype.isnative
     assert x.tolist() == [1.5, 2.0]
     with pytest.raises(TypeError, match="tensors hold float32"):
-        Tensor([1.0], dtype=">f4")
+        npnn.tensor([1.0], dtype=">f4")
 
 
 def test_tensor_copies_and_from_numpy_shares():
@@ -311,9 +311,9 @@ def test_gradients_have_the_dtype_of_their_tensor():
 
 def test_only_floating_point_tensors_require_gradients():
     with pytest.raises(RuntimeError, match="int64"):
-        Tensor([1, 2], requires_grad=True)
+        npnn.tensor([1, 2], requires_grad=True)
     with pytest.raises(RuntimeError, match="bool"):
-        Tensor([True]).requires_grad_()
+        npnn.tensor([True]).requires_grad_()
     with pytest.raises(RuntimeError, match="detach"):
         (leaf(1.0) * 2).requires_grad_(False)
 
@@ -373,3 +373,38 @@ def test_accumulated_gradients_follow_torch_over_a_shared_subexpression():
         (x.exp()).sum().backward()
         grads.append(np.asarray(x.grad))
     np.testing.assert_allclose(grads[0], grads[1], rtol=1e-12)
+
+
+@requires_torch
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda lib: lib.Tensor([1, 2]),
+        lambda lib: lib.Tensor([[True, False]]),
+        lambda lib: lib.Tensor(np.array([1.5, 2.5])),
+        lambda lib: lib.Tensor(np.arange(3)),
+        lambda lib: lib.Tensor((np.float64(1), 2)),
+        lambda lib: lib.Tensor([[1], [2]]),
+        lambda lib: lib.Tensor([]),
+        lambda lib: lib.Tensor(),
+        lambda lib: lib.zeros_like(lib.Tensor(2, 3)),
+        lambda lib: lib.Tensor(lib.ones(2)),
+        lambda lib: lib.FloatTensor([1, 2]),
+        lambda lib: lib.LongTensor([1, 2]),
+        lambda lib: lib.tensor([1, 2]),
+        lambda lib: lib.tensor(np.array([1.5, 2.5])),
+        lambda lib: lib.as_tensor(np.arange(3)),
+        lambda lib: lib.from_numpy(np.arange(3)),
+    ],
+)
+def test_what_dtype_the_constructors_give(make):
+    ours, theirs = make(npnn), make(torch)
+    assert str(ours.dtype) == str(theirs.dtype)
+    np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+def test_the_constructor_copies_and_from_numpy_shares():
+    a = np.zeros(2, np.float32)
+    copy, shared = npnn.Tensor(a), npnn.from_numpy(a)
+    a[0] = 1
+    assert (copy[0].item(), shared[0].item()) == (0.0, 1.0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npnn import dtypes
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["default_collate", "default_convert"]
 
@@ -16,7 +16,7 @@ __all__ = ["default_collate", "default_convert"]
 def default_convert(data: Any) -> Any:
     """Arrays as tensors, in containers too; what is neither stays as it is."""
     if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "fiub":
-        return Tensor(np.asarray(data))
+        return of_array(np.asarray(data))
     if isinstance(data, Mapping):
         return {key: default_convert(value) for key, value in data.items()}
     if isinstance(data, tuple) and hasattr(data, "_fields"):
@@ -36,20 +36,20 @@ def default_collate(batch: Sequence[Any]) -> Any:
     first = batch[0]
     if isinstance(first, Tensor):
         _same_shape([t.array.shape for t in batch])
-        return Tensor(np.stack([t.array for t in batch]))
+        return of_array(np.stack([t.array for t in batch]))
     if isinstance(first, np.ndarray):
         if first.dtype.kind in "OSU":
             raise TypeError(
                 f"default_collate: batch must contain tensors, numpy arrays, numbers, dicts or lists; found {first.dtype}"
             )
         _same_shape([np.shape(a) for a in batch])
-        return Tensor(np.stack([dtypes.as_array(a) for a in batch]))
+        return of_array(np.stack([dtypes.as_array(a) for a in batch]))
     if isinstance(first, np.generic):
-        return Tensor(np.stack(list(batch)))
+        return of_array(np.stack(list(batch)))
     if isinstance(first, float):
-        return Tensor(np.array(batch, np.float64))
+        return of_array(np.array(batch, np.float64))
     if isinstance(first, (bool, int)):
-        return Tensor(np.array(batch, np.bool_ if isinstance(first, bool) else np.int64))
+        return of_array(np.array(batch, np.bool_ if isinstance(first, bool) else np.int64))
     if isinstance(first, (str, bytes)):
         return list(batch)
     if isinstance(first, Mapping):

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 import npnn.random
 from npnn import dtypes
 from npnn.random import Generator
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
     "ChainDataset", "ConcatDataset", "Dataset", "IterableDataset", "StackDataset", "Subset", "TensorDataset", "TrainTest",
@@ -125,7 +125,7 @@ class TensorDataset(Dataset):
     in_arrays = True
 
     def __init__(self, *tensors: ArrayLike | Tensor):
-        self.tensors = tuple(t if isinstance(t, Tensor) else Tensor(t) for t in tensors)
+        self.tensors = tuple(t if isinstance(t, Tensor) else of_array(t) for t in tensors)
         shapes = [t.shape for t in self.tensors]
         if not shapes or not all(shapes):
             raise ValueError(f"TensorDataset needs arrays whose first axis counts the samples, got shapes {shapes}")

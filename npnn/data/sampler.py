@@ -104,11 +104,11 @@ class WeightedRandomSampler(Sampler):
     """Sample numbers drawn in proportion to weights.  Errors: ValueError for no samples."""
 
     def __init__(self, weights: Any, num_samples: int, replacement: bool = True, generator: Any = None):
-        from npnn.tensor import Tensor
+        from npnn.tensor import of_array
 
         if not isinstance(num_samples, int) or isinstance(num_samples, bool) or num_samples <= 0:
             raise ValueError(f"num_samples should be a positive integer value, but got num_samples={num_samples}")
-        self.weights = Tensor(np.asarray(weights, np.float64))
+        self.weights = of_array(np.asarray(weights, np.float64))
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:

@@ -17,7 +17,7 @@ import numpy as np
 from npnn import nn
 from npnn.io.torch_interop import from_torch, to_torch
 from npnn.nn.module import Module
-from npnn.tensor import Tensor
+from npnn.tensor import of_array
 
 __all__ = ["from_torch_module", "to_torch_module"]
 
@@ -124,7 +124,7 @@ class _Conversion:
             if p.annotation == "bool" and not isinstance(value, bool):
                 value = value is not None  # bias is then the vector itself
             value = self.convert(value)
-            found[p.name] = Tensor(value) if isinstance(value, np.ndarray) else value
+            found[p.name] = of_array(value) if isinstance(value, np.ndarray) else value
         return found
 
     def copy(self, old: Any, new: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from npnn.engine import is_grad_enabled
-from npnn.tensor import Function, Handle, Tensor
+from npnn.tensor import Function, Handle, Tensor, of_array
 
 __all__ = ["Hooks"]
 
@@ -22,7 +22,7 @@ class Gate(Function):
         return tuple([a[...] for a in arrays])
 
     def backward(self, *grads: Any) -> Any:
-        tensors = tuple([None if g is None else Tensor(g) for g in grads])
+        tensors = tuple([None if g is None else of_array(g) for g in grads])
         replaced = self.seen(tensors)
         if replaced is None:
             return grads

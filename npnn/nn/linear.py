@@ -15,7 +15,7 @@ from npnn.nn import init
 from npnn.nn.checks import check_same_dtype
 from npnn.nn.module import Module, Parameter
 from npnn.ops.shape import squeeze, unsqueeze
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Function, Tensor, of_array
 
 __all__ = ["Identity", "Linear", "linear"]
 
@@ -70,7 +70,7 @@ def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 def _refuse(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any] | None) -> None:
     """Say what is wrong with an input or a bias that does not fit the weight."""
-    check_same_dtype(Tensor(x), weight=Tensor(weight), bias=None if bias is None else Tensor(bias))
+    check_same_dtype(of_array(x), weight=of_array(weight), bias=None if bias is None else of_array(bias))
     if weight.ndim != 2 or (bias is not None and bias.shape != weight.shape[:1]):
         shapes = f"{weight.shape} and {None if bias is None else bias.shape}"
         raise ShapeError(f"expected a weight of shape (O, I) and a bias of shape (O,), got {shapes}")

@@ -14,7 +14,7 @@ from npnn.device import check_device
 from npnn.errors import LayerError
 from npnn.nn.hooks import Hooks
 from npnn.nn.tree import Parameter, Tree, join
-from npnn.tensor import Handle, Tensor
+from npnn.tensor import Handle, Tensor, of_array
 
 __all__ = ["Module", "Parameter"]
 
@@ -131,7 +131,7 @@ class Module(Tree):
                 gradient, t._grad = t._grad, None
                 t.array = t.array.astype(dtype, copy=False)  # keeps the memory order
                 if gradient is not None:
-                    t._grad = Tensor(gradient.array.astype(dtype, copy=False))
+                    t._grad = of_array(gradient.array.astype(dtype, copy=False))
         return self
 
     def cpu(self) -> Module:

@@ -11,7 +11,7 @@ import numpy as np
 from npnn import dtypes
 from npnn.engine import no_grad
 from npnn.nn.module import Module, Parameter
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["Layer", "Summary", "summary"]
 
@@ -76,7 +76,7 @@ def summary(model: Module, input_shape: Sequence[int], dtype: Any = None) -> Sum
             vars(module)["forward"] = _recorder(path, module, module.forward, layers)
         model.eval()
         with no_grad():
-            model(Tensor(np.zeros((1, *input_shape), dtypes.resolve(dtype))))
+            model(of_array(np.zeros((1, *input_shape), dtypes.resolve(dtype))))
     finally:
         for module, own in before:
             for name in ("forward", "training"):

@@ -13,7 +13,7 @@ from npnn.nn.module import Module
 from npnn.nn.recurrent.networks import RNNBase
 from npnn.onnx.table import ONNXError
 from npnn.onnx.trace import leaves
-from npnn.tensor import Tensor
+from npnn.tensor import of_array
 
 __all__ = ["Examples"]
 
@@ -27,7 +27,7 @@ class Examples:
         parameters += [f"input_{i}" for i in range(len(parameters), len(self.args))]  # forward(self, *inputs)
         named = [leaf for name, arg in zip(parameters, self.args, strict=False) for leaf in leaves(arg, name)]
         self.names = [name for name, _ in named]
-        self.arrays = [Tensor(value).array for _, value in named]
+        self.arrays = [of_array(value).array for _, value in named]
         if batch_dim is None:
             batch_dim = 0
             if isinstance(model, RNNBase):  # (T, N, I) or (N, T, I), then states (layers, N, H)
@@ -60,7 +60,7 @@ class Examples:
             new = rng.permutation(new.ravel()).reshape(new.shape)
             if new.dtype.kind == "f":
                 new = new + rng.standard_normal(new.shape, new.dtype)
-            tensors.append(Tensor(new))
+            tensors.append(of_array(new))
         rest = iter(tensors)
         return tuple(_filled(arg, rest) for arg in self.args), [t.array for t in tensors]
 

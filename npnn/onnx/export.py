@@ -23,7 +23,7 @@ from npnn.onnx.sizes import Join, Value
 from npnn.onnx.table import WRITERS, ONNXError, TimeAxisError
 from npnn.onnx.trace import Call, evaluating, leaves, trace
 from npnn.onnx.writer import Writer, onnx_package
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["export"]
 
@@ -152,7 +152,7 @@ def _outputs(join: Join, first: list[tuple[str, Any]], second: list[tuple[str, A
 def _compare(model: Module, graph: Graph, examples: Examples, size: int) -> None:
     """Errors: ONNXError unless the graph gives what the model does."""
     args, arrays = examples.draw(size)
-    results = graph(*map(Tensor, arrays))
+    results = graph(*map(of_array, arrays))
     results = results if isinstance(results, tuple) else (results,)
     for (name, expected), found in zip(leaves(model(*args), "output"), results, strict=True):
         a, b = expected.array, found.array

@@ -14,7 +14,7 @@ from npnn.errors import CheckpointError
 from npnn.nn.module import Module, Parameter
 from npnn.onnx.table import READERS, ONNXError
 from npnn.onnx.writer import OPSET, onnx_package
-from npnn.tensor import Tensor
+from npnn.tensor import of_array
 
 __all__ = ["Graph", "load"]
 
@@ -91,13 +91,13 @@ class Graph(Module):
         """Make an array of the graph a part of the tree: ``a.b.weight`` is the attribute weight of the module a.b."""
         if kind == "constant":
             owner, attribute = self.constants, f"constant_{len(vars(self.constants))}"
-            owner.register_buffer(attribute, Tensor(array), persistent=False)  # no weight, but cast with them
+            owner.register_buffer(attribute, of_array(array), persistent=False)  # no weight, but cast with them
         else:
             owner, attribute = self._place(name)
             if kind == "parameter" and array.dtype.kind == "f":
                 setattr(owner, attribute, Parameter(array))
             else:
-                owner.register_buffer(attribute, Tensor(array))
+                owner.register_buffer(attribute, of_array(array))
         self._where[name] = owner, attribute
 
     def _place(self, name: str) -> tuple[Module, str]:
@@ -156,7 +156,7 @@ def _readable(onnx: Any, proto: Any) -> tuple[Any, int]:
 def _array(onnx: Any, tensor: Any) -> NDArray[Any]:
     """A TensorProto's array, on memory of its own.  Errors: ONNXError for a dtype that tensors do not have."""
     try:
-        return Tensor(onnx.numpy_helper.to_array(tensor).copy()).array
+        return of_array(onnx.numpy_helper.to_array(tensor).copy()).array
     except TypeError as error:
         raise ONNXError(f"{tensor.name or 'a constant'} cannot be read: {error}") from None
 

@@ -10,7 +10,7 @@ from npnn import dtypes
 from npnn.device import check_device
 from npnn.ops import creation
 from npnn.ops.promotion import cast
-from npnn.tensor import Tensor, _from_array
+from npnn.tensor import Tensor, _from_array, of_array
 
 _TYPES = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char",
           "uint8": "Byte", "bool": "Bool"}  # fmt: skip
@@ -50,7 +50,7 @@ class _TypedTensor:
     def __call__(self, *data: Any, device: Any = None) -> Tensor:
         check_device(device)
         if len(data) == 1 and not isinstance(data[0], int):
-            return Tensor(np.array(data[0].array if isinstance(data[0], Tensor) else data[0], self.dtype.dtype))
+            return of_array(np.array(data[0].array if isinstance(data[0], Tensor) else data[0], self.dtype.dtype))
         return creation.empty(*data, dtype=self.dtype) if data else creation.empty(0, dtype=self.dtype)
 
     def __instancecheck__(self, instance: Any) -> bool:
@@ -94,7 +94,7 @@ def new_tensor(
     check_device(device)
     kind = self.array.dtype if dtype is None else dtypes.resolve(dtype)
     array = np.array(data.array if isinstance(data, Tensor) else dtypes.as_array(data), kind)
-    return Tensor(array, requires_grad=requires_grad)
+    return of_array(array, requires_grad=requires_grad)
 
 
 def new(self: Tensor, *data: Any) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from npnn import dtypes
 from npnn.device import check_device
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
     "arange", "as_tensor", "asarray", "complex", "empty", "empty_like", "eye", "from_numpy", "full", "full_like",
@@ -37,14 +37,14 @@ def _float(dtype: Any) -> np.dtype[Any]:
 
 def _made(array: NDArray[Any], device: Any, requires_grad: bool) -> Tensor:
     check_device(device)
-    return Tensor(array, requires_grad=requires_grad)
+    return of_array(array, requires_grad=requires_grad)
 
 
 def from_numpy(array: NDArray[Any]) -> Tensor:
     """A Tensor that shares the array's memory and keeps its dtype."""
     if not isinstance(array, np.ndarray):
         raise TypeError(f"from_numpy needs an array, got {type(array).__name__}")
-    return Tensor(array)
+    return of_array(array)
 
 
 def zeros(
@@ -160,7 +160,7 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     check_device(device)
     if isinstance(data, Tensor):
         return data if dtype is None else data.to(dtype)
-    return Tensor(dtypes.as_array(data, dtype))
+    return of_array(dtypes.as_array(data, dtype))
 
 
 def asarray(

@@ -12,7 +12,7 @@ from npnn.device import check_device
 from npnn.engine import mode
 from npnn.inplace import overwrite, refuse_leaf
 from npnn.ops.creation import sizes_of
-from npnn.tensor import Tensor, _from_array
+from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = [
     "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn",
@@ -88,7 +88,7 @@ def rand_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **layout: Any
 ) -> Tensor:
     """Uniform in [0, 1), in the input's shape and dtype."""
-    out = Tensor(_source(layout.get("generator")).uniform_(_like(input, dtype)))
+    out = of_array(_source(layout.get("generator")).uniform_(_like(input, dtype)))
     return out.requires_grad_(requires_grad)
 
 
@@ -96,7 +96,7 @@ def randn_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **layout: Any
 ) -> Tensor:
     """Standard normal, in the input's shape and dtype."""
-    out = Tensor(_source(layout.get("generator")).normal_(_like(input, dtype)))
+    out = of_array(_source(layout.get("generator")).normal_(_like(input, dtype)))
     return out.requires_grad_(requires_grad)
 
 
@@ -104,7 +104,7 @@ def randint_like(input: Tensor, low: int, high: Any = None, *, dtype: Any = None
     """Whole numbers from low (0 if left out) to high - 1, in the input's shape and dtype."""
     low, high = (0, low) if high is None else (low, high)
     _check_range(low, high)
-    return Tensor(_source(layout.get("generator")).integers_(_like(input, dtype), int(low), int(high)))
+    return of_array(_source(layout.get("generator")).integers_(_like(input, dtype), int(low), int(high)))
 
 
 def normal(

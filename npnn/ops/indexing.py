@@ -11,7 +11,7 @@ from npnn.errors import DtypeError, ShapeError
 from npnn.inplace import Replaced, in_place
 from npnn.ops.promotion import cast, operands
 from npnn.ops.shape import axis_of
-from npnn.tensor import Function, Tensor, View, _from_array
+from npnn.tensor import Function, Tensor, View, _from_array, of_array
 
 __all__ = [
     "argwhere", "gather", "getitem", "index_add", "index_copy", "index_fill", "index_put", "index_select",
@@ -174,14 +174,14 @@ def _assigned(value: Any, region: Any) -> Any:
 
 
 def _replaced(region: Tensor, value: Any) -> Tensor:
-    value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, region.array.dtype))
+    value = value if isinstance(value, Tensor) else of_array(np.asarray(value, region.array.dtype))
     while value.array.ndim > region.array.ndim and value.array.shape[0] == 1:
         value = value[0]
     return Replaced.apply(region, value)
 
 
 def _put(target: Tensor, index: Any, value: Any, add: bool = False) -> Tensor:
-    value = value if isinstance(value, Tensor) else Tensor(np.asarray(value, target.array.dtype))
+    value = value if isinstance(value, Tensor) else of_array(np.asarray(value, target.array.dtype))
     return Put.apply(target, cast(value, target.array.dtype), index, add)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from npnn import dtypes
 from npnn.cast import as_float, cast
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["as_float", "cast", "common_dtype", "operands"]
 
@@ -45,7 +45,7 @@ def _tensor_or_number(x: Any) -> Any:
         return x
     if isinstance(x, np.generic):
         return x.item()
-    return x if type(x) in _SCALAR or type(x) is float else Tensor(x)
+    return x if type(x) in _SCALAR or type(x) is float else of_array(x)
 
 
 def _common(a: Any, b: Any) -> np.dtype[Any]:

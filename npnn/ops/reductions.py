@@ -14,7 +14,7 @@ import numpy as np
 from npnn import dtypes
 from npnn.ops.arithmetic import maximum, minimum
 from npnn.ops.promotion import as_float, cast
-from npnn.tensor import Function, Tensor, _from_array
+from npnn.tensor import Function, Tensor, _from_array, of_array
 
 __all__ = [
     "all", "amax", "amin", "aminmax", "any", "argmax", "argmin", "count_nonzero", "cumprod", "cumsum", "diff",
@@ -224,7 +224,7 @@ def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 def _pick(name: str, input: Tensor, where: Any, dim: int, keepdim: bool) -> ValuesAndIndices:
     axis = _axis(dim, input.array.ndim)
     if not input.array.ndim:
-        return ValuesAndIndices(input, Tensor(np.int64(0)))
+        return ValuesAndIndices(input, of_array(np.int64(0)))
     _refuse_empty(name, input, axis)
     return ValuesAndIndices(*Pick.apply(input, axis, keepdim, where=where))
 
@@ -232,13 +232,13 @@ def _pick(name: str, input: Tensor, where: Any, dim: int, keepdim: bool) -> Valu
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the largest element is (the first of equal ones)."""
     _refuse_empty("argmax", input, dim)
-    return Tensor(np.argmax(input.array, axis=dim, keepdims=keepdim))
+    return of_array(np.argmax(input.array, axis=dim, keepdims=keepdim))
 
 
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the smallest element is (the first of equal ones)."""
     _refuse_empty("argmin", input, dim)
-    return Tensor(np.argmin(input.array, axis=dim, keepdims=keepdim))
+    return of_array(np.argmin(input.array, axis=dim, keepdims=keepdim))
 
 
 def _spread_options(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, Any]:
@@ -471,12 +471,12 @@ def logsumexp(input: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
 
 def all(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """True where every element is true (not 0)."""
-    return Tensor(np.all(input.array, axis=axes_of(dim, input.array.ndim), keepdims=keepdim))
+    return of_array(np.all(input.array, axis=axes_of(dim, input.array.ndim), keepdims=keepdim))
 
 
 def any(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     """True where some element is true (not 0)."""
-    return Tensor(np.any(input.array, axis=axes_of(dim, input.array.ndim), keepdims=keepdim))
+    return of_array(np.any(input.array, axis=axes_of(dim, input.array.ndim), keepdims=keepdim))
 
 
 def refuse_integers(x: Tensor, name: str) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from npnn import dtypes
 from npnn.errors import ShapeError
 from npnn.ops.promotion import cast, common_dtype
-from npnn.tensor import Function, Tensor, View
+from npnn.tensor import Function, Tensor, View, of_array
 
 __all__ = [
     "atleast_1d",
@@ -392,7 +392,7 @@ def block_diag(*tensors: Tensor) -> Tensor:
     """The matrices along the diagonal, zeros elsewhere."""
     blocks = _rows(tensors, 2)
     height, width = (sum(b.array.shape[i] for b in blocks) for i in (0, 1))
-    out = Tensor(np.zeros((height, width), blocks[0].array.dtype))
+    out = of_array(np.zeros((height, width), blocks[0].array.dtype))
     row = column = 0
     for b in blocks:
         m, n = b.array.shape
@@ -462,7 +462,7 @@ def detach(input: Tensor) -> Tensor:
 def view(input: Tensor, *shape: Any) -> Tensor:
     """The same elements in another shape; or, for a dtype of the same size, the same bytes read in it."""
     if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list, np.integer, Tensor)):
-        return Tensor(input.array.view(dtypes.resolve(shape[0])))
+        return of_array(input.array.view(dtypes.resolve(shape[0])))
     return reshape(input, *shape)
 
 

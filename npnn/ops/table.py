@@ -29,7 +29,7 @@ from npnn.ops import (
     special,
 )
 from npnn.ops.spelling import spelled
-from npnn.tensor import Tensor, _from_array
+from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = ["FUNCTIONS", "in_place_form", "offer"]
 
@@ -132,7 +132,7 @@ def _comparing(op: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """Overwrite the elements with those of ``src``, which broadcast and are cast; its gradient goes to ``src``."""
     time = next(clock)
-    source = src if isinstance(src, Tensor) else Tensor(np.asarray(src))
+    source = src if isinstance(src, Tensor) else of_array(np.asarray(src))
     if not (mode.enabled and (self.requires_grad or source.requires_grad)):
         values = source.array
         while values.ndim > self.array.ndim and values.shape[0] == 1:

@@ -11,7 +11,7 @@ import numpy as np
 from npnn.engine import no_grad
 from npnn.nn.module import Module
 from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["AveragedModel", "get_ema_avg_fn", "get_ema_multi_avg_fn", "update_bn"]
 
@@ -38,7 +38,7 @@ class AveragedModel(Module):
     ):
         super().__init__()
         self.module = copy.deepcopy(model)
-        self.register_buffer("n_averaged", Tensor(np.array(0)))
+        self.register_buffer("n_averaged", of_array(np.array(0)))
         self.avg_fn, self.use_buffers = avg_fn or multi_avg_fn, use_buffers
 
     def forward(self, *args: Any, **options: Any) -> Any:

@@ -20,7 +20,7 @@ from npnn.io.torch_interop import loaded_torch
 from npnn.nn.module import Module
 from npnn.nn.utils import clip_grad_norm_, clip_grad_value_
 from npnn.random import Borrowed, Generator, use_generator
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["Backend", "backend_of", "mode"]
 
@@ -56,7 +56,7 @@ class Backend(Protocol):
 
 class NpnnBackend:
     def tensor(self, data: Any) -> Tensor:
-        return data if isinstance(data, Tensor) else Tensor(data)
+        return data if isinstance(data, Tensor) else of_array(data)
 
     def array(self, tensor: Any) -> NDArray[Any]:
         return tensor.array

@@ -19,7 +19,7 @@ from npnn.data.cifar10 import read_pickled
 from npnn.data.dataset import Dataset
 from npnn.data.files import also_in
 from npnn.errors import DataError
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["CIFAR10", "CIFAR100", "MNIST", "DatasetFolder", "FakeData", "FashionMNIST", "ImageFolder", "VisionDataset"]
 
@@ -91,7 +91,7 @@ class MNIST(_InMemory):
     def _read(self) -> None:
         found = type(self).load("uint8")
         x, y = (found.train_x, found.train_y) if self.train else (found.test_x, found.test_y)
-        self.data, self.targets = Tensor(x[:, 0]), Tensor(y)
+        self.data, self.targets = of_array(x[:, 0]), of_array(y)
         names = "zero one two three four five six seven eight nine".split()
         self.classes = [f"{i} - {name}" for i, name in enumerate(names)] if type(self) is MNIST else list(found.classes)
 
@@ -214,6 +214,6 @@ class FakeData(VisionDataset):
         if index >= self.size:
             raise IndexError(f"{type(self).__name__} index out of range")
         draws = random.Generator().manual_seed(int(index) + self.random_offset)
-        image = Tensor(draws.randn(*self.image_size))
+        image = of_array(draws.randn(*self.image_size))
         target = int(draws.randint(0, self.num_classes))
         return self._changed(ToPILImage()(image), target)

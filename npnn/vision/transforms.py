@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import npnn.random
-from npnn.tensor import Tensor, _from_array
+from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = [
     "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "Grayscale", "InterpolationMode", "Lambda", "Normalize",
@@ -156,7 +156,7 @@ class ToTensor(_Transform):
             array = array.astype(np.uint8) * 255
         if array.dtype == np.uint8:
             return _from_array(np.divide(np.ascontiguousarray(array), np.float32(255), dtype=np.float32))
-        return Tensor(np.ascontiguousarray(array))
+        return of_array(np.ascontiguousarray(array))
 
 
 class PILToTensor(_Transform):
@@ -164,7 +164,7 @@ class PILToTensor(_Transform):
 
     def __call__(self, pic: Any) -> Tensor:
         array = np.asarray(pic)
-        return Tensor(np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1)))
+        return of_array(np.ascontiguousarray(array[None] if array.ndim == 2 else array.transpose(2, 0, 1)))
 
 
 class ToPILImage(_Transform):
@@ -216,7 +216,7 @@ class Normalize(_Transform):
         if (std == 0).any():
             raise ValueError(f"std evaluated to zero after conversion to {tensor.dtype}, leading to division by zero.")
         if self.inplace:
-            return tensor.sub_(Tensor(mean)).div_(Tensor(std))
+            return tensor.sub_(of_array(mean)).div_(of_array(std))
         return _from_array((x - mean) / std)
 
     def __repr__(self) -> str:
@@ -601,6 +601,6 @@ class RandomErasing(_Transform):
             top = _whole(0, h - height + 1)
             left = _whole(0, w - width + 1)
             out = img if self.inplace else img.clone()
-            out[..., top : top + height, left : left + width] = Tensor(fill.astype(img.array.dtype))
+            out[..., top : top + height, left : left + width] = of_array(fill.astype(img.array.dtype))
             return out
         return img

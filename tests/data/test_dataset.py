@@ -19,7 +19,7 @@ def pair(n=10):
 
 def test_tensor_dataset_gives_samples_slices_and_batches():
     x, y = pair()
-    data = TensorDataset(x, npnn.Tensor(y))
+    data = TensorDataset(x, npnn.tensor(y))
     assert len(data) == 10
     assert data.tensors[0].array is x, "the data must not be copied"
     sample = data[4]

@@ -16,7 +16,7 @@ from experiments.harness.registry import experiment
 @pytest.mark.parametrize("variant", cnn_cifar10.VARIANTS)
 def test_every_network_gives_ten_scores(variant):
     config = replace(cnn_cifar10.VARIANTS[variant], channels=4)
-    scores = cnn_cifar10.build(npnn.nn, config)(npnn.Tensor(np.ones((2, 3, 32, 32), np.float32)))
+    scores = cnn_cifar10.build(npnn.nn, config)(npnn.tensor(np.ones((2, 3, 32, 32), np.float32)))
     assert scores.shape == (2, 10)
 
 
@@ -29,8 +29,8 @@ def test_the_network_of_the_reports_has_their_parameters():
 
 
 def test_softmax_twice_has_a_floor_that_once_has_not():
-    certain = npnn.Tensor(100 * np.eye(10, dtype=np.float32))
-    right = npnn.Tensor(np.arange(10))
+    certain = npnn.tensor(100 * np.eye(10, dtype=np.float32))
+    right = npnn.tensor(np.arange(10))
     twice, once = (_cifar10.loss(npnn.nn, config) for config in (cnn_cifar10.VGG, cnn_cifar10.RIGHT))
     assert twice(certain, right).item() == pytest.approx(math.log(math.e + 9) - 1, abs=1e-6)
     assert once(certain, right).item() == pytest.approx(0, abs=1e-6)

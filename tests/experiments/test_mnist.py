@@ -43,7 +43,7 @@ def test_the_networks_are_the_reports(variant, shapes):
 @pytest.mark.parametrize("variant", ["bottleneck", "best-cnn", "best-mlp", "pool-faulted"])
 def test_every_network_takes_a_batch(variant):
     model = mnist.build(npnn.nn, mnist.VARIANTS[variant])
-    assert model(npnn.Tensor(np.zeros((2, 1, 28, 28), np.float32))).shape == (2, 10)
+    assert model(npnn.tensor(np.zeros((2, 1, 28, 28), np.float32))).shape == (2, 10)
 
 
 def test_a_share_of_the_images_is_changed():

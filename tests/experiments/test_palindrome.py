@@ -63,8 +63,8 @@ def test_the_gate_that_is_opened_is_the_one_that_keeps_the_memory(cell):
             parameter.array[:] = 0
     rnn.bias_hh_l0.array[:4] = rnn.bias_hh_l0.array[8:] = 0
     state = np.full((1, 2, 4), 0.5, np.float32)
-    given = (npnn.Tensor(state), npnn.Tensor(state)) if cell == "LSTM" else npnn.Tensor(state)
-    last = rnn(npnn.Tensor(np.zeros((2, 9, 10), np.float32)), given)[1]
+    given = (npnn.tensor(state), npnn.tensor(state)) if cell == "LSTM" else npnn.tensor(state)
+    last = rnn(npnn.tensor(np.zeros((2, 9, 10), np.float32)), given)[1]
     np.testing.assert_allclose((last[1] if cell == "LSTM" else last).detach().numpy(), state, rtol=1e-5)
 
 

@@ -18,14 +18,14 @@ TOY = experiment("mlp_toy")
 
 
 def test_the_doubled_softmax_is_cross_entropy_of_probabilities_and_has_a_floor():
-    scores, y = npnn.Tensor(np.array([[2.0, -1.0], [0.5, 3.0]])), npnn.Tensor(np.array([0, 0]))
+    scores, y = npnn.tensor(np.array([[2.0, -1.0], [0.5, 3.0]])), npnn.tensor(np.array([0, 0]))
     loss = TOY.loss(npnn.nn, TOY.Config(softmax=True))
     p = np.exp(scores.numpy()) / np.exp(scores.numpy()).sum(axis=1, keepdims=True)
     expected = np.mean(np.log(np.exp(p).sum(axis=1)) - p[:, 0])
     assert loss(scores, y).item() == pytest.approx(expected)
-    sure = npnn.Tensor(np.array([[60.0, -60.0]]))
-    assert loss(sure, npnn.Tensor(np.array([0]))).item() == pytest.approx(math.log(math.e + 1) - 1)
-    assert TOY.loss(npnn.nn, TOY.Config())(sure, npnn.Tensor(np.array([0]))).item() == 0
+    sure = npnn.tensor(np.array([[60.0, -60.0]]))
+    assert loss(sure, npnn.tensor(np.array([0]))).item() == pytest.approx(math.log(math.e + 1) - 1)
+    assert TOY.loss(npnn.nn, TOY.Config())(sure, npnn.tensor(np.array([0]))).item() == 0
 
 
 def test_what_the_optimal_rule_gets_on_the_rings():

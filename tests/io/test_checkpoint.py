@@ -135,7 +135,7 @@ RULES = [
 @pytest.mark.parametrize("framework", ["npnn", pytest.param("torch", marks=requires_torch)])
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(path, name, options, framework):
     module, optimizers, tensor, convert = {
-        "npnn": lambda: (npnn.nn, optim, npnn.Tensor, lambda tree: tree),
+        "npnn": lambda: (npnn.nn, optim, npnn.tensor, lambda tree: tree),
         "torch": lambda: (torch.nn, torch.optim, torch.from_numpy, io.to_torch),
     }[framework]()
     npnn.manual_seed(5)
@@ -187,7 +187,7 @@ def test_a_run_begun_in_torch_goes_on_here(path, name, options):
     ours[2].load_state_dict({"last_epoch": 5})
     after = npnn.Generator().manual_seed(1)
     train(*theirs, 5, torch.from_numpy, npnn.Generator().manual_seed(1))
-    train(*ours, 5, npnn.Tensor, after)
+    train(*ours, 5, npnn.tensor, after)
     for a, b in zip(ours[0].parameters(), theirs[0].parameters(), strict=True):
         np.testing.assert_allclose(a.array, b.detach(), rtol=1e-4, atol=1e-5)
 

@@ -139,7 +139,7 @@ def test_layer_there_and_back(case):
     assert list(ours.state_dict()) == list(theirs.state_dict()) == list(again.state_dict())
     x = random_input(shape, "float32")
     for a, b, c in zip(
-        flat(ours(npnn.Tensor(x))), flat(theirs(torch.tensor(x))), flat(again(torch.tensor(x))), strict=True
+        flat(ours(npnn.tensor(x))), flat(theirs(torch.tensor(x))), flat(again(torch.tensor(x))), strict=True
     ):
         assert_close(a, b, rtol=1e-4, atol=1e-5)
         assert_close(c, b, rtol=0, atol=0)
@@ -202,7 +202,7 @@ def test_embedding():
     theirs = torch.nn.Embedding(5, 3, padding_idx=1)
     ours = from_torch_module(theirs)
     assert ours.padding_idx == 1
-    np.testing.assert_array_equal(ours(npnn.Tensor([0, 1, 4])).detach().numpy(), theirs.weight.detach()[[0, 1, 4]])
+    np.testing.assert_array_equal(ours(npnn.tensor([0, 1, 4])).detach().numpy(), theirs.weight.detach()[[0, 1, 4]])
     assert to_torch_module(ours).padding_idx == 1
 
 

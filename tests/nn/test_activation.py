@@ -74,7 +74,7 @@ def test_memory_orders(name):
     channels_last = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
     for view in (np.asfortranarray(x), channels_last, np.repeat(x, 2, axis=-1)[..., ::2], x[:, :, ::-1]):
         assert_module_matches_torch(LAYERS[name], view)
-    y = LAYERS[name](nn)(npnn.Tensor(channels_last.astype(np.float32)))
+    y = LAYERS[name](nn)(npnn.tensor(channels_last.astype(np.float32)))
     assert y.dtype == npnn.float32
     assert y.array.strides == channels_last.astype(np.float32).strides
 
@@ -85,7 +85,7 @@ def test_extreme_values(name):
     values = np.array([np.nan, 0.0, -0.0, 1e-30, -1e-30, 5.0, -5.0, 30.0, -30.0, 200.0, -200.0, 1e30, -1e30])
     for dtype in ("float32", "float64"):
         x = values.astype(dtype)
-        ours, theirs = npnn.Tensor(x, requires_grad=True), torch.from_numpy(x.copy()).requires_grad_()
+        ours, theirs = npnn.tensor(x, requires_grad=True), torch.from_numpy(x.copy()).requires_grad_()
         y, expected = getattr(F, name)(ours), getattr(torch.nn.functional, name)(theirs)
         y.sum().backward()
         expected.sum().backward()
@@ -97,7 +97,7 @@ def test_extreme_values(name):
 @requires_torch
 def test_tanh_gelu_far_out():
     x = np.array([-1e30, -200.0, -5.0, 0.0, 5.0, 200.0, 1e30], np.float32)
-    ours = npnn.Tensor(x, requires_grad=True)
+    ours = npnn.tensor(x, requires_grad=True)
     y = F.gelu(ours, approximate="tanh")
     y.sum().backward()
     assert_close(y, torch.nn.functional.gelu(torch.from_numpy(x), approximate="tanh"), rtol=1e-5, atol=1e-6)
@@ -108,22 +108,22 @@ def test_tanh_gelu_far_out():
 @pytest.mark.parametrize("name", PIECEWISE)
 def test_infinities(name):
     x = np.array([np.inf, 3.0], np.float32)
-    assert_close(getattr(F, name)(npnn.Tensor(x)), getattr(torch.nn.functional, name)(torch.from_numpy(x)))
+    assert_close(getattr(F, name)(npnn.tensor(x)), getattr(torch.nn.functional, name)(torch.from_numpy(x)))
 
 
 def test_relu_of_nan_and_of_integers():
-    x = npnn.Tensor(np.array([np.nan, -1.0, 2.0]), requires_grad=True)
+    x = npnn.tensor(np.array([np.nan, -1.0, 2.0]), requires_grad=True)
     y = F.relu(x)
     y.sum().backward()
     np.testing.assert_array_equal(y.array, [np.nan, 0, 2])
     np.testing.assert_array_equal(x.grad.array, [1, 0, 1])  # as in torch: not (y <= 0)
-    assert F.relu(npnn.Tensor(np.array([-1, 2]))).tolist() == [0, 2]
+    assert F.relu(npnn.tensor(np.array([-1, 2]))).tolist() == [0, 2]
 
 
 @pytest.mark.parametrize("name", ["leaky_relu", "elu", "selu", "hardswish", "softplus", "silu", "mish", "gelu", "glu"])
 def test_integers_are_refused(name):
     with pytest.raises(RuntimeError, match=rf"{name}: expected a floating-point input, got int64; x.float\(\) casts"):
-        getattr(F, name)(npnn.Tensor(np.array([1, 2])))
+        getattr(F, name)(npnn.tensor(np.array([1, 2])))
 
 
 @pytest.mark.parametrize("dim", [-1, 0, 1, -2])
@@ -134,7 +134,7 @@ def test_glu(dim):
 
 
 def test_errors():
-    x = npnn.Tensor(random_input((2, 3, 4), "float32"))
+    x = npnn.tensor(random_input((2, 3, 4), "float32"))
     with pytest.raises(ShapeError, match=r"even number of elements along dim=1, got \(2, 3, 4\)"):
         F.glu(x, 1)
     with pytest.raises(IndexError, match="dim must be from -3 to 2, got 3"):
@@ -142,9 +142,9 @@ def test_errors():
     with pytest.raises(RuntimeError, match="approximate must be 'none' or 'tanh', got 'fast'"):
         F.gelu(x, approximate="fast")
     with pytest.raises(ShapeError, match=r"1 weight or one for each of 3 channels, got \(2,\)"):
-        F.prelu(x, npnn.Tensor(np.ones(2, np.float32)))
+        F.prelu(x, npnn.tensor(np.ones(2, np.float32)))
     with pytest.raises(RuntimeError, match=r"the input is float32 but the weight is float64: cast .* x.double\(\)"):
-        F.prelu(x, npnn.Tensor(np.ones(3)))
+        F.prelu(x, npnn.tensor(np.ones(3)))
 
 
 def test_functions_take_torchs_arguments():

@@ -51,7 +51,7 @@ def test_memory_orders_and_sizes(train):
     for shape in [(2, 1, 3, 5), (2, 17, 3, 3), (4, 64, 8, 8)]:
         x = random_input(shape, "float32")
         assert_module_matches_torch(lambda nn: nn.BatchNorm2d(shape[1]), x, dtype="float32", train=train)  # noqa: B023
-    y = nn.BatchNorm2d(4).train(train)(npnn.Tensor(channels_last.astype(np.float32)))
+    y = nn.BatchNorm2d(4).train(train)(npnn.tensor(channels_last.astype(np.float32)))
     assert y.dtype == npnn.float32
     assert y.array.transpose(0, 2, 3, 1).flags.c_contiguous
 
@@ -72,13 +72,13 @@ def test_running_statistics_over_many_batches(momentum):
     ours, theirs = nn.BatchNorm1d(3, momentum=momentum), torch.nn.BatchNorm1d(3, momentum=momentum)
     for step in range(5):
         x = random_input((6, 3), "float32", seed=step) + np.float32(step)
-        ours(npnn.Tensor(x))
+        ours(npnn.tensor(x))
         theirs(torch.from_numpy(x))
     for name, buffer in theirs.named_buffers():
         assert_close(ours.state_dict()[name], buffer, rtol=1e-5)
         assert str(ours.state_dict()[name].dtype) == str(buffer.dtype)
     x = random_input((1, 3), "float32")
-    assert_close(ours.eval()(npnn.Tensor(x)), theirs.eval()(torch.from_numpy(x)), rtol=1e-5, atol=1e-6)
+    assert_close(ours.eval()(npnn.tensor(x)), theirs.eval()(torch.from_numpy(x)), rtol=1e-5, atol=1e-6)
     ours.reset_running_stats()
     assert ours.num_batches_tracked.item() == 0
     assert ours.running_mean.tolist() == [0, 0, 0]
@@ -92,10 +92,10 @@ def test_far_from_zero_no_digits_are_lost():
     axes = (0, 2, 3)
     r = 1 / np.sqrt(exact.var(axis=axes, keepdims=True) + 1e-5)
     normal = (exact - exact.mean(axis=axes, keepdims=True)) * r
-    input = npnn.Tensor(x, requires_grad=True)
+    input = npnn.tensor(x, requires_grad=True)
     y = F.batch_norm(input, None, None, training=True)
     assert_close(y, normal, atol=1e-5)
-    (y * npnn.Tensor(w)).sum().backward()
+    (y * npnn.tensor(w)).sum().backward()
     dx = r * (w - w.mean(axis=axes, keepdims=True) - normal * (w * normal).mean(axis=axes, keepdims=True))
     assert_close(input.grad, dx, atol=1e-5)
 
@@ -103,26 +103,26 @@ def test_far_from_zero_no_digits_are_lost():
 def test_nan_spoils_its_own_channel_only():
     x = random_input((4, 3, 2, 2), "float32")
     x[1, 1, 0, 0] = np.nan
-    y = nn.BatchNorm2d(3)(npnn.Tensor(x)).detach().numpy()
+    y = nn.BatchNorm2d(3)(npnn.tensor(x)).detach().numpy()
     assert np.isnan(y[:, 1]).all()
     assert np.isfinite(y[:, [0, 2]]).all()
 
 
 def test_evaluation_saves_nothing_that_later_training_moves():
     layer = nn.BatchNorm1d(3).eval()
-    x = npnn.Tensor(random_input((4, 3), "float32"), requires_grad=True)
+    x = npnn.tensor(random_input((4, 3), "float32"), requires_grad=True)
     y = layer(x).sum()
-    layer.train()(npnn.Tensor(random_input((4, 3), "float32", seed=1)))
+    layer.train()(npnn.tensor(random_input((4, 3), "float32", seed=1)))
     y.backward()
     assert_close(x.grad, np.full((4, 3), 1 / np.sqrt(1 + 1e-5)), rtol=1e-5)
 
 
 def test_no_gradient_is_computed_that_nobody_wants():
     layer = nn.BatchNorm2d(3)
-    layer(npnn.Tensor(random_input((2, 3, 4, 4), "float32"))).sum().backward()
+    layer(npnn.tensor(random_input((2, 3, 4, 4), "float32"))).sum().backward()
     assert layer.weight.grad is not None
     frozen = nn.BatchNorm2d(3).requires_grad_(False)
-    assert not frozen(npnn.Tensor(random_input((2, 3, 4, 4), "float32"))).requires_grad
+    assert not frozen(npnn.tensor(random_input((2, 3, 4, 4), "float32"))).requires_grad
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_no_gradient_is_computed_that_nobody_wants():
         ),
         (lambda x: F.batch_norm(x, None, None), RuntimeError, "running_mean and running_var are needed"),
         (
-            lambda x: F.batch_norm(x, None, npnn.Tensor(np.ones(3, "f"))),
+            lambda x: F.batch_norm(x, None, npnn.tensor(np.ones(3, "f"))),
             ValueError,
             "both running_mean and running_var",
         ),
@@ -156,7 +156,7 @@ def test_no_gradient_is_computed_that_nobody_wants():
 )
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
-        call(npnn.Tensor(random_input((2, 3, 5, 8), "float32")))
+        call(npnn.tensor(random_input((2, 3, 5, 8), "float32")))
 
 
 def test_printed_as_in_torch():

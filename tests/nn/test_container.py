@@ -112,13 +112,13 @@ def test_the_twice_used_module_gets_both_gradients():
     shared = nn.Linear(1, 1, bias=False).double()
     with npnn.no_grad():
         shared.weight.fill_(3.0)
-    y = nn.Sequential(shared, shared)(npnn.Tensor(np.array([[2.0]])))  # y = w² x
+    y = nn.Sequential(shared, shared)(npnn.tensor(np.array([[2.0]])))  # y = w² x
     y.sum().backward()
     assert shared.weight.grad.item() == 12.0
 
 
 def test_empty_sequential_is_the_identity():
-    x = npnn.Tensor(random_input((2, 3)))
+    x = npnn.tensor(random_input((2, 3)))
     assert nn.Sequential()(x) is x
 
 
@@ -197,7 +197,7 @@ def test_module_list_belongs_to_the_model():
             return x
 
     assert list(Model().state_dict()) == ["layers.0.weight", "layers.0.bias", "layers.1.weight", "layers.1.bias"]
-    assert Model()(npnn.Tensor(random_input((2, 3), "float32"))).shape == (2, 3)
+    assert Model()(npnn.tensor(random_input((2, 3), "float32"))).shape == (2, 3)
 
 
 # ---- ModuleDict

@@ -67,7 +67,7 @@ def test_conv1d_matches_torch(args, options, shape, dtype):
 def test_any_memory_layout_is_accepted(layout):
     x = random_input((2, 3, 6, 5))
     conv = Conv2d(3, 4, 3, padding=1).double()
-    expected = conv(npnn.Tensor(x)).array
+    expected = conv(npnn.tensor(x)).array
     if layout == "F":
         given = np.asfortranarray(x)
     elif layout == "channels_last":
@@ -79,7 +79,7 @@ def test_any_memory_layout_is_accepted(layout):
         given = x[:, :, ::-1].copy()[:, :, ::-1]
     else:
         given = x.copy()
-    np.testing.assert_array_equal(conv(npnn.Tensor(given)).array, expected)
+    np.testing.assert_array_equal(conv(npnn.tensor(given)).array, expected)
 
 
 def is_channels_last(array):
@@ -88,7 +88,7 @@ def is_channels_last(array):
 
 def test_results_and_gradients_are_channels_last_in_memory():
     conv = Conv2d(3, 4, 3, padding=1)
-    x = npnn.Tensor(random_input((2, 3, 6, 5), "float32"), requires_grad=True)
+    x = npnn.tensor(random_input((2, 3, 6, 5), "float32"), requires_grad=True)
     y = conv(x)
     y.sum().backward()
     for array in (y.array, x.grad.array, conv.weight.array, conv.weight.grad.array):
@@ -100,17 +100,17 @@ def test_a_weight_of_any_memory_layout_is_accepted():
     x, w = random_input((2, 3, 6, 5)), random_input((4, 3, 3, 3))
     last = np.ascontiguousarray(w.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(
-        conv2d(npnn.Tensor(x), npnn.Tensor(w)).array, conv2d(npnn.Tensor(x), npnn.Tensor(last)).array
+        conv2d(npnn.tensor(x), npnn.tensor(w)).array, conv2d(npnn.tensor(x), npnn.tensor(last)).array
     )
 
 
 @pytest.mark.parametrize("wanted", [(True, False, False), (False, True, False), (False, False, True)])
 def test_only_wanted_gradients_are_computed(wanted):
     arrays = random_input((2, 3, 6, 5)), random_input((4, 3, 3, 3)), random_input((4,))
-    every = [npnn.Tensor(a, requires_grad=True) for a in arrays]
-    some = [npnn.Tensor(a, requires_grad=w) for a, w in zip(arrays, wanted, strict=True)]
+    every = [npnn.tensor(a, requires_grad=True) for a in arrays]
+    some = [npnn.tensor(a, requires_grad=w) for a, w in zip(arrays, wanted, strict=True)]
     for tensors in (every, some):
-        (conv2d(*tensors) * npnn.Tensor(random_input((2, 4, 4, 3)))).sum().backward()
+        (conv2d(*tensors) * npnn.tensor(random_input((2, 4, 4, 3)))).sum().backward()
     for full, single, w in zip(every, some, wanted, strict=True):
         if w:
             np.testing.assert_array_equal(single.grad.array, full.grad.array)
@@ -121,7 +121,7 @@ def test_only_wanted_gradients_are_computed(wanted):
 def test_arguments_are_left_as_they_were():
     arrays = random_input((2, 3, 6, 5)), random_input((4, 3, 3, 3)), random_input((4,))
     before = [a.copy() for a in arrays]
-    conv2d(*[npnn.Tensor(a, requires_grad=True) for a in arrays], padding=1).sum().backward()
+    conv2d(*[npnn.tensor(a, requires_grad=True) for a in arrays], padding=1).sum().backward()
     for a, b in zip(arrays, before, strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -178,13 +178,13 @@ BAD_SHAPES = [
 @pytest.mark.parametrize(("layer", "args", "shape", "message"), BAD_SHAPES)
 def test_wrong_inputs_are_explained(layer, args, shape, message):
     with pytest.raises(ShapeError, match=message):
-        layer(*args)(npnn.Tensor(np.zeros(shape, np.float32)))
+        layer(*args)(npnn.tensor(np.zeros(shape, np.float32)))
 
 
 @pytest.mark.parametrize(("cast", "message"), [("float64", r"model.double\(\)"), ("int64", r"x.float\(\)")])
 def test_mixed_dtypes_are_explained(cast, message):
     with pytest.raises(RuntimeError, match=rf"input is {cast}, the weight float32.*{message}"):
-        Conv2d(3, 4, 3)(npnn.Tensor(np.zeros((1, 3, 8, 8), cast)))
+        Conv2d(3, 4, 3)(npnn.tensor(np.zeros((1, 3, 8, 8), cast)))
 
 
 BAD_ARGUMENTS = [
@@ -209,14 +209,14 @@ def test_bad_arguments_are_refused_when_the_layer_is_made(args, options, message
 
 
 def test_sizes_may_be_numpy_integers_or_lists_of_one():
-    x, w = npnn.Tensor(random_input((1, 2, 8, 8))), npnn.Tensor(random_input((3, 2, 3, 3)))
+    x, w = npnn.tensor(random_input((1, 2, 8, 8))), npnn.tensor(random_input((3, 2, 3, 3)))
     expected = conv2d(x, w, stride=2, padding=1).array
     np.testing.assert_array_equal(conv2d(x, w, stride=[2], padding=np.int64(1)).array, expected)
     assert Conv2d(np.int64(2), 3, np.int64(3)).kernel_size == (3, 3)
 
 
 def test_functional_checks_its_weights():
-    x, w = npnn.Tensor(np.zeros((1, 4, 8, 8), np.float32)), npnn.Tensor(np.zeros((3, 2, 3, 3), np.float32))
+    x, w = npnn.tensor(np.zeros((1, 4, 8, 8), np.float32)), npnn.tensor(np.zeros((3, 2, 3, 3), np.float32))
     with pytest.raises(ShapeError, match=r"weight of shape \(O, C/groups, K\)"):
         conv1d(x, w)
     with pytest.raises(ShapeError, match="divisible by groups=2, got 3"):
@@ -224,4 +224,4 @@ def test_functional_checks_its_weights():
     with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
         conv2d(x[:, :2], w, stride=1.5)
     with pytest.raises(ShapeError, match=r"bias of shape \(3,\), got \(4,\)"):
-        conv2d(x[:, :2], w, npnn.Tensor(np.zeros(4, np.float32)))
+        conv2d(x[:, :2], w, npnn.tensor(np.zeros(4, np.float32)))

@@ -50,10 +50,10 @@ def test_conv_transpose1d_matches_torch(args, options, shape, dtype):
 
 
 def test_it_is_the_convolutions_gradient():
-    x, w = npnn.Tensor(random_input((2, 3, 9, 8)), requires_grad=True), npnn.Tensor(random_input((4, 3, 3, 2)))
+    x, w = npnn.tensor(random_input((2, 3, 9, 8)), requires_grad=True), npnn.tensor(random_input((4, 3, 3, 2)))
     options = {"stride": (2, 3), "padding": 1, "dilation": (1, 2)}
     y = F.conv2d(x, w, **options)
-    dy = npnn.Tensor(random_input(y.shape))
+    dy = npnn.tensor(random_input(y.shape))
     y.backward(dy)
     again = F.conv_transpose2d(dy, w, **options, output_padding=(0, 1))
     np.testing.assert_allclose(again.array, x.grad.array, rtol=1e-12)
@@ -76,7 +76,7 @@ def test_the_output_size_can_be_asked_for(size):
         return Sized()
 
     assert_module_matches_torch(build, random_input((2, 3, 5, 6)))
-    x = npnn.Tensor(random_input((2, 3, 5, 6), "float32"))
+    x = npnn.tensor(random_input((2, 3, 5, 6), "float32"))
     assert ConvTranspose2d(3, 4, 3, stride=2, padding=1)(x, output_size=size).shape[2:] == size[-2:]
 
 
@@ -98,7 +98,7 @@ def test_sizes_that_cannot_be(size, message):
 def test_any_memory_layout_is_accepted(layout):
     x = random_input((2, 3, 6, 5))
     layer = ConvTranspose2d(3, 4, 3, stride=2).double()
-    expected = layer(npnn.Tensor(x)).array
+    expected = layer(npnn.tensor(x)).array
     if layout == "F":
         given = np.asfortranarray(x)
     elif layout == "channels_last":
@@ -106,12 +106,12 @@ def test_any_memory_layout_is_accepted(layout):
     else:
         given = np.zeros((2, 3, 12, 15))[:, :, ::2, ::3]
         given[...] = x
-    np.testing.assert_array_equal(layer(npnn.Tensor(given)).array, expected)
+    np.testing.assert_array_equal(layer(npnn.tensor(given)).array, expected)
 
 
 def test_results_and_gradients_are_channels_last_in_memory():
     layer = ConvTranspose2d(3, 4, 3, padding=1, stride=2, output_padding=1)
-    x = npnn.Tensor(random_input((2, 3, 6, 5), "float32"), requires_grad=True)
+    x = npnn.tensor(random_input((2, 3, 6, 5), "float32"), requires_grad=True)
     y = layer(x)
     y.sum().backward()
     for array in (y.array, x.grad.array, layer.weight.array, layer.weight.grad.array):
@@ -122,10 +122,10 @@ def test_results_and_gradients_are_channels_last_in_memory():
 @pytest.mark.parametrize("wanted", [(True, False, False), (False, True, False), (False, False, True)])
 def test_only_wanted_gradients_are_computed(wanted):
     arrays = random_input((2, 3, 6, 5)), random_input((3, 4, 3, 3)), random_input((4,))
-    every = [npnn.Tensor(a, requires_grad=True) for a in arrays]
-    some = [npnn.Tensor(a, requires_grad=w) for a, w in zip(arrays, wanted, strict=True)]
+    every = [npnn.tensor(a, requires_grad=True) for a in arrays]
+    some = [npnn.tensor(a, requires_grad=w) for a, w in zip(arrays, wanted, strict=True)]
     for tensors in (every, some):
-        (F.conv_transpose2d(*tensors) * npnn.Tensor(random_input((2, 4, 8, 7)))).sum().backward()
+        (F.conv_transpose2d(*tensors) * npnn.tensor(random_input((2, 4, 8, 7)))).sum().backward()
     for full, single, w in zip(every, some, wanted, strict=True):
         if w:
             np.testing.assert_array_equal(single.grad.array, full.grad.array)
@@ -170,7 +170,7 @@ def test_repr_is_torchs(args, options):
 )
 def test_wrong_inputs_are_explained(layer, args, shape, message):
     with pytest.raises(ShapeError, match=message):
-        layer(*args)(npnn.Tensor(np.zeros(shape, np.float32)))
+        layer(*args)(npnn.tensor(np.zeros(shape, np.float32)))
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,12 @@ def test_matches_torch(shape, padding_idx):
 def test_any_integer_names_a_row(dtype):
     layer = nn.Embedding(ROWS, FEATURES)
     index = np.array([[3, 0], [1, 1]], dtype)
-    for given in (npnn.Tensor(index), index):
+    for given in (npnn.tensor(index), index):
         np.testing.assert_array_equal(layer(given).array, layer.weight.array[[[3, 0], [1, 1]]])
 
 
 def test_gradient_adds_up_over_repeated_indices_and_stays_float32():
-    weight = npnn.Tensor(random_input((ROWS, FEATURES), "float32"), requires_grad=True)
+    weight = npnn.tensor(random_input((ROWS, FEATURES), "float32"), requires_grad=True)
     index = np.array([[1, 3], [1, 1]])
     dy = random_input((2, 2, FEATURES), "float32")
     embedding(index, weight).backward(dy)
@@ -53,10 +53,10 @@ def test_index_of_any_strides():
     index = random_input((4, 6), "int64")
     for same in (np.asfortranarray(index), np.repeat(index, 2, axis=1)[:, ::2]):
         layer.zero_grad()
-        layer(npnn.Tensor(same)).backward(random_input((4, 6, FEATURES), "float32"))
+        layer(npnn.tensor(same)).backward(random_input((4, 6, FEATURES), "float32"))
         grad = layer.weight.grad.array.copy()
         layer.zero_grad()
-        layer(npnn.Tensor(index)).backward(random_input((4, 6, FEATURES), "float32"))
+        layer(npnn.tensor(index)).backward(random_input((4, 6, FEATURES), "float32"))
         np.testing.assert_array_equal(grad, layer.weight.grad.array)
 
 
@@ -70,7 +70,7 @@ def test_initial_values():
 
 
 def test_from_pretrained():
-    table = npnn.Tensor(random_input((ROWS, FEATURES), "float32"))
+    table = npnn.tensor(random_input((ROWS, FEATURES), "float32"))
     layer = nn.Embedding.from_pretrained(table)
     assert not layer.weight.requires_grad
     assert layer.weight.array is table.array
@@ -80,7 +80,7 @@ def test_from_pretrained():
     layer(np.array([0, 1])).sum().backward()
     np.testing.assert_array_equal(layer.weight.grad.array, [[1, 1, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]])
     with pytest.raises(ShapeError, match=r"\(rows, features\), got \(3,\)"):
-        nn.Embedding.from_pretrained(npnn.Tensor(np.zeros(3)))
+        nn.Embedding.from_pretrained(npnn.tensor(np.zeros(3)))
 
 
 @pytest.mark.parametrize(("bad", "at"), [(4, r"\(1, 2\)"), (-1, r"\(0, 1\)"), (1 << 40, r"\(1, 0\)")])
@@ -88,22 +88,22 @@ def test_index_out_of_range(bad, at):
     index = np.zeros((2, 3), "int64")
     index[tuple(int(c) for c in at if c.isdigit())] = bad
     with pytest.raises(IndexError, match=rf"index {bad} at position {at} is out of range.*4 rows.* 0 to 3"):
-        nn.Embedding(ROWS, FEATURES)(npnn.Tensor(index))
+        nn.Embedding(ROWS, FEATURES)(npnn.tensor(index))
 
 
 def test_bad_arguments():
     layer = nn.Embedding(ROWS, FEATURES)
     with pytest.raises(RuntimeError, match=r"integers, got float32.*long\(\)"):
-        layer(npnn.Tensor(np.zeros(2, "float32")))
+        layer(npnn.tensor(np.zeros(2, "float32")))
     with pytest.raises(RuntimeError, match="integers, got bool"):
-        layer(npnn.Tensor(np.zeros(2, "bool")))
+        layer(npnn.tensor(np.zeros(2, "bool")))
     for wrong in (ROWS, -ROWS - 1):
         with pytest.raises(ValueError, match=f"padding_idx={wrong} is not one of the 4 rows"):
             nn.Embedding(ROWS, FEATURES, padding_idx=wrong)
     with pytest.raises(ShapeError, match=r"\(4, 3\), got \(2, 3\)"):
-        nn.Embedding(ROWS, FEATURES, _weight=npnn.Tensor(np.zeros((2, 3))))
+        nn.Embedding(ROWS, FEATURES, _weight=npnn.tensor(np.zeros((2, 3))))
     with pytest.raises(ShapeError, match=r"\(rows, features\), got \(3,\)"):
-        embedding(np.array([0]), npnn.Tensor(np.zeros(3)))
+        embedding(np.array([0]), npnn.tensor(np.zeros(3)))
     with pytest.raises(NotImplementedError, match="sparse"):
         nn.Embedding(ROWS, FEATURES, sparse=True)
     with pytest.raises(NotImplementedError, match="sparse"):
@@ -154,24 +154,24 @@ def test_a_decoder_may_look_up_and_shorten_at_every_step():
 @pytest.mark.parametrize("num_classes", [-1, 4, 6])
 def test_one_hot_matches_torch(shape, num_classes):
     index = random_input(shape, "int64")
-    ours = one_hot(npnn.Tensor(index), num_classes)
+    ours = one_hot(npnn.tensor(index), num_classes)
     theirs = torch.nn.functional.one_hot(torch.from_numpy(np.asarray(index)), num_classes)
     assert ours.dtype == np.int64
     np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
 
 
 def test_one_hot_of_nothing():
-    assert one_hot(npnn.Tensor(np.zeros((2, 0), "int64")), 3).shape == (2, 0, 3)
+    assert one_hot(npnn.tensor(np.zeros((2, 0), "int64")), 3).shape == (2, 0, 3)
     with pytest.raises(RuntimeError, match="num_classes"):
-        one_hot(npnn.Tensor(np.zeros(0, "int64")))
+        one_hot(npnn.tensor(np.zeros(0, "int64")))
 
 
 def test_bad_one_hot():
     with pytest.raises(RuntimeError, match="class 3 is out of range: 3 classes are numbered 0 to 2"):
-        one_hot(npnn.Tensor([1, 3]), 3)
+        one_hot(npnn.tensor([1, 3]), 3)
     with pytest.raises(RuntimeError, match="class -1 is out of range"):
-        one_hot(npnn.Tensor([1, -1]))
+        one_hot(npnn.tensor([1, -1]))
     with pytest.raises(RuntimeError, match="float32"):
-        one_hot(npnn.Tensor([1.0]))
+        one_hot(npnn.tensor([1.0]))
     with pytest.raises(RuntimeError, match="positive, or -1 to infer it, got 0"):
-        one_hot(npnn.Tensor([0]), 0)
+        one_hot(npnn.tensor([0]), 0)

@@ -20,7 +20,7 @@ def test_flatten(args, shape):
 
 def test_flatten_reads_channels_last_images_in_logical_order():
     image = random_input((2, 4, 5, 3)).transpose(0, 3, 1, 2)
-    np.testing.assert_array_equal(nn.Flatten()(npnn.Tensor(image)).array, image.reshape(2, -1))
+    np.testing.assert_array_equal(nn.Flatten()(npnn.tensor(image)).array, image.reshape(2, -1))
     assert_module_matches_torch(lambda nn: nn.Flatten(), image)
 
 
@@ -34,7 +34,7 @@ def test_unflatten(args, shape):
 
 def test_bad_sizes():
     with pytest.raises(RuntimeError, match=r"\(3, 5\) does not multiply up to the size 12"):
-        nn.Unflatten(1, (3, 5))(npnn.Tensor(random_input((2, 12))))
+        nn.Unflatten(1, (3, 5))(npnn.tensor(random_input((2, 12))))
 
 
 @requires_torch

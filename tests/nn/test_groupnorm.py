@@ -33,7 +33,7 @@ def test_group_norm(build):
         for dtype in ("float64", "float32"):
             assert_module_matches_torch(build, random_input(shape), dtype=dtype)
     assert_module_matches_torch(build, random_input((0, 6, 3)), check_gradient=False)
-    assert build(nn)(npnn.Tensor(random_input((2, 6, 0), "float32"))).shape == (2, 6, 0)
+    assert build(nn)(npnn.tensor(random_input((2, 6, 0), "float32"))).shape == (2, 6, 0)
     x = random_input((2, 6, 3, 4))
     for view in (np.asfortranarray(x), x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2), x[:, :, ::-1]):
         assert_module_matches_torch(build, view)
@@ -74,12 +74,12 @@ def test_instance_norm(arguments, train):
 )
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
-        call(npnn.Tensor(random_input((2, 3, 5, 8), "float32")))
+        call(npnn.tensor(random_input((2, 3, 5, 8), "float32")))
 
 
 def test_another_number_of_channels_warns_where_nothing_depends_on_it():
     with pytest.warns(UserWarning, match="expected an input of 2 channels"):
-        nn.InstanceNorm2d(2)(npnn.Tensor(random_input((2, 3, 4, 4))))
+        nn.InstanceNorm2d(2)(npnn.tensor(random_input((2, 3, 4, 4))))
 
 
 def test_printed_as_in_torch():

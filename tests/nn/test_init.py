@@ -15,7 +15,7 @@ SHAPES = [(300, 200), (40, 30, 5), (64, 32, 3, 3)]
 
 
 def empty(*shape, dtype="float32"):
-    return npnn.Tensor(np.full(shape, np.nan, dtype))
+    return npnn.tensor(np.full(shape, np.nan, dtype))
 
 
 def fans(shape):
@@ -171,10 +171,10 @@ def test_the_order_of_filling_is_torchs(fill):
     """Fortran's order is filled in the order of memory, as in torch; a convolution's own order in that of the indices."""
     if getattr(fill, "__name__", "") not in ("sparse_", "<lambda>"):
         plain = fill(npnn.manual_seed(5) and empty(4, 2, 3, 3)).array
-        own = npnn.Tensor(np.moveaxis(np.empty((4, 3, 3, 2), np.float32), -1, 1))
+        own = npnn.tensor(np.moveaxis(np.empty((4, 3, 3, 2), np.float32), -1, 1))
         np.testing.assert_array_equal(fill(npnn.manual_seed(5) and own).array, plain)
     if torch is not None:
-        ours = npnn.Tensor(np.full((6, 4), np.nan, np.float32, order="F"))
+        ours = npnn.tensor(np.full((6, 4), np.nan, np.float32, order="F"))
         theirs = torch.empty(4, 6).t()
         fill(npnn.manual_seed(5) and ours)
         (SPARSE_IN_TORCH if fill.__name__ == "<lambda>" else getattr(torch.nn.init, fill.__name__))(

@@ -53,7 +53,7 @@ def test_vectors_and_wide_rows():
         (lambda x: nn.LayerNorm((2, 3, 4))(x), ShapeError, r"expected an input of shape \(\*, 2, 3, 4\)"),
         (lambda x: nn.LayerNorm(3)(x.double()), RuntimeError, r"input is float64 but the weight is float32: cast"),
         (
-            lambda x: F.layer_norm(x, (3,), npnn.Tensor(np.ones(2, "f"))),
+            lambda x: F.layer_norm(x, (3,), npnn.tensor(np.ones(2, "f"))),
             ShapeError,
             r"weight of shape \(3,\), got \(2,\)",
         ),
@@ -65,7 +65,7 @@ def test_vectors_and_wide_rows():
 )
 def test_errors(call, error, message):
     with pytest.raises(error, match=message):
-        call(npnn.Tensor(random_input((2, 3), "float32")))
+        call(npnn.tensor(random_input((2, 3), "float32")))
 
 
 def test_printed_as_in_torch():

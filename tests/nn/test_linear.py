@@ -44,7 +44,7 @@ def test_any_memory_layout(layout):
     weight, bias = random_input((4, 3), seed=1), random_input((4,), seed=2)
     assert_module_matches_torch(lambda nn: nn.Linear(3, 4), given)
     np.testing.assert_allclose(
-        F.linear(npnn.Tensor(given), npnn.Tensor(np.asfortranarray(weight)), npnn.Tensor(bias)).array,
+        F.linear(npnn.tensor(given), npnn.tensor(np.asfortranarray(weight)), npnn.tensor(bias)).array,
         given @ weight.T + bias,
         rtol=1e-12,
     )
@@ -73,10 +73,10 @@ def test_functional_without_bias():
 
 def test_no_gradient_is_computed_that_nobody_wants():
     layer = nn.Linear(3, 4)
-    y = layer(npnn.Tensor(random_input((5, 3), "float32")))
+    y = layer(npnn.tensor(random_input((5, 3), "float32")))
     assert not hasattr(y.grad_fn, "weight"), "the first layer needs no input gradient, so it keeps no weight"
     layer.weight.requires_grad_(False)
-    y = layer(npnn.Tensor(random_input((5, 3), "float32")))
+    y = layer(npnn.tensor(random_input((5, 3), "float32")))
     y.sum().backward()
     assert layer.weight.grad is None
     np.testing.assert_array_equal(layer.bias.grad.array, np.full(4, 5, np.float32))
@@ -84,7 +84,7 @@ def test_no_gradient_is_computed_that_nobody_wants():
 
 def test_float32_stays_float32():
     layer = nn.Linear(3, 4)
-    y = layer(npnn.Tensor(random_input((5, 3), "float32"), requires_grad=True))
+    y = layer(npnn.tensor(random_input((5, 3), "float32"), requires_grad=True))
     y.sum().backward()
     assert {y.dtype, layer.weight.grad.dtype, layer.bias.grad.dtype} == {np.dtype("float32")}
 
@@ -108,8 +108,8 @@ def test_the_seed_decides():
 
 
 def test_no_inputs_or_outputs():
-    assert nn.Linear(0, 3)(npnn.Tensor(np.zeros((2, 0), np.float32))).shape == (2, 3)
-    assert nn.Linear(3, 0)(npnn.Tensor(np.zeros((2, 3), np.float32))).shape == (2, 0)
+    assert nn.Linear(0, 3)(npnn.tensor(np.zeros((2, 0), np.float32))).shape == (2, 3)
+    assert nn.Linear(3, 0)(npnn.tensor(np.zeros((2, 3), np.float32))).shape == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_no_inputs_or_outputs():
 )
 def test_wrong_shape(shape, message):
     with pytest.raises(ShapeError, match=message):
-        nn.Linear(3, 4)(npnn.Tensor(np.zeros(shape, np.float32)))
+        nn.Linear(3, 4)(npnn.tensor(np.zeros(shape, np.float32)))
 
 
 def test_the_error_names_the_layer():
@@ -132,28 +132,28 @@ def test_the_error_names_the_layer():
         ShapeError,
         match=r"in layer 1\.1: Linear\(in_features=5, .*\): expected an input of shape \(\*, 5\), got \(2, 4\)",
     ):
-        model(npnn.Tensor(np.zeros((2, 3), np.float32)))
+        model(npnn.tensor(np.zeros((2, 3), np.float32)))
 
 
 def test_wrong_dtype():
     with pytest.raises(
         RuntimeError, match=r"input is float64 but the weight is float32: .*x\.float\(\) or model\.double"
     ):
-        nn.Linear(3, 4)(npnn.Tensor(np.zeros((2, 3))))
+        nn.Linear(3, 4)(npnn.tensor(np.zeros((2, 3))))
     with pytest.raises(
         RuntimeError, match=r"input is float32 but the weight is float64: .*x\.double\(\) or model\.float"
     ):
-        nn.Linear(3, 4).double()(npnn.Tensor(np.zeros((2, 3), np.float32)))
+        nn.Linear(3, 4).double()(npnn.tensor(np.zeros((2, 3), np.float32)))
     with pytest.raises(RuntimeError, match=r"input is int64 but the weight is float32: .*x\.float\(\)"):
-        nn.Linear(3, 4)(npnn.Tensor(np.zeros((2, 3), np.int64)))
-    zeros = npnn.Tensor(np.zeros((3, 3), np.float32))
+        nn.Linear(3, 4)(npnn.tensor(np.zeros((2, 3), np.int64)))
+    zeros = npnn.tensor(np.zeros((3, 3), np.float32))
     with pytest.raises(RuntimeError, match=r"input is float32 but the bias is float64"):
-        F.linear(zeros, zeros, npnn.Tensor(np.zeros(3)))
+        F.linear(zeros, zeros, npnn.tensor(np.zeros(3)))
 
 
 @pytest.mark.parametrize(("weight", "bias"), [((4, 3), (3,)), ((4, 3), (1,)), ((4, 3), (4, 1)), ((4, 3, 3), None)])
 def test_wrong_parameters(weight, bias):
-    tensors = [npnn.Tensor(np.zeros(shape)) for shape in ((2, 3), weight, bias) if shape is not None]
+    tensors = [npnn.tensor(np.zeros(shape)) for shape in ((2, 3), weight, bias) if shape is not None]
     with pytest.raises(ShapeError, match=r"a weight of shape \(O, I\) and a bias of shape \(O,\), got"):
         F.linear(*tensors)
 
@@ -164,8 +164,8 @@ def test_one_output_without_an_axis(shape):
     x, w = random_input(shape), random_input((3,))
     assert_function_matches_torch(F.linear, x, w, torch_fn=torch.nn.functional.linear)
     np.testing.assert_array_equal(
-        F.linear(npnn.Tensor(x), npnn.Tensor(w), npnn.tensor(2.0).double()).array,
-        F.linear(npnn.Tensor(x), npnn.Tensor(w)).array + 2,
+        F.linear(npnn.tensor(x), npnn.tensor(w), npnn.tensor(2.0).double()).array,
+        F.linear(npnn.tensor(x), npnn.tensor(w)).array + 2,
     )
     with pytest.raises(ShapeError, match="expected an input of shape"):
         F.linear(npnn.zeros(2, 4), npnn.zeros(3))
@@ -174,7 +174,7 @@ def test_one_output_without_an_axis(shape):
 def test_nan_passes_through():
     x = np.zeros((2, 3), np.float32)
     x[0, 0] = np.nan
-    y = nn.Linear(3, 4)(npnn.Tensor(x)).array
+    y = nn.Linear(3, 4)(npnn.tensor(x)).array
     assert np.isnan(y[0]).all()
     assert np.isfinite(y[1]).all()
 
@@ -186,7 +186,7 @@ def test_repr():
 
 
 def test_identity():
-    x = npnn.Tensor(random_input((2, 3)), requires_grad=True)
+    x = npnn.tensor(random_input((2, 3)), requires_grad=True)
     layer = nn.Identity(54, unused=0.1)
     assert layer(x) is x
     assert repr(layer) == "Identity()"

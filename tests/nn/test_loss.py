@@ -36,7 +36,7 @@ def same(name, x, *others, **options):
     plain = {k: v for k, v in options.items() if not isinstance(v, np.ndarray)}
 
     def ours(*given):
-        return getattr(F, name)(*given, **plain, **{k: npnn.Tensor(v) for k, v in tensors.items()})
+        return getattr(F, name)(*given, **plain, **{k: npnn.tensor(v) for k, v in tensors.items()})
 
     def theirs(*given):
         return getattr(torch.nn.functional, name)(*given, **plain, **{k: torch.tensor(v) for k, v in tensors.items()})
@@ -88,16 +88,16 @@ def test_float32():
 
 
 def test_one_hot_probabilities_are_class_indices():
-    x, y = npnn.Tensor(random_input((6, 5))), labels((6, 5))
-    soft = F.cross_entropy(x, npnn.Tensor(np.eye(5)[y]))
-    assert soft.item() == pytest.approx(F.cross_entropy(x, npnn.Tensor(y)).item(), rel=1e-12)
+    x, y = npnn.tensor(random_input((6, 5))), labels((6, 5))
+    soft = F.cross_entropy(x, npnn.tensor(np.eye(5)[y]))
+    assert soft.item() == pytest.approx(F.cross_entropy(x, npnn.tensor(y)).item(), rel=1e-12)
 
 
 def test_the_formula():
     """-log softmax(x)[y], composed from tensor operations."""
     x, y = random_input((6, 5)), labels((6, 5))
-    a, b = (npnn.Tensor(x, requires_grad=True) for _ in range(2))
-    F.cross_entropy(a, npnn.Tensor(y)).backward()
+    a, b = (npnn.tensor(x, requires_grad=True) for _ in range(2))
+    F.cross_entropy(a, npnn.tensor(y)).backward()
     log_p = b - b.logsumexp(1, keepdim=True)
     (-log_p[np.arange(6), y]).mean().backward()
     np.testing.assert_allclose(a.grad.array, b.grad.array, rtol=1e-12, atol=1e-15)
@@ -117,28 +117,28 @@ def test_any_memory_layout(layout):
     else:
         given, target = x[:, ::-1].copy()[:, ::-1], y[::-1].copy()[::-1]
     same("cross_entropy", given, target)
-    rows = F.nll_loss(npnn.Tensor(given), npnn.Tensor(target), reduction="none")
-    np.testing.assert_array_equal(rows.array, F.nll_loss(npnn.Tensor(x), npnn.Tensor(y), reduction="none").array)
+    rows = F.nll_loss(npnn.tensor(given), npnn.tensor(target), reduction="none")
+    np.testing.assert_array_equal(rows.array, F.nll_loss(npnn.tensor(x), npnn.tensor(y), reduction="none").array)
 
 
 def test_the_gradient_of_a_channels_last_image_is_one():
     image = np.ascontiguousarray(random_input((2, 4, 5, 3))).transpose(0, 3, 1, 2)
-    x = npnn.Tensor(image, requires_grad=True)
-    F.cross_entropy(x, npnn.Tensor(labels((2, 3, 4, 5)))).backward()
+    x = npnn.tensor(image, requires_grad=True)
+    F.cross_entropy(x, npnn.tensor(labels((2, 3, 4, 5)))).backward()
     assert x.grad.array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32", "int64"])
 def test_labels_of_any_integer_type(dtype):
-    x, y = npnn.Tensor(random_input((6, 5))), labels((6, 5))
+    x, y = npnn.tensor(random_input((6, 5))), labels((6, 5))
     for loss in (F.cross_entropy, F.nll_loss):
-        assert loss(x, npnn.Tensor(y.astype(dtype))).item() == loss(x, npnn.Tensor(y)).item()
+        assert loss(x, npnn.tensor(y.astype(dtype))).item() == loss(x, npnn.tensor(y)).item()
 
 
 def test_the_gradient_of_a_sum_of_losses():
     """backward is only the scaling of what forward made: it must not spoil it."""
-    x = npnn.Tensor(random_input((6, 5)), requires_grad=True)
-    loss = F.cross_entropy(x, npnn.Tensor(labels((6, 5))))
+    x = npnn.tensor(random_input((6, 5)), requires_grad=True)
+    loss = F.cross_entropy(x, npnn.tensor(labels((6, 5))))
     loss.backward(retain_graph=True)
     once = x.grad.array.copy()
     loss.backward()
@@ -150,20 +150,20 @@ def test_the_gradient_of_a_sum_of_losses():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_huge_logits(dtype):
-    x = npnn.Tensor(np.array([[1e30, 0, -1e30], [1e30, 1e30, 0]], dtype), requires_grad=True)
-    losses = F.cross_entropy(x, npnn.Tensor(np.array([0, 1])), reduction="none")
+    x = npnn.tensor(np.array([[1e30, 0, -1e30], [1e30, 1e30, 0]], dtype), requires_grad=True)
+    losses = F.cross_entropy(x, npnn.tensor(np.array([0, 1])), reduction="none")
     np.testing.assert_allclose(losses.array, [0, math.log(2)], rtol=1e-6)
     losses.sum().backward()
     np.testing.assert_allclose(x.grad.array, [[0, 0, 0], [0.5, -0.5, 0]], atol=1e-6)
-    assert F.cross_entropy(x, npnn.Tensor(np.array([1, 1]))).item() == pytest.approx(5e29, rel=1e-6)
+    assert F.cross_entropy(x, npnn.tensor(np.array([1, 1]))).item() == pytest.approx(5e29, rel=1e-6)
 
 
 @requires_torch
 def test_infinite_logits_and_nan():
     for row in ([0, -np.inf, 1], [np.nan, 0, 0], [np.inf, 0, 0], [-np.inf] * 3, [0, 0, np.nan]):
         x = np.array([row, [0, 0, 0]], np.float32)
-        ours, theirs = npnn.Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-        a = F.cross_entropy(ours, npnn.Tensor(np.array([0, 1])), reduction="none")
+        ours, theirs = npnn.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+        a = F.cross_entropy(ours, npnn.tensor(np.array([0, 1])), reduction="none")
         b = torch.nn.functional.cross_entropy(theirs, torch.tensor([0, 1]), reduction="none")
         np.testing.assert_allclose(a.array, b.detach().numpy(), rtol=1e-6)
         a.sum().backward()
@@ -175,19 +175,19 @@ def test_infinite_logits_and_nan():
 def test_empty_batch(shape):
     target = np.zeros(shape[:1] + shape[2:], np.int64)
     for loss, t in ((F.cross_entropy, target), (F.nll_loss, target), (F.cross_entropy, np.zeros(shape))):
-        x = npnn.Tensor(np.zeros(shape), requires_grad=True)
-        mean = loss(x, npnn.Tensor(t))
+        x = npnn.tensor(np.zeros(shape), requires_grad=True)
+        mean = loss(x, npnn.tensor(t))
         assert math.isnan(mean.item())
         mean.backward()
         assert x.grad.shape == shape
-        assert loss(x, npnn.Tensor(t), reduction="sum").item() == 0
-        assert loss(x, npnn.Tensor(t), reduction="none").shape == target.shape
+        assert loss(x, npnn.tensor(t), reduction="sum").item() == 0
+        assert loss(x, npnn.tensor(t), reduction="none").shape == target.shape
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
 def test_all_targets_ignored(name):
-    x = npnn.Tensor(random_input((3, 5)), requires_grad=True)
-    target = npnn.Tensor(np.full(3, -100))
+    x = npnn.tensor(random_input((3, 5)), requires_grad=True)
+    target = npnn.tensor(np.full(3, -100))
     loss = getattr(F, name)(x, target)
     assert math.isnan(loss.item())
     loss.backward()
@@ -205,18 +205,18 @@ def test_no_such_class(name, bad):
     target[4] = bad
     target[5] = bad
     with pytest.raises(IndexError, match=rf"target {bad} at position 4 is out of range: classes are 0 to 4"):
-        getattr(F, name)(npnn.Tensor(random_input((6, 5))), npnn.Tensor(target))
+        getattr(F, name)(npnn.tensor(random_input((6, 5))), npnn.tensor(target))
 
 
 def test_no_such_class_in_an_image_and_without_a_batch():
     target = labels((2, 5, 3, 4))
     target[1, 2, 3] = 7
     with pytest.raises(IndexError, match=r"target 7 at position \(1, 2, 3\) is out of range"):
-        F.cross_entropy(npnn.Tensor(random_input((2, 5, 3, 4))), npnn.Tensor(target))
+        F.cross_entropy(npnn.tensor(random_input((2, 5, 3, 4))), npnn.tensor(target))
     with pytest.raises(IndexError, match=r"target 5 at position \(\) is out of range"):
-        F.cross_entropy(npnn.Tensor(random_input((5,))), npnn.Tensor(np.array(5)))
+        F.cross_entropy(npnn.tensor(random_input((5,))), npnn.tensor(np.array(5)))
     with pytest.raises(IndexError, match=r"target 255 at position 0"):
-        F.cross_entropy(npnn.Tensor(random_input((1, 5))), npnn.Tensor(np.array([255], np.uint8)))
+        F.cross_entropy(npnn.tensor(random_input((1, 5))), npnn.tensor(np.array([255], np.uint8)))
 
 
 @pytest.mark.parametrize("name", ["cross_entropy", "nll_loss"])
@@ -234,13 +234,13 @@ def test_no_such_class_in_an_image_and_without_a_batch():
 )
 def test_targets_that_do_not_fit(name, target, error, message):
     with pytest.raises(error, match=message):
-        getattr(F, name)(npnn.Tensor(random_input((6, 5))), npnn.Tensor(target))
+        getattr(F, name)(npnn.tensor(random_input((6, 5))), npnn.tensor(target))
 
 
 def test_bad_arguments():
-    x, y = npnn.Tensor(random_input((6, 5))), npnn.Tensor(labels((6, 5)))
+    x, y = npnn.tensor(random_input((6, 5))), npnn.tensor(labels((6, 5)))
     with pytest.raises(ShapeError, match=r"a weight for each of 5 classes, got shape \(4,\)"):
-        F.cross_entropy(x, y, npnn.Tensor(np.ones(4)))
+        F.cross_entropy(x, y, npnn.tensor(np.ones(4)))
     with pytest.raises(RuntimeError, match="label_smoothing must be between 0 and 1"):
         F.cross_entropy(x, y, label_smoothing=1.5)
     with pytest.raises(RuntimeError, match="ignore_index=2 names a class"):
@@ -249,18 +249,18 @@ def test_bad_arguments():
         with pytest.raises(ValueError, match="reduction must be none, mean, sum, got 'average'"):
             make(reduction="average")
     with pytest.raises(ShapeError, match="single number"):
-        F.cross_entropy(npnn.Tensor(np.array(1.0)), npnn.Tensor(np.array(0)))
+        F.cross_entropy(npnn.tensor(np.array(1.0)), npnn.tensor(np.array(0)))
 
 
 # ---- the commonest mistake
 
 
 def probabilities(shape=(4, 10)):
-    return npnn.Tensor(distributions(shape))
+    return npnn.tensor(distributions(shape))
 
 
 def test_probabilities_instead_of_scores_warn_once():
-    loss, y = nn.CrossEntropyLoss(), npnn.Tensor(labels((4, 10)))
+    loss, y = nn.CrossEntropyLoss(), npnn.tensor(labels((4, 10)))
     with pytest.warns(UserWarning, match=r"10 classes cannot fall below log\(e \+ 9\) - 1 = 1\.4612"):
         loss(probabilities(), y)
     with warnings.catch_warnings():
@@ -277,7 +277,7 @@ def test_the_floor_that_the_warning_names():
     x[0, 3] = 1
     loss = nn.CrossEntropyLoss()
     with pytest.warns(UserWarning, match="1.4612"):
-        assert loss(npnn.Tensor(x), npnn.Tensor(np.array([3]))).item() == pytest.approx(1.4612, abs=5e-5)
+        assert loss(npnn.tensor(x), npnn.tensor(np.array([3]))).item() == pytest.approx(1.4612, abs=5e-5)
 
 
 @pytest.mark.parametrize(
@@ -285,18 +285,18 @@ def test_the_floor_that_the_warning_names():
 )
 def test_scores_do_not_warn(x):
     target = np.zeros(len(x), np.int64)
-    nn.CrossEntropyLoss()(npnn.Tensor(x), npnn.Tensor(target))
+    nn.CrossEntropyLoss()(npnn.tensor(x), npnn.tensor(target))
 
 
 def test_images_of_probabilities_warn():
     with pytest.warns(UserWarning, match="3 classes"):
-        nn.CrossEntropyLoss()(probabilities((2, 3, 4, 4)), npnn.Tensor(labels((2, 3, 4, 4))))
+        nn.CrossEntropyLoss()(probabilities((2, 3, 4, 4)), npnn.tensor(labels((2, 3, 4, 4))))
 
 
 def test_only_the_first_calls_look():
-    loss, y = nn.CrossEntropyLoss(), npnn.Tensor(labels((4, 10)))
+    loss, y = nn.CrossEntropyLoss(), npnn.tensor(labels((4, 10)))
     for _ in range(3):
-        loss(npnn.Tensor(random_input((4, 10))), y)
+        loss(npnn.tensor(random_input((4, 10))), y)
     loss(probabilities(), y)  # no warning: nothing was checked
 
 
@@ -328,10 +328,10 @@ def test_modules_pass_their_options_on(name):
     options = {"ignore_index": 2, "reduction": "sum"}
     if name == "CrossEntropyLoss":
         options["label_smoothing"] = 0.1
-    ours = getattr(nn, name)(npnn.Tensor(weight), **options)
+    ours = getattr(nn, name)(npnn.tensor(weight), **options)
     theirs = getattr(torch.nn, name)(torch.tensor(weight), **options)
     expected = theirs(torch.tensor(x), torch.tensor(y)).item()
-    assert ours(npnn.Tensor(x), npnn.Tensor(y)).item() == pytest.approx(expected, rel=1e-12)
+    assert ours(npnn.tensor(x), npnn.tensor(y)).item() == pytest.approx(expected, rel=1e-12)
     assert list(ours.state_dict()) == list(theirs.state_dict()) == ["weight"]
     assert list(getattr(nn, name)().state_dict()) == []
     assert repr(ours) == repr(theirs)

@@ -32,7 +32,7 @@ def same(name, x, t, differentiable_target=True, **options):
 
     inputs = (x, t) if differentiable_target else (x,)
     theirs = run(torch.nn.functional, torch.tensor) if torch is not None else None
-    assert_function_matches_torch(run(F, npnn.Tensor), *inputs, torch_fn=theirs)
+    assert_function_matches_torch(run(F, npnn.tensor), *inputs, torch_fn=theirs)
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
@@ -69,8 +69,8 @@ def test_kl_div_averaged_over_elements():
 
 
 def test_kl_div_where_the_target_is_zero():
-    x = npnn.Tensor(np.log([0.25, 0.25, 0.5]), requires_grad=True)
-    loss = F.kl_div(x, npnn.Tensor(np.array([0.0, 0.5, 0.5])), reduction="sum")
+    x = npnn.tensor(np.log([0.25, 0.25, 0.5]), requires_grad=True)
+    loss = F.kl_div(x, npnn.tensor(np.array([0.0, 0.5, 0.5])), reduction="sum")
     assert loss.item() == pytest.approx(0.5 * math.log(2))
     loss.backward()
     np.testing.assert_array_equal(x.grad.array, [0, -0.5, -0.5])
@@ -78,8 +78,8 @@ def test_kl_div_where_the_target_is_zero():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_huge_logits(dtype):
-    x = npnn.Tensor(np.array([1e30, -1e30, 1e30, -1e30], dtype), requires_grad=True)
-    losses = F.binary_cross_entropy_with_logits(x, npnn.Tensor(np.array([1, 0, 0, 1], dtype)), reduction="none")
+    x = npnn.tensor(np.array([1e30, -1e30, 1e30, -1e30], dtype), requires_grad=True)
+    losses = F.binary_cross_entropy_with_logits(x, npnn.tensor(np.array([1, 0, 0, 1], dtype)), reduction="none")
     np.testing.assert_allclose(losses.array, [0, 0, 1e30, 1e30], rtol=1e-6)
     losses.sum().backward()
     np.testing.assert_array_equal(x.grad.array, [0, 0, 1, -1])
@@ -89,8 +89,8 @@ def test_huge_logits(dtype):
 def test_certain_probabilities():
     """log 0 counts as -100, and the gradient there is finite."""
     x, t = np.array([0.0, 1, 0, 1]), np.array([0.0, 1, 1, 0])
-    ours, theirs = npnn.Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
-    a = F.binary_cross_entropy(ours, npnn.Tensor(t), reduction="none")
+    ours, theirs = npnn.tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
+    a = F.binary_cross_entropy(ours, npnn.tensor(t), reduction="none")
     b = torch.nn.functional.binary_cross_entropy(theirs, torch.tensor(t), reduction="none")
     np.testing.assert_array_equal(a.array, b.detach().numpy())
     a.sum().backward()
@@ -99,9 +99,9 @@ def test_certain_probabilities():
 
 
 def test_integer_targets_are_cast():
-    x = npnn.Tensor(random_input(SHAPE, "float32"), requires_grad=True)
-    labels = npnn.Tensor((TARGET > 0.5).astype(np.int64))
-    loss = F.binary_cross_entropy_with_logits(x, labels, pos_weight=npnn.Tensor(np.array(2.0)))
+    x = npnn.tensor(random_input(SHAPE, "float32"), requires_grad=True)
+    labels = npnn.tensor((TARGET > 0.5).astype(np.int64))
+    loss = F.binary_cross_entropy_with_logits(x, labels, pos_weight=npnn.tensor(np.array(2.0)))
     assert loss.dtype == np.float32
     loss.backward()
     assert x.grad.dtype == np.float32
@@ -112,13 +112,13 @@ def test_not_a_probability(bad):
     x = PROBABILITY.copy()
     x[0, 0] = bad
     with pytest.raises(RuntimeError, match=r"probabilities between 0 and 1.*binary_cross_entropy_with_logits"):
-        F.binary_cross_entropy(npnn.Tensor(x), npnn.Tensor(TARGET))
+        F.binary_cross_entropy(npnn.tensor(x), npnn.tensor(TARGET))
 
 
 def test_a_target_that_is_no_probability():
     with pytest.raises(RuntimeError, match=r"a target with values from 0.0 to 2.0$"):
-        F.binary_cross_entropy(npnn.Tensor(np.full(2, 0.5)), npnn.Tensor([0.0, 2.0]))
-    assert math.isnan(F.kl_div(npnn.zeros(2), npnn.Tensor([0.5, -0.5])).item())
+        F.binary_cross_entropy(npnn.tensor(np.full(2, 0.5)), npnn.tensor([0.0, 2.0]))
+    assert math.isnan(F.kl_div(npnn.zeros(2), npnn.tensor([0.5, -0.5])).item())
 
 
 def test_certainties():
@@ -135,29 +135,29 @@ def test_certainties():
 
 
 def test_a_batch_of_one_number():
-    x = npnn.Tensor(-1.5)
-    assert F.kl_div(x, npnn.Tensor(0.5), reduction="batchmean").item() == F.kl_div(x, npnn.Tensor(0.5)).item()
+    x = npnn.tensor(-1.5)
+    assert F.kl_div(x, npnn.tensor(0.5), reduction="batchmean").item() == F.kl_div(x, npnn.tensor(0.5)).item()
 
 
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"])
 def test_shapes_must_agree(name):
     with pytest.raises(ShapeError, match=r"shape \(4, 1\), got \(4,\); .*reshape one of them"):
-        getattr(F, name)(npnn.Tensor(np.zeros((4, 1))), npnn.Tensor(np.zeros(4)))
+        getattr(F, name)(npnn.tensor(np.zeros((4, 1))), npnn.tensor(np.zeros(4)))
 
 
 def test_weights_must_fit():
-    x, t = npnn.Tensor(PROBABILITY), npnn.Tensor(TARGET)
+    x, t = npnn.tensor(PROBABILITY), npnn.tensor(TARGET)
     with pytest.raises(ShapeError, match=r"pos_weight that broadcasts to the input's \(4, 3\), got \(5, 4, 3\)"):
-        F.binary_cross_entropy_with_logits(x, t, pos_weight=npnn.Tensor(np.ones((5, 4, 3))))
+        F.binary_cross_entropy_with_logits(x, t, pos_weight=npnn.tensor(np.ones((5, 4, 3))))
     with pytest.raises(ShapeError, match=r"pos_weight that broadcasts to the input's \(4, 3\), got \(4,\)"):
-        F.binary_cross_entropy_with_logits(x, t, pos_weight=npnn.Tensor(np.ones(4)))
+        F.binary_cross_entropy_with_logits(x, t, pos_weight=npnn.tensor(np.ones(4)))
     with pytest.raises(ShapeError, match=r"a weight that broadcasts to the input's \(4, 3\), got \(5, 4, 3\)"):
-        F.binary_cross_entropy(x, t, npnn.Tensor(np.ones((5, 4, 3))))
+        F.binary_cross_entropy(x, t, npnn.tensor(np.ones((5, 4, 3))))
 
 
 @pytest.mark.parametrize("name", ["binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"])
 def test_empty_batch(name):
-    x, t = npnn.Tensor(np.zeros((0, 3))), npnn.Tensor(np.zeros((0, 3)))
+    x, t = npnn.tensor(np.zeros((0, 3))), npnn.tensor(np.zeros((0, 3)))
     assert math.isnan(getattr(F, name)(x, t).item())
     assert getattr(F, name)(x, t, reduction="sum").item() == 0
 
@@ -173,9 +173,9 @@ def test_empty_batch(name):
 )
 def test_modules_pass_their_options_on(name, options, weights):
     arrays = {w: np.linspace(0.5, 2, 3) * (i + 1) for i, w in enumerate(weights)}
-    ours = getattr(nn, name)(**options, **{k: npnn.Tensor(v) for k, v in arrays.items()})
+    ours = getattr(nn, name)(**options, **{k: npnn.tensor(v) for k, v in arrays.items()})
     theirs = getattr(torch.nn, name)(**options, **{k: torch.tensor(v) for k, v in arrays.items()})
     expected = theirs(torch.tensor(PROBABILITY), torch.tensor(TARGET)).item()
-    assert ours(npnn.Tensor(PROBABILITY), npnn.Tensor(TARGET)).item() == pytest.approx(expected, rel=1e-12)
+    assert ours(npnn.tensor(PROBABILITY), npnn.tensor(TARGET)).item() == pytest.approx(expected, rel=1e-12)
     assert list(ours.state_dict()) == list(theirs.state_dict())
     assert repr(ours) == repr(theirs)

@@ -27,7 +27,7 @@ NAMES = ["mse_loss", "l1_loss", "smooth_l1_loss", "huber_loss"]
 
 def both(name, weight=None, **options):
     def ours(x, t):
-        return getattr(F, name)(x, t, **options, **({} if weight is None else {"weight": npnn.Tensor(weight)}))
+        return getattr(F, name)(x, t, **options, **({} if weight is None else {"weight": npnn.tensor(weight)}))
 
     def theirs(x, t):
         fn = getattr(torch.nn.functional, name)
@@ -55,13 +55,13 @@ def test_weights(name, reduction):
 
 
 def test_the_gradient_of_l1_is_zero_where_both_are_equal():
-    x = npnn.Tensor(np.array([1.0, 2.0]), requires_grad=True)
-    F.l1_loss(x, npnn.Tensor(np.array([1.0, 0.0]))).backward()
+    x = npnn.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    F.l1_loss(x, npnn.tensor(np.array([1.0, 0.0]))).backward()
     np.testing.assert_array_equal(x.grad.array, [0, 0.5])
 
 
 def test_huber_and_smooth_l1_agree_up_to_their_scale():
-    x, t = npnn.Tensor(random_input((9,))), npnn.Tensor(random_input((9,), seed=1))
+    x, t = npnn.tensor(random_input((9,))), npnn.tensor(random_input((9,), seed=1))
     assert F.huber_loss(x, t, delta=0.7).item() == pytest.approx(0.7 * F.smooth_l1_loss(x, t, beta=0.7).item())
 
 
@@ -75,15 +75,15 @@ def test_memory_layouts():
 @pytest.mark.parametrize(("a", "b"), [((4,), (4, 1)), ((4, 1), (4,)), ((1, 4), (4, 1))])
 def test_the_shapes_must_agree(name, a, b):
     with pytest.raises(ShapeError, match=r"expected a target of the input's shape .*; .* reshape one of them"):
-        getattr(F, name)(npnn.Tensor(np.zeros(a)), npnn.Tensor(np.zeros(b)))
+        getattr(F, name)(npnn.tensor(np.zeros(a)), npnn.tensor(np.zeros(b)))
     with pytest.raises(ShapeError, match=r"shape \(4, 3\), got \(3,\)$"):
-        getattr(F, name)(npnn.Tensor(np.zeros((4, 3))), npnn.Tensor(np.zeros(3)))
+        getattr(F, name)(npnn.tensor(np.zeros((4, 3))), npnn.tensor(np.zeros(3)))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_empty_batch(name):
-    x = npnn.Tensor(np.zeros((0, 3)), requires_grad=True)
-    target = npnn.Tensor(np.zeros((0, 3)))
+    x = npnn.tensor(np.zeros((0, 3)), requires_grad=True)
+    target = npnn.tensor(np.zeros((0, 3)))
     loss = getattr(F, name)(x, target)
     assert math.isnan(loss.item())
     loss.backward()
@@ -92,19 +92,19 @@ def test_empty_batch(name):
 
 
 def test_the_result_has_the_dtype_of_the_input():
-    x = npnn.Tensor(random_input((4,), "float32"), requires_grad=True)
+    x = npnn.tensor(random_input((4,), "float32"), requires_grad=True)
     for target in (np.zeros(4), np.zeros(4, np.int64), np.zeros(4, np.float32)):
         for reduction in ("mean", "sum", "none"):
-            loss = F.mse_loss(x, npnn.Tensor(target), reduction=reduction, weight=npnn.Tensor(np.ones(4)))
+            loss = F.mse_loss(x, npnn.tensor(target), reduction=reduction, weight=npnn.tensor(np.ones(4)))
             assert loss.dtype == np.float32
     loss.sum().backward()
     assert x.grad.dtype == np.float32
     with pytest.raises(RuntimeError, match="floating-point input, got int64"):
-        F.mse_loss(npnn.Tensor(np.zeros(4, np.int64)), npnn.Tensor(np.zeros(4)))
+        F.mse_loss(npnn.tensor(np.zeros(4, np.int64)), npnn.tensor(np.zeros(4)))
 
 
 def test_bad_arguments():
-    x = npnn.Tensor(np.zeros(4))
+    x = npnn.tensor(np.zeros(4))
     with pytest.raises(RuntimeError, match="beta must not be negative, got -1"):
         F.smooth_l1_loss(x, x, beta=-1)
     with pytest.raises(RuntimeError, match="delta must be positive, got 0"):
@@ -113,7 +113,7 @@ def test_bad_arguments():
         with pytest.raises(ValueError, match="reduction must be none, mean, sum, got 'batchmean'"):
             getattr(F, name)(x, x, reduction="batchmean")
     with pytest.raises(ShapeError, match=r"a weight that broadcasts to the input's \(4,\), got \(3,\)"):
-        F.mse_loss(x, x, weight=npnn.Tensor(np.ones(3)))
+        F.mse_loss(x, x, weight=npnn.tensor(np.ones(3)))
 
 
 @requires_torch
@@ -126,5 +126,5 @@ def test_modules_pass_their_options_on(name, options, reduction):
     x, t = random_input((5, 2)), random_input((5, 2), seed=1)
     ours = getattr(nn, name)(reduction=reduction, **options)
     theirs = getattr(torch.nn, name)(reduction=reduction, **options)
-    assert ours(npnn.Tensor(x), npnn.Tensor(t)).item() == pytest.approx(theirs(torch.tensor(x), torch.tensor(t)).item())
+    assert ours(npnn.tensor(x), npnn.tensor(t)).item() == pytest.approx(theirs(torch.tensor(x), torch.tensor(t)).item())
     assert repr(ours) == repr(theirs)

@@ -44,7 +44,7 @@ def test_pad_matches_torch(shape, widths, mode, value, dtype):
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
 def test_the_memory_order_is_kept(mode):
-    x = npnn.Tensor(random_input((2, 5, 4, 3)).transpose(0, 3, 1, 2), requires_grad=True)
+    x = npnn.tensor(random_input((2, 5, 4, 3)).transpose(0, 3, 1, 2), requires_grad=True)
     y = F.pad(x, (1, 2, 1, 0), mode)
     (y * y).sum().backward()
     assert y.array.transpose(0, 2, 3, 1).flags.c_contiguous

@@ -99,14 +99,14 @@ def test_indices_are_torchs():
     skip_without_torch()
     x = random_input((2, 3, 7, 6))
     for arguments in MAX_POOL:
-        y, index = F.max_pool2d(npnn.Tensor(x), **arguments, return_indices=True)
+        y, index = F.max_pool2d(npnn.tensor(x), **arguments, return_indices=True)
         expected, expected_index = torch.nn.functional.max_pool2d(torch.from_numpy(x), **arguments, return_indices=True)
         np.testing.assert_array_equal(y.numpy(), expected.numpy())
         np.testing.assert_array_equal(index.numpy(), expected_index.numpy())
         assert index.dtype == npnn.int64
     for name in ("AdaptiveMaxPool2d", "AdaptiveMaxPool1d"):
         z = x if name.endswith("2d") else x[:, 0]
-        _, index = getattr(nn, name)(3, return_indices=True)(npnn.Tensor(z))
+        _, index = getattr(nn, name)(3, return_indices=True)(npnn.tensor(z))
         _, expected_index = getattr(torch.nn, name)(3, return_indices=True)(torch.from_numpy(z))
         np.testing.assert_array_equal(index.numpy(), expected_index.numpy())
 
@@ -122,7 +122,7 @@ def test_special_values_pass_through(value):
     x[0, 1, :3, :3] = value
     skip_without_torch()
     for build in (lambda nn: nn.MaxPool2d(3, 2, 1), lambda nn: nn.AvgPool2d(3, 2, 1)):
-        assert_close(build(nn)(npnn.Tensor(x)), build(torch.nn)(torch.from_numpy(x)), atol=1e-6)
+        assert_close(build(nn)(npnn.tensor(x)), build(torch.nn)(torch.from_numpy(x)), atol=1e-6)
 
 
 def test_the_gradient_passes_a_nan():
@@ -133,13 +133,13 @@ def test_the_gradient_passes_a_nan():
 
 
 def test_equal_elements_send_the_gradient_to_the_first():
-    x = npnn.Tensor(np.ones((1, 1, 4, 4)), requires_grad=True)
+    x = npnn.tensor(np.ones((1, 1, 4, 4)), requires_grad=True)
     F.max_pool2d(x, 2).sum().backward()
     np.testing.assert_array_equal(x.grad.numpy()[0, 0], np.kron(np.eye(2) * 0 + 1, [[1, 0], [0, 0]]))
 
 
 def test_images_stay_channels_last_in_memory():
-    x = npnn.Tensor(random_input((2, 5, 8, 6), "float32"), requires_grad=True)
+    x = npnn.tensor(random_input((2, 5, 8, 6), "float32"), requires_grad=True)
     for pool in (nn.MaxPool2d(2), nn.AvgPool2d(2), nn.AdaptiveAvgPool2d(3)):
         y = pool(x)
         assert y.numpy().transpose(0, 2, 3, 1).flags.c_contiguous if not y.requires_grad else True
@@ -172,13 +172,13 @@ def test_images_stay_channels_last_in_memory():
     ],
 )
 def test_errors(call, message):
-    x = npnn.Tensor(random_input((2, 3, 8, 8)))
+    x = npnn.tensor(random_input((2, 3, 8, 8)))
     with pytest.raises(ShapeError, match=message):
         call(x)
 
 
 def test_integers():
-    x = npnn.Tensor(np.arange(16).reshape(1, 1, 4, 4))
+    x = npnn.tensor(np.arange(16).reshape(1, 1, 4, 4))
     np.testing.assert_array_equal(F.max_pool2d(x, 2).numpy()[0, 0], [[5, 7], [13, 15]])
     with pytest.raises(RuntimeError, match=r"floating-point input, got int64; x.float\(\) casts"):
         F.avg_pool2d(x, 2)

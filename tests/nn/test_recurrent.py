@@ -110,17 +110,17 @@ def test_float32_stays_float32(kind, bidirectional):
 def test_any_strides_are_accepted(kind):
     layer = getattr(nn, kind)(I, H).double()
     x = random_input((T, N, I))
-    expected, _ = layer(npnn.Tensor(x))
+    expected, _ = layer(npnn.tensor(x))
     for same in (np.asfortranarray(x), np.repeat(x, 2, axis=1)[:, ::2], x[::-1].copy()[::-1]):
         assert not same.flags.c_contiguous
-        output, _ = layer(npnn.Tensor(same))
+        output, _ = layer(npnn.tensor(same))
         np.testing.assert_array_equal(output.numpy() if not output.requires_grad else output.array, expected.array)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_backward_can_run_twice(kind):
     layer = getattr(nn, kind)(I, H)
-    output, _ = layer(npnn.Tensor(random_input((T, N, I), "float32")))
+    output, _ = layer(npnn.tensor(random_input((T, N, I), "float32")))
     loss = (output * output).sum()
     loss.backward(retain_graph=True)
     first = [p.grad.array.copy() for p in layer.parameters()]
@@ -133,7 +133,7 @@ def test_backward_can_run_twice(kind):
 @pytest.mark.parametrize("kind", LAYERS)
 def test_weights_that_are_frozen_get_no_gradient(kind):
     layer = getattr(nn, kind)(I, H).requires_grad_(False)
-    x = npnn.Tensor(random_input((T, N, I), "float32"), requires_grad=True)
+    x = npnn.tensor(random_input((T, N, I), "float32"), requires_grad=True)
     output, _ = layer(x)
     output.sum().backward()
     assert x.grad.shape == x.shape
@@ -148,7 +148,7 @@ def test_weights_that_are_frozen_get_no_gradient(kind):
 def test_nan_passes_through(kind):
     x = random_input((T, N, I), "float32")
     x[1, 2, 0] = np.nan
-    output, _ = getattr(nn, kind)(I, H)(npnn.Tensor(x))
+    output, _ = getattr(nn, kind)(I, H)(npnn.tensor(x))
     bad = np.isnan(output.array)
     assert bad[1:, 2].all()
     assert not bad[0].any()
@@ -166,7 +166,7 @@ def test_training_follows_torch(kind):
     theirs.load_state_dict({k: torch.tensor(v.numpy()) for k, v in ours.state_dict().items()})
     x, target = random_input((N, T, I)), random_input((N, 2 * H))
     losses = []
-    for layer, make in ((ours, npnn.Tensor), (theirs, torch.tensor)):
+    for layer, make in ((ours, npnn.tensor), (theirs, torch.tensor)):
         for _ in range(10):
             output, _ = layer(make(x))
             error = output[:, -1] - make(target)
@@ -201,7 +201,7 @@ def test_names_shapes_and_initial_range():
 @pytest.mark.parametrize("kind", LAYERS)
 def test_dropout_acts_between_layers_in_training_only(kind):
     layer = getattr(nn, kind)(I, H, num_layers=2, dropout=0.5)
-    x = npnn.Tensor(random_input((T, N, I), "float32"))
+    x = npnn.tensor(random_input((T, N, I), "float32"))
     npnn.random.manual_seed(3)
     first = layer(x)[0].array
     second = layer(x)[0].array
@@ -259,7 +259,7 @@ def test_bad_nonlinearity_and_projection():
 
 
 def zeros(*shape: int, dtype: str = "float32") -> npnn.Tensor:
-    return npnn.Tensor(np.zeros(shape, dtype))
+    return npnn.tensor(np.zeros(shape, dtype))
 
 
 @pytest.mark.parametrize("kind", LAYERS)

@@ -16,7 +16,7 @@ T, N, I, H = 4, 3, 2, 5  # noqa: E741
 
 
 def zeros(*shape: int, dtype: str = "float32") -> npnn.Tensor:
-    return npnn.Tensor(np.zeros(shape, dtype))
+    return npnn.tensor(np.zeros(shape, dtype))
 
 
 def pack(hx: list) -> object:
@@ -53,7 +53,7 @@ def test_relu_cell_matches_torch():
 def test_cell_step_by_step_is_the_layer(kind):
     layer, cell = getattr(nn, kind)(I, H).double(), getattr(nn, kind + "Cell")(I, H).double()
     cell.load_state_dict({name.removesuffix("_l0"): p for name, p in layer.state_dict().items()})
-    x = npnn.Tensor(random_input((T, N, I)))
+    x = npnn.tensor(random_input((T, N, I)))
     output, _ = layer(x)
     hx = None
     for t in range(T):

@@ -36,7 +36,7 @@ def test_every_axis(layer):
 def test_extreme_logits(name, row):
     for dtype in ("float32", "float64"):
         x = np.array([row], dtype)
-        ours = getattr(F, name)(npnn.Tensor(x), 1)
+        ours = getattr(F, name)(npnn.tensor(x), 1)
         assert ours.dtype == x.dtype
         with np.errstate(over="ignore"):
             assert_close(ours, getattr(torch.nn.functional, name)(torch.from_numpy(x), 1), rtol=1e-6)
@@ -44,18 +44,18 @@ def test_extreme_logits(name, row):
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_dtype_and_dim(name):
-    x = npnn.Tensor(random_input((2, 3), "float32"), requires_grad=True)
+    x = npnn.tensor(random_input((2, 3), "float32"), requires_grad=True)
     y = getattr(F, name)(x, dim=1, dtype=npnn.float64)
     assert y.dtype == npnn.float64
     (y * y).sum().backward()
     assert x.grad.dtype == npnn.float32
-    assert getattr(F, name)(npnn.Tensor(np.arange(3)), 0, dtype="float32").dtype == npnn.float32
+    assert getattr(F, name)(npnn.tensor(np.arange(3)), 0, dtype="float32").dtype == npnn.float32
     with pytest.raises(RuntimeError, match=rf"{name}: expected a floating-point input, got int64"):
-        getattr(F, name)(npnn.Tensor(np.arange(3)), 0)
+        getattr(F, name)(npnn.tensor(np.arange(3)), 0)
     with pytest.raises(IndexError, match=rf"{name}: dim must be from -2 to 1, got 2"):
         getattr(F, name)(x, 2)
     for shape, dim in [((3,), 0), ((2, 3), 1), ((2, 3, 4), 0), ((2, 3, 4, 5), 1)]:
-        x = npnn.Tensor(random_input(shape))
+        x = npnn.tensor(random_input(shape))
         with pytest.warns(UserWarning, match=f"{name} without dim takes dim={dim}"):
             y = getattr(F, name)(x)
         assert_close(y, getattr(F, name)(x, dim))

@@ -21,7 +21,7 @@ def parameters(scale=1.0, dtype="float64"):
     """Parameters with gradients; the last has none."""
     made = [nn.Parameter(np.asarray(random_input(shape, dtype), dtype)) for shape in [*SHAPES, (2,)]]
     for i, p in enumerate(made[:-1]):
-        p.grad = npnn.Tensor(np.asarray(scale * random_input(p.shape, dtype, seed=i + 9), dtype))
+        p.grad = npnn.tensor(np.asarray(scale * random_input(p.shape, dtype, seed=i + 9), dtype))
     return made
 
 
@@ -64,7 +64,7 @@ def test_one_parameter_or_none_at_all():
     assert utils.clip_grad_norm_([], 1.0).item() == 0
     assert utils.clip_grad_norm_([nn.Parameter(np.ones(2))], 1.0).item() == 0
     empty = nn.Parameter(np.ones((0, 3)))
-    empty.grad = npnn.Tensor(np.ones((0, 3)))
+    empty.grad = npnn.tensor(np.ones((0, 3)))
     assert utils.clip_grad_norm_(empty, 1.0, math.inf).item() == 0
 
 
@@ -99,7 +99,7 @@ def test_parameters_as_one_vector():
     np.testing.assert_array_equal(vector.array, np.concatenate([p.array.ravel() for p in made]))
     (vector * vector).sum().backward()
     np.testing.assert_allclose(made[2].grad.array - random_input(made[2].shape, seed=11), 2 * made[2].array)
-    utils.vector_to_parameters(npnn.Tensor(np.arange(vector.numel(), dtype=float)), iter(made))
+    utils.vector_to_parameters(npnn.tensor(np.arange(vector.numel(), dtype=float)), iter(made))
     assert made[0].array[1, 2] == 6
     assert made[1].array[0] == 12
     assert utils.parameters_to_vector(made).tolist() == list(range(vector.numel()))
@@ -108,7 +108,7 @@ def test_parameters_as_one_vector():
 def test_vectors_ignore_the_memory_order():
     p = nn.Parameter(np.asfortranarray(random_input((3, 4))))
     np.testing.assert_array_equal(utils.parameters_to_vector([p]).array, p.array.ravel())
-    utils.vector_to_parameters(npnn.Tensor(np.arange(12.0)), [p])
+    utils.vector_to_parameters(npnn.tensor(np.arange(12.0)), [p])
     np.testing.assert_array_equal(p.array, np.arange(12.0).reshape(3, 4))
     assert p.array.flags.f_contiguous
 
@@ -118,7 +118,7 @@ def test_a_vector_of_another_length():
     before = made[0].array.copy()
     for n in (37, 45):
         with pytest.raises(ShapeError, match=rf"expected a vector of 44 elements, got shape \({n},\)"):
-            utils.vector_to_parameters(npnn.Tensor(np.zeros(n)), made)
+            utils.vector_to_parameters(npnn.tensor(np.zeros(n)), made)
     np.testing.assert_array_equal(made[0].array, before)
 
 
@@ -127,7 +127,7 @@ def test_a_vector_of_another_length():
 
 def test_l2_penalty():
     arrays = [random_input(shape) for shape in [(3, 4), (5,)]]
-    assert utils.l2_penalty([npnn.Tensor(a) for a in arrays]).item() == pytest.approx(
+    assert utils.l2_penalty([npnn.tensor(a) for a in arrays]).item() == pytest.approx(
         sum((a**2).sum() for a in arrays) / 2
     )
     gradcheck(lambda a, b: utils.l2_penalty([a, b]), *arrays)
@@ -148,7 +148,7 @@ def test_weight_decay_is_the_l2_penalty_for_sgd(dtype):
         optimizer = npnn.optim.SGD(model.parameters(), lr=0.5, weight_decay=0 if in_the_loss else decay)
         for _ in range(10):
             optimizer.zero_grad()
-            loss = nn.CrossEntropyLoss()(model(npnn.Tensor(x)), npnn.Tensor(y))
+            loss = nn.CrossEntropyLoss()(model(npnn.tensor(x)), npnn.tensor(y))
             if in_the_loss:
                 loss = loss + decay * utils.l2_penalty(model.parameters())
             loss.backward()

@@ -56,7 +56,7 @@ def everyone(proto: Any) -> dict[str, Callable[[list[Any]], list[Any]]]:
     return {
         "onnxruntime": lambda arrays: session.run(None, dict(zip(names, arrays, strict=True))),
         "onnx.reference": lambda arrays: evaluator.run(None, dict(zip(names, arrays, strict=True))),
-        "npnn.onnx.load": lambda arrays: [y.detach().numpy() for y in flat(graph(*map(npnn.Tensor, arrays)))],
+        "npnn.onnx.load": lambda arrays: [y.detach().numpy() for y in flat(graph(*map(npnn.tensor, arrays)))],
     }
 
 
@@ -71,7 +71,7 @@ def assert_same_everywhere(
     for n in BATCHES:
         arrays = at_batch(inputs, n, dims or (0,) * len(inputs))
         model.eval()
-        expected = [y.detach().numpy() for y in flat(model(*map(npnn.Tensor, arrays)))]
+        expected = [y.detach().numpy() for y in flat(model(*map(npnn.tensor, arrays)))]
         for who, run in runs.items():
             found = run(arrays)
             assert len(found) == len(expected), who

@@ -24,7 +24,7 @@ def test_models_of_the_experiment(name):
         if repr(model) in tried:
             continue
         tried.add(repr(model))
-        calls, _ = trace(model, (npnn.Tensor(x),))
+        calls, _ = trace(model, (npnn.tensor(x),))
         if DropoutFunction in {call.op for call in calls}:  # the mistake of leaving dropout on, as an experiment
             with pytest.raises(ONNXError, match="drops even in evaluation mode"):
                 export(model, x)

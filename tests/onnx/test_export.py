@@ -86,7 +86,7 @@ def test_the_model_is_left_as_it_was():
     assert [m.training for m in model.modules()] == [True, True, False, True]
     for name, t in model.state_dict().items():
         np.testing.assert_array_equal(t.numpy(), before[name])
-    x = npnn.Tensor(X)
+    x = npnn.tensor(X)
     assert model(x).requires_grad
 
 
@@ -115,7 +115,7 @@ def test_attention_written_by_hand():
             N, T, D = x.shape
             q, k, v = self.project(x).view(N, T, 3, 2, D // 2).permute(2, 0, 3, 1, 4)  # 3 x (N, 2, T, D/2)
             weights = nn.functional.softmax(q @ k.transpose(-2, -1) / (D // 2) ** 0.5, dim=-1)
-            mask = npnn.Tensor(np.tri(T, dtype=bool))
+            mask = npnn.tensor(np.tri(T, dtype=bool))
             y = npnn.where(mask, weights, 0.0) @ v
             return self.out(y.transpose(1, 2).reshape(N, T, D)) + x
 
@@ -167,7 +167,7 @@ REFUSED = {
     "two arrays of numbers": (lambda x: x[:, [0, 1]][[0, 1], [1, 0]], "Index.*several arrays"),
     "a comparison": (lambda x: npnn.where(x > 0, x, 0.0), "Where.*not recorded"),
     "argmax": (lambda x: x.argmax(1), "output.*not recorded"),
-    "a detour through NumPy": (lambda x: x + npnn.Tensor(np.sort(x.array)), "Add.*not recorded"),
+    "a detour through NumPy": (lambda x: x + npnn.tensor(np.sort(x.array)), "Add.*not recorded"),
     "a number taken out": (lambda x: x * float(x.sum()), "Mul.*not recorded"),
     "in place": (lambda x: _doubled_in_place(x * 2), "changed in place"),
     "a size that is no multiple": (lambda x: npnn.cat([x, npnn.zeros(1, 4)]), "was 4 at batch size 3 and 5 at 4"),

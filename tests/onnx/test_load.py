@@ -55,7 +55,7 @@ def test_gradients_are_the_models():
         graph = load(export(model, x))
         for m in (model, graph):
             m.zero_grad()
-            outputs = m(npnn.Tensor(x))
+            outputs = m(npnn.tensor(x))
             (outputs[0] if isinstance(outputs, tuple) else outputs).square().sum().backward()
         ours, theirs = dict(graph.named_parameters()), dict(model.named_parameters())
         assert ours.keys() == theirs.keys()
@@ -69,28 +69,28 @@ def test_a_graph_can_be_trained_cast_copied_and_written_again():
     optimizer = npnn.optim.Adam(graph.parameters(), lr=0.01)
     losses = []
     for _ in range(20):
-        loss = nn.CrossEntropyLoss()(graph(npnn.Tensor(x)), npnn.Tensor(np.arange(8) % 5))
+        loss = nn.CrossEntropyLoss()(graph(npnn.tensor(x)), npnn.tensor(np.arange(8) % 5))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 2
-    expected = graph(npnn.Tensor(x)).detach()
+    expected = graph(npnn.tensor(x)).detach()
     for again in (copy.deepcopy(graph), pickle.loads(pickle.dumps(graph)), load(export(graph, x))):
-        np.testing.assert_array_equal(again(npnn.Tensor(x)).detach().numpy(), expected.numpy())
+        np.testing.assert_array_equal(again(npnn.tensor(x)).detach().numpy(), expected.numpy())
     double = copy.deepcopy(graph).double()
-    y = double(npnn.Tensor(x.astype(np.float64)))
+    y = double(npnn.tensor(x.astype(np.float64)))
     assert y.dtype == np.float64
     assert_close(y, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_buffers_and_constants_are_not_trained():
-    model = function(lambda x, weight: x * weight + model.shift + npnn.Tensor(X[0]), weight=X[0])
-    model.register_buffer("shift", npnn.Tensor(X[1]))
+    model = function(lambda x, weight: x * weight + model.shift + npnn.tensor(X[0]), weight=X[0])
+    model.register_buffer("shift", npnn.tensor(X[1]))
     graph = load(export(model, X))
     assert [name for name, _ in graph.named_parameters()] == ["weight"]
     assert list(graph.state_dict()) == ["weight", "shift"]
-    assert graph.double()(npnn.Tensor(X.astype(np.float64))).dtype == np.float64
+    assert graph.double()(npnn.tensor(X.astype(np.float64))).dtype == np.float64
 
 
 def test_it_says_what_it_is():
@@ -210,7 +210,7 @@ def test_operators_of_other_programs(name):
     proto.graph.node[0].input[:] = ["" if n == "_" else n for n in proto.graph.node[0].input]
     session = runtime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     expected = session.run(None, {"x": x})
-    found = load(proto)(npnn.Tensor(x))
+    found = load(proto)(npnn.tensor(x))
     for a, b in zip(found if isinstance(found, tuple) else (found,), expected, strict=True):
         assert_close(a, b, rtol=1e-5, atol=1e-5)
         assert a.numpy().dtype == b.dtype if not a.requires_grad else True
@@ -241,7 +241,7 @@ def test_names_that_cannot_be_attributes_of_a_module():
         ("Add", f"{a} {b}", f"{b}+", {}) for a, b in zip(["x", *[f"{n}+" for n in names[1:]]], names[1:], strict=False)
     ]
     proto = graph_of(*nodes, inputs={"x": X}, outputs=["..+"], weights=weights)
-    y = load(proto)(npnn.Tensor(X))
+    y = load(proto)(npnn.tensor(X))
     assert_close(y, X + 5 * weights["a"], rtol=1e-5, atol=1e-5)
     assert len(load(proto).state_dict()) == 5
 
@@ -255,7 +255,7 @@ def test_shapes_worked_out_in_the_graph():
         ("Mul", "flat half", "y", {}),
         inputs={"x": IMAGE}, weights={"zero": np.int64(0), "axis": ints(0), "rest": ints(-1), "shape2": ints(1)},
     )  # fmt: skip
-    np.testing.assert_array_equal(load(proto)(npnn.Tensor(IMAGE)).numpy(), IMAGE.reshape(2, -1) / 2)
+    np.testing.assert_array_equal(load(proto)(npnn.tensor(IMAGE)).numpy(), IMAGE.reshape(2, -1) / 2)
 
 
 def test_constants_of_every_kind():
@@ -263,7 +263,7 @@ def test_constants_of_every_kind():
         ("Constant", "", "a", {"value_float": 2.0}), ("Constant", "", "s", {"value_ints": [4, 3]}),
         ("Mul", "x a", "z", {}), ("Reshape", "z s", "y", {}), inputs={"x": X},
     )  # fmt: skip
-    y = load(proto)(npnn.Tensor(X))
+    y = load(proto)(npnn.tensor(X))
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y.numpy(), 2 * X.reshape(4, 3))
 
@@ -272,7 +272,7 @@ def test_an_older_opset_is_brought_up_to_date():
     proto = graph_of(
         ("Squeeze", "x", "s", {"axes": [1]}), ("Softmax", "s", "y", {"axis": 1}), inputs={"x": X[:, None]}, opset=11
     )
-    assert_close(load(proto)(npnn.Tensor(X[:, None])), nn.functional.softmax(npnn.Tensor(X), 1), rtol=1e-6, atol=1e-6)
+    assert_close(load(proto)(npnn.tensor(X[:, None])), nn.functional.softmax(npnn.tensor(X), 1), rtol=1e-6, atol=1e-6)
 
 
 def test_functions_in_the_file_are_put_in_place():
@@ -285,7 +285,7 @@ def test_functions_in_the_file_are_put_in_place():
     proto.graph.node[1].input[0] = "two"
     proto.functions.append(double)
     proto.opset_import.append(onnx.helper.make_opsetid("mine", 1))
-    np.testing.assert_array_equal(load(proto)(npnn.Tensor(X)).numpy(), np.maximum(2 * X, 0))
+    np.testing.assert_array_equal(load(proto)(npnn.tensor(X)).numpy(), np.maximum(2 * X, 0))
 
 
 # ---- what is refused
@@ -320,10 +320,10 @@ def test_refused_when_it_is_computed():
     volume = float32(1, 2, 3, 3, 3)
     conv = load(graph_of(("Conv", "x w", "y", {}), inputs={"x": volume}, weights={"w": volume}))
     with pytest.raises(ONNXError, match=r"node 'the Conv' \(Conv\): only sequences and images"):
-        conv(npnn.Tensor(volume))
+        conv(npnn.tensor(volume))
     pool = load(graph_of(("MaxPool", "x", "y i", {"kernel_shape": [2]}), inputs={"x": SEQUENCE}, outputs=["y", "i"]))
     with pytest.raises(ONNXError, match=r"node 'the MaxPool' \(MaxPool\): its output 1 cannot be computed"):
-        pool(npnn.Tensor(SEQUENCE))
+        pool(npnn.tensor(SEQUENCE))
 
 
 def test_weights_of_a_dtype_that_tensors_do_not_have():

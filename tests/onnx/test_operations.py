@@ -22,7 +22,7 @@ OPERATIONS = {
     "pow": (lambda a, b: (a * a + 1) ** b, A, B),
     "maximum, minimum": (lambda a, b: (npnn.maximum(a, b), npnn.minimum(a, b * 0.5)), A, B),
     "clamp": (lambda a: (a.clamp(-0.5, 0.5), a.clamp(min=0.0), a.clamp(max=0.1)), A),
-    "where": (lambda a, b: (npnn.where(MASK, a, b), a.masked_fill(npnn.Tensor(MASK), 7.0)), A, B),
+    "where": (lambda a, b: (npnn.where(MASK, a, b), a.masked_fill(npnn.tensor(MASK), 7.0)), A, B),
     "functions": (
         lambda a: (a.abs(), a.cos(), a.erf(), a.exp(), a.expm1(), a.sin(), a.square(), a.tanh(), a.sigmoid()), A,
     ),
@@ -56,11 +56,11 @@ OPERATIONS = {
     ),
     "slices": (lambda a: (a[:, 1:3], a[..., ::2], a[:, 1:, :-1], a[:, ::-1], a[:, 3:0:-2], a[: a.shape[0]]), A),
     "numbers and new axes": (lambda a: (a[:, 0], a[:, -1, 2:], a[..., 1], a[:, None, 1], a[:, 2, None, :, None]), A),
-    "arrays of numbers": (lambda a: (a[:, ORDER], a[:, [0, 2], 1:], a[:, npnn.Tensor([[0, 1], [2, -1]])]), A),
+    "arrays of numbers": (lambda a: (a[:, ORDER], a[:, [0, 2], 1:], a[:, npnn.tensor([[0, 1], [2, -1]])]), A),
     "a mask over one axis": (lambda a: a[:, MASK[:, 0]], A),
     "the batch's size": (lambda a: (a.sum(0) / a.shape[0], a * (2 * len(a))), A),
-    "gather": (lambda a: a.gather(1, npnn.Tensor(np.zeros((a.shape[0], 2, 5), int))), A),
-    "index_select": (lambda a: a.index_select(2, npnn.Tensor(ORDER)), A),
+    "gather": (lambda a: a.gather(1, npnn.tensor(np.zeros((a.shape[0], 2, 5), int))), A),
+    "index_select": (lambda a: a.index_select(2, npnn.tensor(ORDER)), A),
     "zeros of the batch's size": (lambda a: npnn.cat([npnn.zeros(a.shape[0], 2, 5), a], 1), A),
 }  # fmt: skip
 
@@ -100,7 +100,7 @@ def test_every_translation_is_tried():
     cases += [(build(), shape) for build, shape, *_ in [*test_layers.LAYERS.values(), *test_layers.POOLS.values()]]
     cases += [(build(), (5, 2, 3)) for build in test_layers.RECURRENT.values()]
     for model, *shapes in cases:
-        calls, _ = trace(model.eval(), tuple(map(npnn.Tensor, example(*shapes))))
+        calls, _ = trace(model.eval(), tuple(map(npnn.tensor, example(*shapes))))
         tried |= {call.op for call in calls}
     missing = {op.__name__ for op in WRITERS.keys() - tried}
     assert missing == {"Lookup", "DropoutFunction"}  # see above, and what test_export refuses

@@ -86,7 +86,7 @@ def test_a_model_that_torch_wrote(name, opset):
         )  # fmt: skip
     graph = load(onnx.load_from_string(file.getvalue()))
     for n in (1, 2):
-        y = graph(npnn.Tensor(x[:n]))
+        y = graph(npnn.tensor(x[:n]))
         assert_close(y, model(torch.from_numpy(x[:n])), rtol=1e-5, atol=1e-5)
     y.square().sum().backward()
     assert all(p.grad is not None for p in graph.parameters())

@@ -142,7 +142,7 @@ def test_any_memory_order(name, layout):
         return np.flip(np.flip(x, -1).copy(), -1)
 
     def run(arrays):
-        tensors = [npnn.Tensor(x, requires_grad=True) for x in arrays]
+        tensors = [npnn.tensor(x, requires_grad=True) for x in arrays]
         outputs = fn(npnn, *tensors)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
         sum((y * y.detach().cos()).sum() for y in outputs).backward()
@@ -278,7 +278,7 @@ def test_a_sigmoid_is_exact_where_it_is_small():
     for dtype, tolerance in (("float32", 3e-7), ("float64", 1e-15)):
         x = np.linspace(-80, 20, 1001).astype(dtype)
         expected = 1 / (1 + np.exp(-x.astype("float64")))
-        np.testing.assert_allclose(npnn.sigmoid(npnn.Tensor(x)).array, expected, rtol=tolerance)
+        np.testing.assert_allclose(npnn.sigmoid(npnn.tensor(x)).array, expected, rtol=tolerance)
 
 
 def test_mean_of_nothing_is_nan_without_a_warning():
@@ -330,7 +330,7 @@ BAD = {
     "index": (lambda x: x[5], IndexError, "out of bounds"),
     "gather": (lambda x: x.gather(1, npnn.tensor([[3], [0]])), IndexError, "0 to 2"),
     "item": (lambda x: x.item(), RuntimeError, "6 elements"),
-    "complex": (lambda x: npnn.Tensor(np.ones(2, complex)), TypeError, "complex128"),
+    "complex": (lambda x: npnn.tensor(np.ones(2, complex)), TypeError, "complex128"),
     "text": (lambda x: x + "a", TypeError, "tensors hold"),
 }
 

@@ -57,7 +57,7 @@ def test_only_the_first_group_shrinks():
     optimizer = optim.SGD(optim.param_groups(model, "bias"), lr=1.0, weight_decay=0.5)
     before = {name: p.array.copy() for name, p in model.named_parameters()}
     for p in model.parameters():
-        p.grad = npnn.Tensor(np.zeros_like(p.array))
+        p.grad = npnn.tensor(np.zeros_like(p.array))
     optimizer.step()
     for name, p in model.named_parameters():
         np.testing.assert_allclose(p.array, before[name] * (1.0 if "bias" in name else 0.5))

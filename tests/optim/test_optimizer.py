@@ -10,13 +10,12 @@ import pytest
 import npnn
 from npnn import optim
 from npnn.nn.module import Parameter
-from npnn.tensor import Tensor
 
 
 def parameter(shape=(2, 3), grad=True):
     p = Parameter(np.ones(shape, np.float32))
     if grad:
-        p.grad = Tensor(np.full(shape, 0.5, np.float32))
+        p.grad = npnn.tensor(np.full(shape, 0.5, np.float32))
     return p
 
 
@@ -62,7 +61,7 @@ def test_the_step_counts_as_an_in_place_change():
     p = parameter(grad=False)
     optimizer = optim.SGD([p])
     y = (p * p).sum()
-    p.grad = Tensor(np.ones((2, 3), np.float32))
+    p.grad = npnn.tensor(np.ones((2, 3), np.float32))
     optimizer.step()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         y.backward()
@@ -79,7 +78,7 @@ def test_the_step_is_in_place():
 def test_a_gradient_in_another_memory_order(order):
     g = np.arange(12.0, dtype=np.float32).reshape(3, 4)
     p = parameter((3, 4), grad=False)
-    p.grad = Tensor(np.array(g, order=order))
+    p.grad = npnn.tensor(np.array(g, order=order))
     p.grad.array.flags.writeable = False
     optim.SGD([p], lr=1.0).step()
     np.testing.assert_array_equal(p.array, 1 - g)
@@ -88,14 +87,14 @@ def test_a_gradient_in_another_memory_order(order):
 def test_a_gradient_of_the_wrong_shape():
     p = parameter((2, 3), grad=False)
     with pytest.raises(RuntimeError, match="assigned grad has shape"):
-        p.grad = Tensor(np.ones((2, 1), np.float32))
+        p.grad = npnn.tensor(np.ones((2, 1), np.float32))
 
 
 def test_a_cast_model_goes_on_training():
     p = parameter()
     optimizer = optim.Adam([p])
     optimizer.step()
-    p.array, p.grad = p.array.astype(np.float64), Tensor(np.ones((2, 3)))
+    p.array, p.grad = p.array.astype(np.float64), npnn.tensor(np.ones((2, 3)))
     optimizer.step()
     assert p.array.dtype == np.float64
     assert np.isfinite(p.array).all()
@@ -119,7 +118,7 @@ def test_a_rule_of_ones_own():
     p = parameter()
     optimizer = SignSGD([p], lr=0.25)
     for gradient in (1.0, -3.0, 1.0):
-        p.grad = Tensor(np.full((2, 3), gradient, np.float32))
+        p.grad = npnn.tensor(np.full((2, 3), gradient, np.float32))
         optimizer.step()
     assert (p.array == 1.25).all()
     assert (optimizer.state_dict()["state"][0]["total"].array == -1).all()
@@ -242,7 +241,7 @@ def test_loading_a_state_dict_that_does_not_fit_changes_nothing():
 
 def test_the_loaded_state_is_a_copy_in_the_parameters_dtype_and_memory_order():
     p = Parameter(np.zeros((2, 3, 3, 4), np.float32).transpose(0, 3, 1, 2))
-    p.grad = Tensor(np.ones(p.shape, np.float32))
+    p.grad = npnn.tensor(np.ones(p.shape, np.float32))
     source = optim.Adam([p])
     source.step()
     state = source.state_dict()

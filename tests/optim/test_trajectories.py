@@ -93,7 +93,7 @@ def take_step(optimizer, params, grads):
         if g is None:
             p.grad = None
         else:
-            p.grad = Tensor(g.copy()) if ours else torch.from_numpy(g.copy())
+            p.grad = npnn.tensor(g.copy()) if ours else torch.from_numpy(g.copy())
     optimizer.step()
 
 
@@ -278,7 +278,7 @@ def test_the_textbook_rule(name):
     p = Parameter(p0.copy())
     optimizer = getattr(optim, name)([p], lr=0.05)
     for g in grads:
-        p.grad = npnn.Tensor(g)
+        p.grad = npnn.tensor(g)
         optimizer.step()
     np.testing.assert_allclose(p.array, textbook(name, p0, grads, 0.05), rtol=1e-9, atol=1e-8 * (name == "NAdam"))
 

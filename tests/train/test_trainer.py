@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import npnn
-from npnn import Tensor, nn, optim
+from npnn import nn, optim
 from npnn.data.dataset import TensorDataset
 from npnn.data.loader import DataLoader
 from npnn.errors import ShapeError
@@ -33,7 +33,7 @@ from tests.train.common import (
 @pytest.mark.parametrize("name", FRAMEWORKS)
 def test_fit_is_the_loop_that_everyone_writes(name):
     layers, optimizers = framework(name)
-    tensor = Tensor if name == "npnn" else torch.from_numpy
+    tensor = npnn.tensor if name == "npnn" else torch.from_numpy
     model = build(layers)
     optimizer = optimizers.SGD(model.parameters(), lr=0.1, momentum=0.9)
     losses = []
@@ -248,7 +248,7 @@ def test_predict_takes_arrays_tensors_and_loaders(name):
     assert type(scores) is np.ndarray
     assert scores.dtype == np.float32
     np.testing.assert_allclose(driven.predict(X, batch_size=7), scores, rtol=1e-5)
-    np.testing.assert_allclose(driven.predict(Tensor(X)), scores, rtol=1e-5)
+    np.testing.assert_allclose(driven.predict(npnn.tensor(X)), scores, rtol=1e-5)
     np.testing.assert_allclose(driven.predict(batches()), scores, rtol=1e-5)
     np.testing.assert_allclose(driven.predict([X[:5], X[5:]]), scores, rtol=1e-5)
     np.testing.assert_array_equal(driven.predict((X, y)), scores)

@@ -18,7 +18,7 @@ from npnn.nn.activation.softmax import softmax
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.ops import arithmetic, elementwise, indexing
-from npnn.tensor import Function, Tensor, _from_array
+from npnn.tensor import Function, Tensor, _from_array, of_array
 
 __all__ = [
     "CELU", "Hardshrink", "Hardsigmoid", "Hardtanh", "LogSigmoid", "RReLU", "Softmax2d", "Softmin", "Softshrink",
@@ -134,13 +134,13 @@ def gumbel_softmax(logits: Tensor, tau: float = 1, hard: bool = False, eps: floa
     Source: Jang, Gu & Poole, Categorical reparameterization with Gumbel-softmax, 2017.
     """
     e = random.generator().transformed_(np.empty(logits.array.shape, logits.array.dtype), lambda u: -np.log1p(-u))
-    soft = softmax((logits - Tensor(np.log(e))) / tau, dim)
+    soft = softmax((logits - of_array(np.log(e))) / tau, dim)
     if not hard:
         return soft
     best = np.expand_dims(soft.array.argmax(dim), dim)
     one = np.zeros_like(soft.array)
     np.put_along_axis(one, best, 1, dim)
-    return Tensor(one) - soft.detach() + soft
+    return of_array(one) - soft.detach() + soft
 
 
 # ---- modules

@@ -16,7 +16,7 @@ from npnn.nn.linear import Linear, linear
 from npnn.nn.module import Module, Parameter
 from npnn.ops.linalg import matmul
 from npnn.ops.shape import cat, chunk
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["MultiheadAttention"]
 
@@ -113,7 +113,7 @@ class MultiheadAttention(Module):
         H, D = self.num_heads, self.head_dim
         q, k, v = (t.reshape(t.array.shape[0], N, H, D).permute(1, 2, 0, 3) for t in (q, k, v))  # (N, H, L or S, D)
         if self.add_zero_attn:
-            zeros = Tensor(np.zeros((N, H, 1, D), q.array.dtype))
+            zeros = of_array(np.zeros((N, H, 1, D), q.array.dtype))
             k, v = cat([k, zeros], 2), cat([v, zeros], 2)
         mask = self._mask(attn_mask, key_padding_mask, N, L, k.array.shape[2], q.array.dtype)
         p = self.dropout if self.training else 0.0
@@ -136,13 +136,13 @@ class MultiheadAttention(Module):
         for mask, shape in ((attn, None), (padding, (N, 1, 1))):
             if mask is None:
                 continue
-            added = mask if mask.array.dtype != bool else Tensor(np.where(mask.array, -np.inf, 0).astype(dtype))
+            added = mask if mask.array.dtype != bool else of_array(np.where(mask.array, -np.inf, 0).astype(dtype))
             if shape is None:
                 added = added.reshape(N, self.num_heads, *added.array.shape[1:]) if added.array.ndim == 3 else added
             else:
                 added = added.reshape(*shape, added.array.shape[-1])
             missing = S - added.array.shape[-1]  # bias_k and zeros are always seen
             if missing:
-                added = cat([added, Tensor(np.zeros((*added.array.shape[:-1], missing), added.array.dtype))], -1)
+                added = cat([added, of_array(np.zeros((*added.array.shape[:-1], missing), added.array.dtype))], -1)
             total = added if total is None else total + added
         return total

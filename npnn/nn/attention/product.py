@@ -14,7 +14,7 @@ from npnn.nn.dropout import dropout
 from npnn.ops.indexing import repeat_interleave
 from npnn.ops.linalg import matmul
 from npnn.ops.shape import expand, transpose
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Function, Tensor, of_array
 
 __all__ = ["scaled_dot_product_attention"]
 
@@ -142,8 +142,8 @@ def _weights(query: Tensor, key: Tensor, mask: Tensor | None, scale: float, caus
     """softmax(query keyᵀ scale + mask), as a matrix of its own."""
     s = matmul(query * scale, transpose(key, -2, -1))
     if causal:
-        mask = Tensor(np.tri(*s.array.shape[-2:], dtype=bool))
+        mask = of_array(np.tri(*s.array.shape[-2:], dtype=bool))
     if mask is not None:
         hidden = mask.array.dtype == bool
-        s = s.masked_fill(Tensor(~mask.array), -math.inf) if hidden else s + mask
+        s = s.masked_fill(of_array(~mask.array), -math.inf) if hidden else s + mask
     return softmax(s, -1)

@@ -17,7 +17,7 @@ from npnn.nn.dropout import Dropout
 from npnn.nn.linear import Linear
 from npnn.nn.module import Module
 from npnn.nn.normalization.layernorm import LayerNorm
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
     "Transformer", "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
@@ -200,4 +200,4 @@ class Transformer(Module):
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
         """0 where position i may look (0 to i), -inf elsewhere.   (sz, sz)"""
         hidden = np.triu(np.full((sz, sz), -np.inf, np.float32), 1)
-        return Tensor(hidden, dtype=dtype)
+        return of_array(hidden, dtype=dtype)

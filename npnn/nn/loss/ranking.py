@@ -15,7 +15,7 @@ from npnn.nn.loss.base import Loss, checked_reduction
 from npnn.nn.loss.distance import cosine_similarity, pairwise_distance
 from npnn.ops.arithmetic import clamp_min
 from npnn.ops.indexing import where
-from npnn.tensor import Tensor, _from_array
+from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = [
     "CosineEmbeddingLoss", "GaussianNLLLoss", "HingeEmbeddingLoss", "MarginRankingLoss", "MultiLabelMarginLoss",
@@ -156,7 +156,7 @@ def gaussian_nll_loss(
 ) -> Tensor:
     """(ln v + (x - t)² / v) / 2, with the variance v at least eps; ``full`` adds ln(2π) / 2."""
     if not isinstance(var, Tensor):
-        var = Tensor(np.full_like(input.array, var))
+        var = of_array(np.full_like(input.array, var))
     if (var.array < 0).any():
         raise ValueError("var has negative entry/entries")
     if var.array.shape != input.array.shape:

@@ -12,7 +12,7 @@ from npnn.errors import ShapeError
 from npnn.nn.checks import check_channel_vectors, check_floating
 from npnn.nn.module import Module, Parameter
 from npnn.nn.normalization.statistics import FrozenNormalization, Normalization
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "batch_norm"]
 
@@ -94,7 +94,7 @@ class NormBase(Module):
         if track_running_stats:
             tracked = [np.empty(num_features, dtype), np.empty(num_features, dtype), np.array(0, np.int64)]
         for name, array in zip(("running_mean", "running_var", "num_batches_tracked"), tracked, strict=True):
-            self.register_buffer(name, None if array is None else Tensor(array))
+            self.register_buffer(name, None if array is None else of_array(array))
         self.reset_parameters()
 
     def reset_running_stats(self) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from npnn.nn.dropout import dropout
 from npnn.nn.recurrent.packing import PackedSequence
 from npnn.ops.shape import cat, stack
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["run_packed"]
 
@@ -28,7 +28,7 @@ def run_packed(
     N = int(counts[0])
     directions = 1 + rnn.bidirectional
     if initial is None:
-        zeros = Tensor(np.zeros((rnn.num_layers * directions, N, rnn.hidden_size), packed.data.array.dtype))
+        zeros = of_array(np.zeros((rnn.num_layers * directions, N, rnn.hidden_size), packed.data.array.dtype))
         initial = (zeros,) * len(rnn.states)
     elif packed.sorted_indices is not None:
         initial = tuple([s.index_select(1, packed.sorted_indices) for s in initial])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from npnn.engine import no_grad
 from npnn.errors import ShapeError
 from npnn.ops import shape
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Function, Tensor, of_array
 
 __all__ = [
     "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "l2_penalty", "parameters_to_vector", "vector_to_parameters",
@@ -54,7 +54,7 @@ def clip_grad_norm_(
         with np.errstate(invalid="ignore"):  # inf becomes nan, as in torch: the check above is how to notice
             for g in gradients:
                 g *= factor
-    return Tensor(np.asarray(total, dtype))
+    return of_array(np.asarray(total, dtype))
 
 
 clip_grad_norm = clip_grad_norm_  # an old spelling

@@ -11,7 +11,7 @@ from npnn.onnx.families.shape import LAST
 from npnn.onnx.sizes import Value
 from npnn.onnx.table import ONNXError, reads, writes
 from npnn.ops import indexing
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 
 @writes(indexing.Index)
@@ -105,4 +105,4 @@ def _write_gather(g: Any, x: Any, index: Any, dim: int) -> str:
 @reads("GatherElements")
 def _read_gather_elements(x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     n = x.shape[axis]
-    return indexing.gather(x, axis, Tensor(np.where(indices.array < 0, indices.array + n, indices.array)))
+    return indexing.gather(x, axis, of_array(np.where(indices.array < 0, indices.array + n, indices.array)))

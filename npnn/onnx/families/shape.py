@@ -10,7 +10,7 @@ from npnn.nn.padding.pad import ConstantPadding, Reordering, pad
 from npnn.onnx.sizes import Batch, Size
 from npnn.onnx.table import reads, writes
 from npnn.ops import shape
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, of_array
 
 LAST = 2**63 - 1  # beyond the end of every axis
 
@@ -140,11 +140,11 @@ def _read_pad(
 
 @reads("Shape")
 def _read_shape(x: Tensor, *, start: int, end: int | None = None) -> Tensor:
-    return Tensor(np.array(x.shape[start:end], np.int64))
+    return of_array(np.array(x.shape[start:end], np.int64))
 
 
 @reads("ConstantOfShape")
 def _read_constant_of_shape(sizes: Tensor, *, value: Any = None) -> Tensor:
     from onnx.numpy_helper import to_array
 
-    return Tensor(np.full(sizes.tolist(), np.float32(0) if value is None else to_array(value)[0]))
+    return of_array(np.full(sizes.tolist(), np.float32(0) if value is None else to_array(value)[0]))
