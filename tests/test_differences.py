@@ -72,12 +72,6 @@ REFUSED = [
         "reshape one of them: (N,) against (N, 1) compares every pair",
     ),
     Refusal(
-        "`LSTM(proj_size=)`",
-        lambda lib: lib.nn.LSTM(2, 3, proj_size=1),
-        NotImplementedError,
-        "a Linear layer after the LSTM",
-    ),
-    Refusal(
         "`Embedding(sparse=True)`",
         lambda lib: lib.nn.Embedding(5, 2, sparse=True),
         NotImplementedError,

@@ -286,7 +286,6 @@ REFUSED = [
     (with_hook, "this Linear has hooks"),
     (with_own_weight, "this Sequential has weights of its own, scale"),
     (lambda: torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(4, 4)), "modules inside it, parametrizations"),
-    (lambda: torch.nn.LSTM(3, 4, proj_size=2), "proj_size=2"),
     (lambda: torch.nn.Linear(4, 4).half(), r"weights are float16: convert module.float\(\)"),
     (lambda: torch.nn.Embedding(4, 4, sparse=True), "sparse"),
 ]  # fmt: skip

@@ -61,6 +61,31 @@ def test_layer_matches_torch(kind, num_layers, bias, batch_first, bidirectional)
     assert_module_matches_torch(chosen(kind, "all", **options), x, *states(kind, directions, N, H))
 
 
+@pytest.mark.parametrize(("num_layers", "bias", "batch_first", "bidirectional"), GRID)
+def test_projected_states_match_torch(num_layers, bias, batch_first, bidirectional):
+    options = {"num_layers": num_layers, "bias": bias, "batch_first": batch_first, "bidirectional": bidirectional}
+    x = random_input((N, T, I) if batch_first else (T, N, I))
+    directions = num_layers * (1 + bidirectional)
+    h0, c0 = random_input((directions, N, 3)), random_input((directions, N, H), seed=1)
+    assert_module_matches_torch(chosen("LSTM", "all", proj_size=3, **options), x, h0, c0)
+    assert_module_matches_torch(chosen("LSTM", "all", proj_size=3, **options), x)
+
+
+@requires_torch
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_packed_sequences_may_be_projected(bidirectional):
+    lengths, results = [4, 2, 1], []
+    for lib in (npnn, torch):
+        lib.manual_seed(0)
+        layer = lib.nn.LSTM(I, H, 2, proj_size=2, bidirectional=bidirectional).double()
+        x = lib.tensor(random_input((T, N, I)), requires_grad=True)
+        output, (h, c) = layer(lib.nn.utils.rnn.pack_padded_sequence(x, lengths))
+        (output.data.sin().sum() + h.sum() + (c * c).sum()).backward()
+        results.append([output.data, h, c, x.grad, *[p.grad for p in layer.parameters()]])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours.detach().numpy(), theirs.detach().numpy(), rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_relu_matches_torch(bidirectional):
     build = chosen("RNN", "all", num_layers=2, nonlinearity="relu", bidirectional=bidirectional)
@@ -254,8 +279,9 @@ def test_bad_arguments(options, error, message):
 def test_bad_nonlinearity_and_projection():
     with pytest.raises(ValueError, match="'tanh' or 'relu', got 'sigmoid'"):
         nn.RNN(I, H, nonlinearity="sigmoid")
-    with pytest.raises(NotImplementedError, match="proj_size=3"):
-        nn.LSTM(I, H, proj_size=3)
+    for size in (-1, H):
+        with pytest.raises(ValueError, match="proj_size must be from 0 to hidden_size - 1 = 4"):
+            nn.LSTM(I, H, proj_size=size)
 
 
 def zeros(*shape: int, dtype: str = "float32") -> npnn.Tensor:

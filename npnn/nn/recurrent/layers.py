@@ -2,7 +2,7 @@
 
 The backward pass through time is a loop inside the Function (npnn.kernels.recurrent_rnn, _lstm,
 _gru), and the gradients of the weights are taken once, from all steps together.  The modules in
-recurrent.py stack these layers; those in rnn_cells.py use them for a single step.
+networks.py stack these layers; those in cells.py use them for a single step.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from npnn.nn.module import Module, Parameter
 from npnn.nn.recurrent.layers import GRULayer, LSTMLayer, RNNLayer
 from npnn.nn.recurrent.packed import run_packed
 from npnn.nn.recurrent.packing import PackedSequence
+from npnn.nn.recurrent.projected import ProjectedLSTMLayer
 from npnn.ops.shape import cat, squeeze, stack, transpose, unsqueeze
 from npnn.tensor import Tensor
 
@@ -35,6 +36,7 @@ class RNNBase(Module):
 
     layer: Any  # the Function of one layer in one direction
     gates: int
+    proj_size = 0  # numbers that an LSTM's state is projected to; 0: none are, it has hidden_size
     states: tuple[str, ...] = ("h_0",)  # what goes from step to step
 
     def __init__(
@@ -58,10 +60,12 @@ class RNNBase(Module):
         self._weight_names = []
         for i in range(num_layers * directions):
             suffix = f"_l{i // directions}" + ("_reverse" if i % directions else "")
-            width = input_size if i < directions else directions * hidden_size
-            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
+            width = input_size if i < directions else directions * self.output_size
+            shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, width), "weight_hh": (rows, self.output_size)}
             if bias:
                 shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            if self.proj_size:
+                shapes["weight_hr"] = (self.proj_size, hidden_size)
             for kind, shape in shapes.items():
                 setattr(self, kind + suffix, Parameter(np.empty(shape, dtype)))
             self._weight_names.append([kind + suffix for kind in shapes])
@@ -74,9 +78,19 @@ class RNNBase(Module):
             init.uniform_(p, -bound, bound)
 
     @property
+    def output_size(self) -> int:
+        """Numbers of the state h, which is the output: hidden_size, or proj_size."""
+        return self.proj_size or self.hidden_size
+
+    @property
     def all_weights(self) -> list[list[Parameter]]:
-        """weight_ih, weight_hh and, if there, bias_ih, bias_hh of each layer and direction, in the order they run."""
+        """weight_ih, weight_hh and, if there, bias_ih, bias_hh, weight_hr of each layer and direction, as they run."""
         return [[getattr(self, name) for name in names] for names in self._weight_names]
+
+    def arguments(self, i: int) -> list[Parameter | None]:
+        """The weights of one layer and direction as its Function takes them, None for a bias that is not there."""
+        weights: list[Any] = [getattr(self, name) for name in self._weight_names[i]]
+        return weights if self.bias else [*weights[:2], None, None, *weights[2:]]
 
     def _run(self, input: Tensor, initial: tuple[Tensor, ...] | None, **options: Any) -> tuple[Tensor, ...]:
         """The output, and each final state (layers x directions, N, H), given the initial ones."""
@@ -89,7 +103,7 @@ class RNNBase(Module):
         x = transpose(input, 0, 1) if swap else input if batched else unsqueeze(input, 1)  # (T, N, I)
         if initial is not None and not batched:
             initial = tuple([unsqueeze(s, 1) for s in initial])
-        weights, directions = self.all_weights, 1 + self.bidirectional
+        directions = 1 + self.bidirectional
         finals = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
@@ -98,8 +112,7 @@ class RNNBase(Module):
             for reverse in range(directions):
                 i = layer * directions + reverse
                 start = (None,) * len(self.states) if initial is None else [s[i] for s in initial]
-                bias = () if self.bias else (None, None)
-                y, *last = self.layer.apply(x, *start, *weights[i], *bias, reverse=bool(reverse), **options)
+                y, *last = self.layer.apply(x, *start, *self.arguments(i), reverse=bool(reverse), **options)
                 outputs.append(y)
                 finals.append(last)
             x = cat(outputs, -1) if self.bidirectional else y  # (T, N, directions * H)
@@ -122,8 +135,9 @@ class RNNBase(Module):
             raise ShapeError(f"expected a sequence of at least one step, got an input of shape {shape}")
         check_dtype("input", input, self.weight_ih_l0)  # type: ignore[attr-defined]
         layers = self.num_layers * (1 + self.bidirectional)
-        expected = (layers, N, self.hidden_size) if batched else (layers, self.hidden_size)
         for name, state in zip(self.states, initial or (), strict=False):
+            width = self.output_size if name == "h_0" else self.hidden_size
+            expected = (layers, N, width) if batched else (layers, width)
             if state.shape != expected:
                 raise ShapeError(
                     f"expected {name} of shape {expected}, (layers x directions, {'batch, ' * batched}hidden), "
@@ -132,7 +146,14 @@ class RNNBase(Module):
             check_dtype(name, state, self.weight_ih_l0)  # type: ignore[attr-defined]
 
     def extra_repr(self) -> str:
-        defaults = {"num_layers": 1, "bias": True, "batch_first": False, "dropout": 0, "bidirectional": False}
+        defaults = {
+            "proj_size": 0,
+            "num_layers": 1,
+            "bias": True,
+            "batch_first": False,
+            "dropout": 0,
+            "bidirectional": False,
+        }
         changed = [f"{name}={getattr(self, name)}" for name, value in defaults.items() if getattr(self, name) != value]
         return ", ".join([str(self.input_size), str(self.hidden_size), *changed])
 
@@ -208,8 +229,9 @@ class LSTM(RNNBase):
 
     lstm(input, (h_0, c_0)) -> output, (h_n, c_n), shapes as in RNN.  The rows of the weights are in the
     order i f g o, each H rows, all of the form x_t W_ihᵀ + b_ih + h_(t-1) W_hhᵀ + b_hh.
+    With ``proj_size`` P, h_t = W_hr (o tanh(c_t)) has P numbers instead of H.
 
-    Errors: as in RNN; NotImplementedError for proj_size.
+    Errors: as in RNN; ValueError for a proj_size that is negative or not smaller than H.
     Source: Hochreiter & Schmidhuber, Long short-term memory (1997), with the forget gate of Gers et al. (2000).
     """
 
@@ -228,8 +250,11 @@ class LSTM(RNNBase):
         device: Any = None,
         dtype: Any = None,
     ):
+        if not 0 <= proj_size < max(hidden_size, 1):
+            raise ValueError(f"proj_size must be from 0 to hidden_size - 1 = {hidden_size - 1}, got {proj_size}")
+        self.proj_size = proj_size
         if proj_size:
-            raise NotImplementedError(f"proj_size={proj_size}: use a Linear layer after the LSTM")
+            self.layer = ProjectedLSTMLayer
         super().__init__(input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional, device, dtype)
 
     def forward(self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:

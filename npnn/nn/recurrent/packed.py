@@ -28,8 +28,9 @@ def run_packed(
     N = int(counts[0])
     directions = 1 + rnn.bidirectional
     if initial is None:
-        zeros = of_array(np.zeros((rnn.num_layers * directions, N, rnn.hidden_size), packed.data.array.dtype))
-        initial = (zeros,) * len(rnn.states)
+        widths = [rnn.output_size if name == "h_0" else rnn.hidden_size for name in rnn.states]
+        layers, kind = rnn.num_layers * directions, packed.data.array.dtype
+        initial = tuple([of_array(np.zeros((layers, N, width), kind)) for width in widths])
     elif packed.sorted_indices is not None:
         initial = tuple([s.index_select(1, packed.sorted_indices) for s in initial])
     x, finals = packed.data, []
@@ -39,9 +40,8 @@ def run_packed(
         outputs = []
         for reverse in range(directions):
             i = layer * directions + reverse
-            weights = (*rnn.all_weights[i], *(() if rnn.bias else (None, None)))
             start = tuple([s[i] for s in initial])
-            y, last = _one(rnn.layer, x, counts, start, weights, bool(reverse), options)
+            y, last = _one(rnn.layer, x, counts, start, rnn.arguments(i), bool(reverse), options)
             outputs.append(y)
             finals.append(last)
         x = cat(outputs, -1) if rnn.bidirectional else outputs[0]
