@@ -7,6 +7,7 @@ Derivatives are of first order: ``create_graph=True`` is refused.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -149,12 +150,15 @@ class _VariableMeta(type):
 class Variable(metaclass=_VariableMeta):
     """An old spelling: ``Variable(x)`` is x, or x as a leaf that wants a gradient.
 
-    Errors: TypeError for ``volatile=``, which PyTorch dropped: use ``with torch.no_grad():``.
+    ``volatile=`` has no effect, as in PyTorch, and is warned of.  Errors: ValueError for it with ``requires_grad``.
     """
 
     def __new__(cls, data: Any, requires_grad: bool = False, **old: Any) -> Any:
-        if "volatile" in old:
-            raise TypeError("volatile was removed from PyTorch: compute inside `with torch.no_grad():`")
+        if old.pop("volatile", False):
+            if requires_grad:
+                raise ValueError("Variable can't be volatile and require_grad at the same time!")
+            message = "volatile was removed and now has no effect. Use `with torch.no_grad():` instead."
+            warnings.warn(message, stacklevel=2)
         if old:
             raise TypeError(f"Variable takes no argument {', '.join(old)}")
         new = (data if isinstance(data, Tensor) else of_array(data)).detach()

@@ -408,3 +408,15 @@ def test_the_constructor_copies_and_from_numpy_shares():
     copy, shared = npnn.Tensor(a), npnn.from_numpy(a)
     a[0] = 1
     assert (copy[0].item(), shared[0].item()) == (0.0, 1.0)
+
+
+@requires_torch
+@pytest.mark.parametrize("lib", [npnn, pytest.param(torch, id="torch")])
+def test_volatile_has_no_effect_and_says_so(lib):
+    import importlib
+
+    variable = importlib.import_module(f"{lib.__name__}.autograd").Variable
+    with pytest.warns(UserWarning, match="volatile was removed and now has no effect"):
+        assert not variable(lib.ones(2), volatile=True).requires_grad
+    with pytest.raises(ValueError, match="volatile and require_grad"):
+        variable(lib.ones(2), requires_grad=True, volatile=True)

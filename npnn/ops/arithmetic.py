@@ -249,18 +249,18 @@ def _old_order(other: Any, old: tuple[Any, ...], alpha: float) -> tuple[Any, flo
 def add(input: Any, other: Any, *old: Any, alpha: float = 1) -> Tensor:
     """input + alpha other"""
     other, alpha = _old_order(other, old, alpha)
-    return Add.apply(*operands(input, other if alpha == 1 else mul(other, alpha)))
+    return Add.apply(*operands(input, other if alpha == 1 else mul(other, alpha), numbers=True))
 
 
 def sub(input: Any, other: Any, *old: Any, alpha: float = 1) -> Tensor:
     """input - alpha other   Errors: RuntimeError for booleans."""
     other, alpha = _old_order(other, old, alpha)
-    return Sub.apply(*operands(input, other if alpha == 1 else mul(other, alpha)))
+    return Sub.apply(*operands(input, other if alpha == 1 else mul(other, alpha), numbers=True))
 
 
 def mul(input: Any, other: Any) -> Tensor:
     """input × other, element by element"""
-    return Mul.apply(*operands(input, other))
+    return Mul.apply(*operands(input, other, numbers=True))
 
 
 class Rounded(Function):
@@ -283,7 +283,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
 
     Errors: RuntimeError for integers divided by 0 and rounded, or another rounding mode.
     """
-    a, b = operands(input, other)
+    a, b = operands(input, other, numbers=True)
     if rounding_mode is not None:
         if rounding_mode not in ("floor", "trunc"):
             raise RuntimeError(
@@ -295,7 +295,7 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:
         a = as_float(a)
     if isinstance(b, Tensor) and b.array.dtype.kind != "f":
         b = as_float(b)
-    return Div.apply(*operands(a, b.item() if isinstance(b, np.generic) else b))
+    return Div.apply(*operands(a, b.item() if isinstance(b, np.generic) else b, numbers=True))
 
 
 def remainder(input: Any, other: Any) -> Tensor:

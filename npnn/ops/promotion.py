@@ -15,13 +15,15 @@ __all__ = ["as_float", "cast", "common_dtype", "operands"]
 
 _RANK = {"b": 0, "i": 1, "u": 1, "f": 2}  # bool < integer < floating point
 _SCALAR = {bool: dtypes.bool_, int: dtypes.int64}
+_NUMBERS = frozenset({*_SCALAR, float})
 
 
-def operands(a: Any, b: Any) -> tuple[Any, Any]:
+def operands(a: Any, b: Any, numbers: bool = False) -> tuple[Any, Any]:
     """Both operands in the dtype that torch would compute in; Python numbers stay as they are if they fit.
 
     The higher category (bool < integer < floating point) wins; within one category the wider
     dtype.  A tensor without axes only counts if its category is higher, a Python number likewise.
+    Errors: TypeError for two Python numbers, unless ``numbers``.
     """
     if isinstance(a, Tensor):
         # the two common cases first: these lines run at every + of a small model
@@ -30,6 +32,10 @@ def operands(a: Any, b: Any) -> tuple[Any, Any]:
         same = isinstance(b, Tensor) and _fits(a, b)
     if same:
         return a, b
+    if type(a) in _NUMBERS and type(b) in _NUMBERS:
+        if not numbers:
+            raise TypeError(f"argument 'input' must be Tensor, not {type(a).__name__}")
+        return operands(of_array(a), b)
     a, b = _tensor_or_number(a), _tensor_or_number(b)
     dtype = _common(a, b)
     return tuple([cast(x, dtype) if isinstance(x, Tensor) else dtype.type(x) for x in (a, b)])  # type: ignore[return-value]
@@ -45,7 +51,7 @@ def _tensor_or_number(x: Any) -> Any:
         return x
     if isinstance(x, np.generic):
         return x.item()
-    return x if type(x) in _SCALAR or type(x) is float else of_array(x)
+    return x if type(x) in _NUMBERS else of_array(x)
 
 
 def _common(a: Any, b: Any) -> np.dtype[Any]:

@@ -163,3 +163,21 @@ def test_printed_as_in_torch():
     skip_without_torch()
     for arguments in ARGUMENTS:
         assert repr(nn.BatchNorm2d(3, **arguments)) == repr(torch.nn.BatchNorm2d(3, **arguments))
+
+
+@requires_torch
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (0, 3, 2), (2, 3, 0)])
+@pytest.mark.parametrize("training", [False, True])
+def test_no_rows(shape, training):
+    results = []
+    for lib in (npnn, torch):
+        x = lib.zeros(shape, dtype=lib.float64, requires_grad=True)
+        channels = (shape + (0,))[1] if len(shape) > 1 else 0
+        statistics = lib.zeros(channels, dtype=lib.float64), lib.ones(channels, dtype=lib.float64)
+        try:
+            y = lib.nn.functional.batch_norm(x, *statistics, training=training)
+            y.sum().backward()
+            results.append((y.shape, x.grad.shape))
+        except ValueError:
+            results.append("refused")
+    assert results[0] == results[1]

@@ -10,7 +10,7 @@ from npnn import nn
 from npnn.errors import ShapeError
 from npnn.nn import functional as F
 from npnn.testing import assert_close, gradcheck
-from tests.parity import assert_module_matches_torch, random_input, skip_without_torch, torch
+from tests.parity import assert_module_matches_torch, random_input, requires_torch, skip_without_torch, torch
 
 MAX_POOL = [
     {"kernel_size": 2},
@@ -198,3 +198,12 @@ def test_printed_as_in_torch():
         lambda nn: nn.AdaptiveMaxPool2d(3),
     ):
         assert repr(build(nn)) == repr(build(torch.nn))
+
+
+@requires_torch
+@pytest.mark.parametrize("name", ["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"])
+@pytest.mark.parametrize("stride", [None, (), []])
+def test_without_a_stride_windows_lie_side_by_side(name, stride):
+    x = random_input((2, 3, 6) if "1d" in name else (2, 3, 6, 4))
+    ours = getattr(F, name)(npnn.tensor(x), 2, stride)
+    np.testing.assert_array_equal(ours.numpy(), getattr(torch.nn.functional, name)(torch.tensor(x), 2, stride).numpy())

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import npnn
-from npnn.ops import creation, drawing, table
+from npnn.ops import arithmetic, comparison, creation, drawing, table
 from tests.parity import requires_torch, torch
 
 OPERATIONS = {n: f for n, f in table.FUNCTIONS.items() if n not in {*creation.__all__, *drawing.__all__}}
@@ -96,3 +96,16 @@ def test_what_out_refuses(lib):
 def test_a_function_is_found_by_its_name_when_pickled():
     for name, function in table.FUNCTIONS.items():
         assert pickle.loads(pickle.dumps(function)) is function, name
+
+
+@requires_torch
+@pytest.mark.parametrize("name", sorted({*arithmetic.__all__, *comparison.__all__}))
+def test_which_operations_take_two_numbers(name):
+    answers = []
+    for lib in (npnn, torch):
+        try:
+            answers.append(getattr(lib, name)(7, 3).item())
+        except (TypeError, AttributeError):  # functions that torch has as methods only
+            answers.append(None)
+    more = {"float_power": 343.0, "isin": False, "rsub": -4}  # answered, where PyTorch wants a tensor
+    assert answers == ([more[name], None] if name in more else [answers[1]] * 2)

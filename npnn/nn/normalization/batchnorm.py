@@ -12,6 +12,7 @@ from npnn.errors import ShapeError
 from npnn.nn.checks import check_channel_vectors, check_floating
 from npnn.nn.module import Module, Parameter
 from npnn.nn.normalization.statistics import FrozenNormalization, Normalization
+from npnn.ops.shape import clone
 from npnn.tensor import Tensor, of_array
 
 __all__ = ["BatchNorm1d", "BatchNorm2d", "batch_norm"]
@@ -44,6 +45,8 @@ def batch_norm(
     if eps < 0 or (training and eps == 0):
         raise ValueError(f"batch_norm: eps must be {'positive in training' if training else 'at least 0'}, got {eps}")
     shape = input.shape
+    if shape == (0,):
+        return clone(input)  # as PyTorch takes it: no rows of no channels
     if len(shape) < 2:
         raise ShapeError(f"batch_norm: expected an input of shape (N, C, *), got {shape}")
     if (running_mean is None) != (running_var is None):

@@ -84,7 +84,7 @@ def _max_pool(
 ) -> Any:  # fmt: skip
     size = spatial_size(name, input, dims)
     kernel = pair("kernel_size", kernel_size, dims, 1, 1)
-    step = kernel if stride is None or stride == [] else pair("stride", stride, dims, 1, 1)
+    step = kernel if stride is None or stride in ([], ()) else pair("stride", stride, dims, 1, 1)
     margin, spread = pair("padding", padding, dims, 0, 0), pair("dilation", dilation, dims, 1, 1)
     tables = _windows(max_windows, input, size, kernel, step, margin, spread, ceil_mode)
     return MaxPooling.apply(input, tables=tables, dims=dims, return_indices=return_indices)
@@ -133,7 +133,7 @@ def _avg_pool(
     size = spatial_size(name, input, dims)
     check_floating(name, input)
     kernel = pair("kernel_size", kernel_size, dims, 1, 1)
-    step = kernel if stride is None or stride == [] else pair("stride", stride, dims, 1, 1)
+    step = kernel if stride is None or stride in ([], ()) else pair("stride", stride, dims, 1, 1)
     if divisor_override == 0:
         raise ShapeError("divisor_override must not be zero")
     margin = pair("padding", padding, dims, 0, 0)

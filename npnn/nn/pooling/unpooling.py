@@ -20,7 +20,7 @@ def _unpool(
         return (v,) * dims if isinstance(v, int) else tuple(v)
 
     k = each(kernel)
-    s, p = each(k if stride is None or stride == [] else stride), each(padding)
+    s, p = each(k if stride is None or stride in ([], ()) else stride), each(padding)
     size = input.array.shape[-dims:]
     shape = tuple((n - 1) * b - 2 * c + a for n, a, b, c in zip(size, k, s, p, strict=True))
     if output_size is not None:

@@ -235,7 +235,8 @@ class LSTM(RNNBase):
     Source: Hochreiter & Schmidhuber, Long short-term memory (1997), with the forget gate of Gers et al. (2000).
     """
 
-    layer, gates, states = LSTMLayer, 4, ("h_0", "c_0")
+    layer: Any = LSTMLayer
+    gates, states = 4, ("h_0", "c_0")
 
     def __init__(
         self,
