@@ -411,6 +411,7 @@ def test_the_constructor_copies_and_from_numpy_shares():
 
 
 @requires_torch
+@pytest.mark.filterwarnings("ignore:volatile was removed")
 @pytest.mark.parametrize("lib", [npnn, pytest.param(torch, id="torch")])
 def test_volatile_has_no_effect_and_says_so(lib):
     import importlib
