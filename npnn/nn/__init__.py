@@ -83,6 +83,7 @@ from npnn.nn.padding.layers import (  # type: ignore[attr-defined]  # made in a 
     ZeroPad2d,
     ZeroPad3d,
 )
+from npnn.nn.parameters import ParameterDict, ParameterList
 from npnn.nn.pooling.adaptive import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
 from npnn.nn.pooling.average_max import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from npnn.nn.pooling.power import LPPool1d, LPPool2d
@@ -185,6 +186,8 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "PixelShuffle",
     "PixelUnshuffle",
     "PoissonNLLLoss",
