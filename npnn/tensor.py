@@ -96,6 +96,9 @@ class Function:
         """What torch would call this node, as far as the names agree: MulBackward0."""
         return f"{type(self).__name__.removesuffix('Function')}Backward0"
 
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
     @property
     def next_functions(self) -> tuple[tuple[Any, int], ...]:
         """The nodes that the inputs came from; a leaf stands for itself."""

@@ -421,3 +421,9 @@ def test_volatile_has_no_effect_and_says_so(lib):
         assert not variable(lib.ones(2), volatile=True).requires_grad
     with pytest.raises(ValueError, match="volatile and require_grad"):
         variable(lib.ones(2), requires_grad=True, volatile=True)
+
+
+def test_a_node_prints_under_torchs_name():
+    y = (npnn.ones(2, requires_grad=True) + 1).sum()
+    assert repr(y.grad_fn).startswith("<SumBackward0 object at 0x")
+    assert repr(y.grad_fn.next_functions[0][0]).startswith("<AddBackward0 object at 0x")
