@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -18,12 +17,13 @@ __all__ = ["spelled"]
 _NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
 
 
-def spelled(name: str, function: Callable[..., Any], with_out: bool = True) -> Callable[..., Any]:
+def spelled(name: str, function: Any, with_out: bool = True) -> Callable[..., Any]:
     """The operation as users call it: ``name(..., axis=0)`` is ``name(..., dim=0)``, and ``out=`` takes the result.
 
     A method that has neither is the function itself: the detour costs a tenth of a microsecond.
     """
-    parameters = inspect.signature(function).parameters
+    code = function.__code__  # inspect.signature would take a twentieth of the time that importing npnn takes
+    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     renamed = {theirs: ours for theirs, ours in _NAMES.items() if ours in parameters and theirs not in parameters}
     if not with_out and not {"axis", "keepdims"} & set(renamed):
         return function
