@@ -2,12 +2,14 @@
 
 from npnn.optim import lr_scheduler
 from npnn.optim.adadelta import Adadelta
+from npnn.optim.adafactor import Adafactor
 from npnn.optim.adagrad import Adagrad
 from npnn.optim.adam import Adam, AdamW
 from npnn.optim.adamax import Adamax
 from npnn.optim.asgd import ASGD
 from npnn.optim.groups import param_groups
 from npnn.optim.lbfgs import LBFGS
+from npnn.optim.muon import Muon
 from npnn.optim.nadam import NAdam
 from npnn.optim.optimizer import Optimizer
 from npnn.optim.radam import RAdam
@@ -20,11 +22,13 @@ __all__ = [
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
     "Adamax",
     "Momentum",
+    "Muon",
     "NAdam",
     "Optimizer",
     "RAdam",

@@ -24,8 +24,10 @@ _NOT_NEGATIVE = {"lr": "learning rate", "eps": "epsilon value"} | {
     name: f"{name} value"
     for name in "momentum weight_decay alpha rho lr_decay momentum_decay initial_accumulator_value".split()
 }
-# State that is one number for all elements of a parameter; all other state has the parameter's shape.
+# State that is one number for all elements of a parameter, or one for each row or column of a matrix (and the axis
+# that it has not); all other state has the parameter's shape.
 _NUMBERS = {"step": int, "mu_product": float, "eta": float, "mu": float}
+_WITHOUT_AXIS = {"row_var": -1, "col_var": -2}
 
 
 def _without_choices(init: Callable[..., None]) -> Callable[..., None]:
@@ -211,14 +213,14 @@ class Optimizer:
 
 def _check_options(group: dict[str, Any]) -> None:
     for name, what in _NOT_NEGATIVE.items():
-        if name in group and not group[name] >= 0:
+        if name in group and not isinstance(group[name], tuple) and not group[name] >= 0:
             raise ValueError(f"Invalid {what}: {group[name]}")
     if group.get("rho", 0) > 1:
         raise ValueError(f"Invalid rho value: {group['rho']}")
     for i, beta in enumerate(group.get("betas", ())):
         if not 0 <= beta < 1:
             raise ValueError(f"Invalid beta parameter at index {i}: {beta}")
-    if group.get("nesterov") and (group["momentum"] <= 0 or group["dampening"] != 0):
+    if group.get("nesterov") and "dampening" in group and (group["momentum"] <= 0 or group["dampening"] != 0):
         raise ValueError("Nesterov momentum requires a momentum and zero dampening")
 
 
@@ -229,8 +231,11 @@ def _restored(name: str, value: Any, p: NDArray[Any]) -> Any:
     array = np.asarray(value.detach() if hasattr(value, "detach") else value)
     if name in _NUMBERS:
         return _NUMBERS[name](array)
-    if array.shape != p.shape:
+    like = p
+    if name in _WITHOUT_AXIS and p.ndim > 1:
+        like = np.empty_like(p.take([0], axis=_WITHOUT_AXIS[name]))
+    if array.shape != like.shape:
         raise ValueError(f"{name} in the state_dict has shape {array.shape}, its parameter {p.shape}")
-    own = np.empty_like(p)
+    own = np.empty_like(like)
     np.copyto(own, array, casting="same_kind")
     return own

@@ -28,6 +28,7 @@ OPTIMIZERS = {
     "RAdam": lambda o, p: o.RAdam(p, lr=0.01),
     "Adamax": lambda o, p: o.Adamax(p, lr=0.01),
     "Adadelta": lambda o, p: o.Adadelta(p),
+    "Adafactor": lambda o, p: o.Adafactor(p),
 }
 
 SCHEDULES = {
