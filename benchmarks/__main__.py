@@ -15,7 +15,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
-        "workload (the default), single layers over sizes (ops), the first seconds of a program (startup), how far "
+        "workload (the default), single layers beside PyTorch (layers) and over sizes (ops), the first seconds of a program (startup), how far "
         "rounding drives training curves apart (drift), random draws (draws), scripts written for PyTorch (scripts), "
         "fits beside scikit-learn's MLP (sklearn), or what a second process gains (mpi); or put the tables of the last "
         "results into README.md and benchmarks/RESULTS.md (readme).",
@@ -23,11 +23,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "what",
         nargs="?",
-        choices=["steps", "ops", "startup", "drift", "draws", "scripts", "sklearn", "mpi", "readme"],
+        choices=["steps", "layers", "ops", "startup", "drift", "draws", "scripts", "sklearn", "mpi", "readme"],
         default="steps",
     )
     p.add_argument("files", nargs="*", type=Path, help="scripts: those to run")
     p.add_argument("--workloads", metavar="W4,W5", help="only these workloads (default: all)")
+    p.add_argument("--random", type=int, metavar="N", help="layers: N of them at random, instead of those of courses")
+    p.add_argument("--seed", type=int, default=0, help="layers: of the random shapes (default: 0)")
+    p.add_argument("--only", metavar="KIND", default="", help="layers: of this kind only, such as activation")
     p.add_argument("--rounds", type=int, default=15, help="turns each peer gets (default: 15)")
     p.add_argument("--threads", type=int, help="threads for every peer (default: one a core)")
     p.add_argument("--no-scaling", action="store_true", help="leave out the runs with one thread")
@@ -88,6 +91,12 @@ def main(arguments: list[str] | None = None) -> int:
 
         rows = mpi.measure(max(1, args.rounds // 3))  # each turn is a process of its own, with many steps
         print(mpi.table(rows))
+    elif args.what == "layers":
+        from benchmarks import layers
+
+        cases = layers.COURSE if args.random is None else layers.at_random(args.random, args.seed)
+        rows = layers.measure([c for c in cases if args.only in c.kind], max(1, args.rounds // 3), threads)
+        print(layers.table(rows))
     elif args.what == "ops":
         from benchmarks import ops
 
