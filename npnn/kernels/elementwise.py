@@ -1,8 +1,8 @@
-"""Activations made of straight lines, in one pass over memory, which is all that they cost."""
+"""Activations made of lines and parabolas, in one pass over memory, which is all that they cost."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 
-__all__ = ["leaky_relu", "relu", "relu_backward", "sweep"]
+__all__ = ["Pieces", "leaky_relu", "pieces", "pieces_backward", "relu", "relu_backward", "sweep"]
 
 prange = range  # numba reads this name as its parallel range
 
@@ -95,3 +95,85 @@ def _leaky_relu(chunks, x, a, y, slope):  # type: ignore[no-untyped-def]
         condition, b, c = x[part], a[part], y[part]
         for i in range(b.size):
             c[i] = b[i] if condition[i] > zero else factor * b[i]
+
+
+class Pieces(NamedTuple):
+    """Two lines and what is between them:
+
+    left_slope x + left where x <= low, right_slope x + right where x >= high, (curve x + slope) x + value between.
+    """
+
+    low: float
+    high: float
+    left_slope: float = 0.0
+    left: float = 0.0
+    curve: float = 0.0
+    slope: float = 0.0
+    value: float = 0.0
+    right_slope: float = 0.0
+    right: float = 0.0
+
+
+@kernel
+def pieces(x: NDArray[Any], shape: Pieces) -> NDArray[Any]:
+    """What Pieces says, in the memory order of x; a NaN stays one."""
+    p = shape
+    with np.errstate(invalid="ignore", over="ignore"):  # of the pieces that are not chosen
+        left = p.left_slope * x + p.left if p.left_slope else p.left
+        right = p.right_slope * x + p.right if p.right_slope else p.right
+        between = (p.curve * x + p.slope) * x + p.value if p.curve else p.slope * x + p.value
+        return np.where(x <= p.low, left, np.where(x >= p.high, right, between)).astype(x.dtype, copy=False)
+
+
+@pieces.fast
+def pieces(x: NDArray[Any], shape: Pieces) -> NDArray[Any]:
+    if x.size <= _TINY or x.dtype.kind != "f":
+        return pieces.reference(x, shape)
+    return sweep(_pieces, x, numbers=tuple(shape))
+
+
+@jit(parallel=True)
+def _pieces(chunks, x, y, low, high, left_slope, left, curve, slope, value, right_slope, right):  # type: ignore[no-untyped-def]
+    of, zero = x.dtype.type, x.dtype.type(0)
+    low, high, l1, l0, r1, r0 = of(low), of(high), of(left_slope), of(left), of(right_slope), of(right)
+    c2, c1, c0 = of(curve), of(slope), of(value)
+    for chunk in prange(chunks):
+        part = slice(x.size * chunk // chunks, x.size * (chunk + 1) // chunks)
+        a, b = x[part], y[part]
+        for i in range(a.size):
+            v = a[i]
+            below = (l1 * v if l1 != zero else zero) + l0  # 0 times infinity would be a NaN
+            above = (r1 * v if r1 != zero else zero) + r0
+            between = ((c2 * v if c2 != zero else zero) + c1) * v + c0
+            b[i] = below if v <= low else (above if v >= high else between)
+
+
+@kernel
+def pieces_backward(dy: NDArray[Any], x: NDArray[Any], shape: Pieces) -> NDArray[Any]:
+    """dy times the slope at x:   left_slope, 2 curve x + slope, or right_slope."""
+    p = shape
+    with np.errstate(invalid="ignore", over="ignore"):
+        between = 2 * p.curve * x + p.slope if p.curve else p.slope
+    slope = np.where(x <= p.low, p.left_slope, np.where(x >= p.high, p.right_slope, between))
+    return dy * slope.astype(dy.dtype, copy=False)
+
+
+@pieces_backward.fast
+def pieces_backward(dy: NDArray[Any], x: NDArray[Any], shape: Pieces) -> NDArray[Any]:
+    if x.size <= _TINY or x.dtype.kind != "f" or dy.dtype != x.dtype:
+        return pieces_backward.reference(dy, x, shape)
+    p = shape
+    return sweep(_pieces_backward, x, dy, numbers=(p.low, p.high, p.left_slope, 2 * p.curve, p.slope, p.right_slope))
+
+
+@jit(parallel=True)
+def _pieces_backward(chunks, x, dy, dx, low, high, left_slope, curve, slope, right_slope):  # type: ignore[no-untyped-def]
+    of, zero = x.dtype.type, x.dtype.type(0)
+    low, high, left, twice, middle, right = of(low), of(high), of(left_slope), of(curve), of(slope), of(right_slope)
+    for chunk in prange(chunks):
+        part = slice(x.size * chunk // chunks, x.size * (chunk + 1) // chunks)
+        a, b, c = x[part], dy[part], dx[part]
+        for i in range(a.size):
+            v = a[i]
+            between = (twice * v if twice != zero else zero) + middle
+            c[i] = b[i] * (left if v <= low else (right if v >= high else between))

@@ -1,4 +1,4 @@
-"""Activations that need an exponential: sigmoid, SiLU, GELU and ELU, forward and backward.
+"""Activations that need an exponential: sigmoid, SiLU, GELU, ELU and softplus, forward and backward.
 
 The twins are for float32 and read and write memory once.  They have their own exponential, as the one of
 the C library takes one number at a time; float64 goes to NumPy and SciPy.
@@ -15,7 +15,10 @@ from numpy.typing import NDArray
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.elementwise import sweep
 
-__all__ = ["elu", "elu_backward", "exp_of_negative", "gelu", "gelu_backward", "sigmoid", "silu", "silu_backward"]
+__all__ = [
+    "elu", "elu_backward", "exp_of_negative", "gelu", "gelu_backward", "sigmoid", "silu", "silu_backward", "softplus",
+    "softplus_backward",
+]  # fmt: skip
 
 prange = range  # numba reads this name as its parallel range
 
@@ -178,47 +181,124 @@ def _gelu_backward(chunks, x, dy, dx):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def elu(x: NDArray[Any], alpha: float, scale: float) -> NDArray[Any]:
-    """scale · x where x > 0, scale · α (eˣ - 1) elsewhere"""
-    return scale * np.maximum(x, 0) + (scale * alpha) * np.expm1(np.minimum(x, 0))
+def elu(x: NDArray[Any], alpha: float, scale: float, inner: float) -> NDArray[Any]:
+    """scale · x where x > 0, scale · α (e^(inner · x) - 1) elsewhere"""
+    return scale * np.maximum(x, 0) + (scale * alpha) * np.expm1(inner * np.minimum(x, 0))
 
 
 @elu.fast
-def elu(x: NDArray[Any], alpha: float, scale: float) -> NDArray[Any]:
-    return sweep(_elu, x, numbers=(alpha, scale)) if x.dtype == np.float32 else elu.reference(x, alpha, scale)
+def elu(x: NDArray[Any], alpha: float, scale: float, inner: float) -> NDArray[Any]:
+    if x.dtype != np.float32 or inner < 0:
+        return elu.reference(x, alpha, scale, inner)
+    return sweep(_elu, x, numbers=(alpha, scale, inner))
 
 
 @jit(parallel=True, fastmath={"contract"})
-def _elu(chunks, x, y, alpha, scale):  # type: ignore[no-untyped-def]
-    right, left = np.float32(scale), np.float32(scale * alpha)
+def _elu(chunks, x, y, alpha, scale, inner):  # type: ignore[no-untyped-def]
+    right, left, steep = np.float32(scale), np.float32(scale * alpha), np.float32(inner)
     one, lowest = np.float32(1), np.float32(-87)
     for chunk in prange(chunks):
         part = slice(x.size * chunk // chunks, x.size * (chunk + 1) // chunks)
         a, b = x[part], y[part]
         for i in range(a.size):
-            m, power = _exp_parts(min(max(a[i], lowest), one))
+            m, power = _exp_parts(min(max(steep * a[i], lowest), one))
             b[i] = left * (m * power + (power - one)) if a[i] <= 0 else right * a[i]
 
 
 @kernel
-def elu_backward(dy: NDArray[Any], x: NDArray[Any], alpha: float, scale: float) -> NDArray[Any]:
-    """dx = scale · dy where x > 0, scale · α eˣ dy elsewhere"""
-    return dy * np.where(x > 0, scale, (scale * alpha) * np.exp(np.minimum(x, 0)))
+def elu_backward(dy: NDArray[Any], x: NDArray[Any], alpha: float, scale: float, inner: float) -> NDArray[Any]:
+    """dx = scale · dy where x > 0, scale · α · inner · e^(inner · x) dy elsewhere"""
+    return dy * np.where(x > 0, scale, (scale * alpha * inner) * np.exp(inner * np.minimum(x, 0)))
 
 
 @elu_backward.fast
-def elu_backward(dy: NDArray[Any], x: NDArray[Any], alpha: float, scale: float) -> NDArray[Any]:
-    if x.dtype != np.float32:
-        return elu_backward.reference(dy, x, alpha, scale)
-    return sweep(_elu_backward, x, dy, numbers=(alpha, scale))
+def elu_backward(dy: NDArray[Any], x: NDArray[Any], alpha: float, scale: float, inner: float) -> NDArray[Any]:
+    if x.dtype != np.float32 or inner < 0:
+        return elu_backward.reference(dy, x, alpha, scale, inner)
+    return sweep(_elu_backward, x, dy, numbers=(alpha, scale, inner))
 
 
 @jit(parallel=True)
-def _elu_backward(chunks, x, dy, dx, alpha, scale):  # type: ignore[no-untyped-def]
-    right, left = np.float32(scale), np.float32(scale * alpha)
+def _elu_backward(chunks, x, dy, dx, alpha, scale, inner):  # type: ignore[no-untyped-def]
+    right, left, steep = np.float32(scale), np.float32(scale * alpha * inner), np.float32(inner)
     zero = np.float32(0)
     for chunk in prange(chunks):
         part = slice(x.size * chunk // chunks, x.size * (chunk + 1) // chunks)
         a, b, c = x[part], dy[part], dx[part]
         for i in range(a.size):
-            c[i] = b[i] * (left * exp_of_negative(min(a[i], zero)) if a[i] <= 0 else right)
+            c[i] = b[i] * (left * exp_of_negative(min(steep * a[i], zero)) if a[i] <= 0 else right)
+
+
+@kernel
+def softplus(x: NDArray[Any], beta: float, threshold: float) -> NDArray[Any]:
+    """ln(1 + e^(βx)) / β = (max(βx, 0) + ln(1 + e^-|βx|)) / β, and x itself where βx > threshold"""
+    z = beta * x
+    return np.where(z > threshold, x, (np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))) / beta).astype(
+        x.dtype, copy=False
+    )
+
+
+@softplus.fast
+def softplus(x: NDArray[Any], beta: float, threshold: float) -> NDArray[Any]:
+    if x.dtype != np.float32:
+        return softplus.reference(x, beta, threshold)
+    return sweep(_softplus, x, numbers=(beta, threshold))
+
+
+@jit(fastmath={"contract"})
+def _log1p(t):  # type: ignore[no-untyped-def]
+    """ln(1 + t) for 0 <= t <= 1 in float32, to 2e-7 of itself: a polynomial of t, or of what 1 + t is above or below 2.
+
+    Source: Moshier, the Cephes library, logf.
+    """
+    f = np.float32
+    upper = t > f(0.41421356)
+    m = f(0.5) * (t - f(1)) if upper else t
+    p = f(7.0376836292e-2)
+    p = p * m + f(-1.1514610310e-1)
+    p = p * m + f(1.1676998740e-1)
+    p = p * m + f(-1.2420140846e-1)
+    p = p * m + f(1.4249322787e-1)
+    p = p * m + f(-1.6668057665e-1)
+    p = p * m + f(2.0000714765e-1)
+    p = p * m + f(-2.4999993993e-1)
+    p = p * m + f(3.3333331174e-1)
+    z = m * m
+    return (p * m * z - f(0.5) * z + m) + (f(0.69314718056) if upper else f(0))
+
+
+@jit(parallel=True, error_model="numpy")
+def _softplus(chunks, x, y, beta, threshold):  # type: ignore[no-untyped-def]
+    steep, inverse, limit, zero = np.float32(beta), np.float32(1 / beta), np.float32(threshold), np.float32(0)
+    for chunk in prange(chunks):
+        part = slice(x.size * chunk // chunks, x.size * (chunk + 1) // chunks)
+        a, b = x[part], y[part]
+        for i in range(a.size):
+            z = steep * a[i]
+            smooth = ((z if z > zero else zero) + _log1p(exp_of_negative(-abs(z)))) * inverse
+            b[i] = a[i] if (z > limit) | (z != z) else smooth
+
+
+@kernel
+def softplus_backward(dy: NDArray[Any], x: NDArray[Any], beta: float, threshold: float) -> NDArray[Any]:
+    """dx = σ(βx) dy, and dy where βx > threshold"""
+    z = beta * x
+    return dy * np.where(z > threshold, 1, sigmoid.reference(z)).astype(dy.dtype, copy=False)
+
+
+@softplus_backward.fast
+def softplus_backward(dy: NDArray[Any], x: NDArray[Any], beta: float, threshold: float) -> NDArray[Any]:
+    if x.dtype != np.float32:
+        return softplus_backward.reference(dy, x, beta, threshold)
+    return sweep(_softplus_backward, x, dy, numbers=(beta, threshold))
+
+
+@jit(parallel=True)
+def _softplus_backward(chunks, x, dy, dx, beta, threshold):  # type: ignore[no-untyped-def]
+    steep, limit, one = np.float32(beta), np.float32(threshold), np.float32(1)
+    for chunk in prange(chunks):
+        part = slice(x.size * chunk // chunks, x.size * (chunk + 1) // chunks)
+        a, b, c = x[part], dy[part], dx[part]
+        for i in range(a.size):
+            z = steep * a[i]
+            c[i] = b[i] * (one if z > limit else _sigmoid_of(z))

@@ -52,3 +52,32 @@ def test_integers_stay_integers():
         y = elementwise.relu(np.arange(-n, n))
         assert y.dtype == np.arange(1).dtype
         np.testing.assert_array_equal(y, np.maximum(np.arange(-n, n), 0))
+
+
+@needs_jit
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(20))
+def test_pieces_at_random(num_threads, dtype, seed):
+    rng = np.random.default_rng(seed)
+    low, high = sorted(rng.choice([-np.inf, -2.0, -0.5, 0.0, 1.0, 3.0, np.inf], 2, replace=False))
+    numbers = rng.standard_normal(7) * rng.integers(0, 2, 7)
+    shape = elementwise.Pieces(low, high, *numbers)
+    x = rng.choice([-2.0, -0.5, 0.0, 1.0, 3.0], (70, 9)) + rng.standard_normal((70, 9)) * rng.integers(0, 2, (70, 9))
+    x, dy = x.astype(dtype), rng.standard_normal((70, 9)).astype(dtype)
+    for order in (x, np.asfortranarray(x), x[:, ::2]):
+        y = elementwise.pieces.twin(order, shape)
+        np.testing.assert_allclose(y, elementwise.pieces.reference(order, shape), rtol=1e-5, atol=1e-6)
+        gradient = dy[:, : order.shape[1]]
+        dx = elementwise.pieces_backward.twin(gradient, order, shape)
+        expected = elementwise.pieces_backward.reference(gradient, order, shape)
+        np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6)
+        assert y.dtype == dx.dtype == dtype
+
+
+@needs_jit
+def test_pieces_of_what_is_no_number():
+    x = np.resize(np.array([np.nan, np.inf, -np.inf, 1e38], np.float32), 300)
+    limited = elementwise.Pieces(-1, 1, left=-1, slope=1, right=1)
+    np.testing.assert_array_equal(elementwise.pieces.twin(x, limited), np.clip(x, -1, 1))
+    bent = elementwise.Pieces(-3, 3, curve=1 / 6, slope=0.5, right_slope=1)
+    np.testing.assert_array_equal(elementwise.pieces.twin(x, bent)[:4], np.array([np.nan, np.inf, 0, 1e38], np.float32))

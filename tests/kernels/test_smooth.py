@@ -15,12 +15,20 @@ FORWARD = {
     "sigmoid": (smooth.sigmoid, ()),
     "silu": (smooth.silu, ()),
     "gelu": (smooth.gelu, ()),
-    "elu": (smooth.elu, (0.7, 1.3)),
+    "elu": (smooth.elu, (0.7, 1.3, 1.0)),
+    "elu, steep": (smooth.elu, (0.7, 1.3, 2.5)),
+    "softplus": (smooth.softplus, (1.0, 20.0)),
+    "softplus, steep": (smooth.softplus, (3.0, 2.0)),
+    "log of a sigmoid": (smooth.softplus, (-1.0, np.inf)),
 }
 BACKWARD = {
     "silu": (smooth.silu_backward, ()),
     "gelu": (smooth.gelu_backward, ()),
-    "elu": (smooth.elu_backward, (0.7, 1.3)),
+    "elu": (smooth.elu_backward, (0.7, 1.3, 1.0)),
+    "elu, steep": (smooth.elu_backward, (0.7, 1.3, 2.5)),
+    "softplus": (smooth.softplus_backward, (1.0, 20.0)),
+    "softplus, steep": (smooth.softplus_backward, (3.0, 2.0)),
+    "log of a sigmoid": (smooth.softplus_backward, (-1.0, np.inf)),
 }
 
 
@@ -70,10 +78,9 @@ def test_the_whole_range(name):
         kernel, numbers = BACKWARD[name]
         expected = kernel.reference(np.ones(x.size), x.astype(np.float64), *numbers)
         np.testing.assert_allclose(kernel.twin(np.ones_like(x), x, *numbers), expected, rtol=1e-5, atol=1e-6)
-        assert (
-            np.isnan(kernel.twin(np.ones(1, np.float32), np.array([np.nan], np.float32), *numbers)).all()
-            or name == "elu"
-        )
+        assert np.isnan(
+            kernel.twin(np.ones(1, np.float32), np.array([np.nan], np.float32), *numbers)
+        ).all() or name.startswith("elu")
 
 
 @_jit.jit

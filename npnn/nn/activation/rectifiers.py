@@ -50,37 +50,42 @@ class LeakyReLUFunction(Function):
 
 
 class ELUFunction(Function):
-    """y = s x where x > 0, s α (eˣ - 1) elsewhere.   dx = s dy, s α eˣ dy"""
+    """y = s x where x > 0, s α (e^(kx) - 1) elsewhere.   dx = s dy, s α k e^(kx) dy"""
 
-    def forward(self, x: NDArray[Any], alpha: float, scale: float) -> NDArray[Any]:
-        self.saved = x, alpha, scale
-        return smooth.elu(x, alpha, scale)
+    def forward(self, x: NDArray[Any], alpha: float, scale: float, inner: float = 1.0) -> NDArray[Any]:
+        self.saved = x, alpha, scale, inner
+        return smooth.elu(x, alpha, scale, inner)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         return smooth.elu_backward(dy, *self.saved)
 
 
-class ReLU6Function(Function):
+class PiecesFunction(Function):
+    """y is a line left of an interval, a line right of it, and a parabola within: see npnn.kernels.elementwise.Pieces.
+
+    dx = dy times the slope
+    """
+
+    def forward(self, x: NDArray[Any], shape: kernels.Pieces) -> NDArray[Any]:
+        self.x, self.pieces = x, shape
+        return kernels.pieces(x, shape)
+
+    def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
+        return kernels.pieces_backward(dy, self.x, self.pieces)
+
+
+class ReLU6Function(PiecesFunction):
     """y = min(max(x, 0), 6).   dx = dy where 0 < x < 6"""
 
-    def forward(self, x: NDArray[Any]) -> NDArray[Any]:
-        self.inside = (x > 0) & (x < 6)
-        return np.minimum(np.maximum(x, 0), 6)
-
-    def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return dy * self.inside
+    def forward(self, x: NDArray[Any]) -> NDArray[Any]:  # type: ignore[override]
+        return super().forward(x, kernels.Pieces(0, 6, slope=1, right=6))
 
 
-class HardswishFunction(Function):
+class HardswishFunction(PiecesFunction):
     """y = x min(max(x + 3, 0), 6) / 6.   dx = dy (2x + 3) / 6 where -3 < x < 3, dy to the right of it"""
 
-    def forward(self, x: NDArray[Any]) -> NDArray[Any]:
-        self.x = x
-        return np.clip(x + 3, 0, 6) * (x / 6)
-
-    def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        x = np.clip(self.x, -3, 3)
-        return dy * ((x >= 3) + (2 * x + 3) / 6 * (np.abs(x) < 3))
+    def forward(self, x: NDArray[Any]) -> NDArray[Any]:  # type: ignore[override]
+        return super().forward(x, kernels.Pieces(-3, 3, curve=1 / 6, slope=0.5, right_slope=1))
 
 
 class PReLUFunction(Function):

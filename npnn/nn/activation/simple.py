@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from npnn import random
 from npnn.errors import ShapeError
-from npnn.nn.activation.smooth import softplus, tanh
+from npnn.kernels.elementwise import Pieces
+from npnn.nn.activation.rectifiers import ELUFunction, PiecesFunction
+from npnn.nn.activation.smooth import SoftplusFunction, tanh
 from npnn.nn.activation.softmax import softmax
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
-from npnn.ops import arithmetic, elementwise, indexing
-from npnn.tensor import Function, Tensor, _from_array, of_array
+from npnn.ops import elementwise
+from npnn.tensor import Function, Tensor, of_array
 
 __all__ = [
     "CELU", "Hardshrink", "Hardsigmoid", "Hardtanh", "LogSigmoid", "RReLU", "Softmax2d", "Softmin", "Softshrink",
@@ -27,57 +29,57 @@ __all__ = [
 ]  # fmt: skip
 
 
-class PiecewiseLinear(Function):
-    """y = a x + b with a and b constant in each piece, given as arrays.   dx = a dy"""
+class Slopes(Function):
+    """y = a x with a slope a for each element.   dx = a dy"""
 
-    def forward(self, x: NDArray[Any], slope: NDArray[Any], intercept: Any) -> NDArray[Any]:
+    def forward(self, x: NDArray[Any], slope: NDArray[Any]) -> NDArray[Any]:
         self.slope = slope
-        return np.where(slope == 0, intercept, x * slope + intercept).astype(x.dtype, copy=False)
+        return x * slope
 
     def backward(self, dy: NDArray[Any]) -> Any:
-        return dy * self.slope, None, None
+        return dy * self.slope, None
 
 
-def _pieces(name: str, input: Tensor, slope: Any, intercept: Any) -> Tensor:
+def _cut(name: str, input: Tensor, shape: Pieces) -> Tensor:
     check_floating(name, input)
-    dtype = input.array.dtype
-    return PiecewiseLinear.apply(input, np.asarray(slope, dtype), np.asarray(intercept, dtype))
+    return PiecesFunction.apply(input, shape=shape)
+
+
+def _beyond(x: float, input: Tensor, to: float) -> float:
+    """The next number of the input's dtype: what is beyond x is at this one or further."""
+    kind = input.array.dtype
+    return float(np.nextafter(kind.type(x), kind.type(to))) if kind.kind == "f" else x
 
 
 def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """x where x > threshold, else value.   Any shape."""
-    above = ~(input.array <= threshold)
-    return _pieces("threshold", input, above, np.where(above, 0, value))
+    return _cut("threshold", input, Pieces(threshold, math.inf, left=value, slope=1, right_slope=1))
 
 
 def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Tensor:
     """x limited to [min_val, max_val]; its gradient is 0 at the limits.   Any shape."""
     if min_val > max_val:
         raise ValueError("min_val cannot be greater than max_val")
-    x = input.array
-    inside = ~((x <= min_val) | (x >= max_val))
-    return _pieces("hardtanh", input, inside, np.where(inside, 0, np.where(x <= min_val, min_val, max_val)))
+    return _cut("hardtanh", input, Pieces(min_val, max_val, left=min_val, slope=1, right=max_val))
 
 
 def hardsigmoid(input: Tensor, inplace: bool = False) -> Tensor:
     """x / 6 + 1/2 limited to [0, 1].   Any shape."""
-    x = input.array
-    inside = ~((x <= -3) | (x >= 3))
-    return _pieces("hardsigmoid", input, inside / 6, np.where(inside, 0.5, np.where(x >= 3, 1, 0)))
+    return _cut("hardsigmoid", input, Pieces(-3, 3, slope=1 / 6, value=0.5, right=1))
 
 
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x where |x| > lambd, else 0.   Any shape."""
-    return _pieces("hardshrink", input, ~((input.array >= -lambd) & (input.array <= lambd)), 0)
+    low, high = _beyond(-lambd, input, -math.inf), _beyond(lambd, input, math.inf)
+    return _cut("hardshrink", input, Pieces(low, high, left_slope=1, right_slope=1))
 
 
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """x brought nearer to 0 by lambd, and 0 where it would cross it.   Any shape."""
     if lambd < 0:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
-    x = input.array
-    outside = ~((x >= -lambd) & (x <= lambd))
-    return _pieces("softshrink", input, outside, np.where(outside, np.where(x > 0, -lambd, lambd), 0))
+    low, high = _beyond(-lambd, input, -math.inf), _beyond(lambd, input, math.inf)
+    return _cut("softshrink", input, Pieces(low, high, left_slope=1, left=lambd, right_slope=1, right=-lambd))
 
 
 def rrelu(
@@ -95,7 +97,8 @@ def rrelu(
         slope[below] = slopes.astype(x.dtype)
     else:
         slope[below] = (lower + upper) / 2
-    return _pieces("rrelu", input, slope, 0)
+    check_floating("rrelu", input)
+    return Slopes.apply(input, slope)
 
 
 def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
@@ -103,14 +106,13 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
     check_floating("celu", input)
-    below = elementwise.expm1(arithmetic.clamp(input, max=0) / alpha) * alpha
-    return indexing.where(_from_array(input.array > 0), input, below)
+    return ELUFunction.apply(input, alpha=float(alpha), scale=1.0, inner=1 / alpha)
 
 
 def logsigmoid(input: Tensor) -> Tensor:
     """ln sigmoid(x) = -softplus(-x).   Any shape."""
     check_floating("logsigmoid", input)
-    return -softplus(-input, threshold=math.inf)
+    return SoftplusFunction.apply(input, beta=-1.0, threshold=math.inf)
 
 
 def softsign(input: Tensor) -> Tensor:

@@ -25,17 +25,11 @@ class SoftplusFunction(Function):
     """y = log(1 + e^(βx)) / β, and x itself where βx > threshold.   dx = sigmoid(βx) dy, dy there"""
 
     def forward(self, x: NDArray[Any], beta: float, threshold: float) -> NDArray[Any]:
-        self.x, self.beta, self.threshold = x, beta, threshold
-        z = beta * x
-        y = np.asarray(_log_one_plus_exp(z) / beta)
-        np.copyto(y, x, where=z > threshold)
-        return y
+        self.saved = x, beta, threshold
+        return kernels.softplus(x, beta, threshold)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        z = self.beta * self.x
-        slope = np.asarray(kernels.sigmoid(z))
-        np.copyto(slope, 1, where=z > self.threshold)
-        return dy * slope
+        return kernels.softplus_backward(dy, *self.saved)
 
 
 class SiLUFunction(Function):
@@ -53,7 +47,7 @@ class MishFunction(Function):
     """y = x t, t = tanh(log(1 + eˣ)).   dx = dy (t + x (1 - t²) sigmoid(x))"""
 
     def forward(self, x: NDArray[Any]) -> NDArray[Any]:
-        self.x, self.t = x, np.tanh(_log_one_plus_exp(x))
+        self.x, self.t = x, np.tanh(kernels.softplus(x, 1.0, math.inf))
         return x * self.t
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
@@ -100,11 +94,6 @@ class GLUFunction(Function):
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         da = dy * self.gate
         return np.concatenate([da, da * self.a * (1 - self.gate)], axis=self.dim)
-
-
-def _log_one_plus_exp(x: NDArray[Any]) -> NDArray[Any]:
-    """log(1 + eˣ) without overflow."""
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 # ---- functions (sigmoid and tanh are npnn.ops.elementwise's)
