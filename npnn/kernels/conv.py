@@ -1,7 +1,8 @@
 """The one place that decides how a convolution is computed: from its shapes alone, so that a run can be repeated.
 
 A form is a module with three passes, ``forward``, ``backward_input`` and ``backward_weight``.  im2col
-does everything; winograd does 3×3 kernels with a quarter of the multiplications, 1e-5 less exactly.
+does everything; channelwise is for groups of one channel each; winograd does 3×3 kernels with a quarter
+of the multiplications, 1e-5 less exactly.
 Arrays are channels-last: images (N, H, W, C), weights (O, KH, KW, C/G).
 """
 
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.kernels import im2col, winograd
+from npnn.kernels import channelwise, im2col, winograd
 from npnn.kernels.im2col import Geometry
 from npnn.kernels.tiles import PANEL
 
@@ -30,6 +31,8 @@ def use_winograd(enabled: bool) -> None:
 
 def choose(n: int, size: tuple[int, int], c: int, o: int, kernel_size: tuple[int, int], geometry: Geometry) -> Any:
     """The form that computes ``n`` images of ``size`` (OH, OW) fastest."""
+    if 1 < geometry.groups == c:
+        return channelwise
     (top, left), (bottom, right) = geometry.before, geometry.after
     if not (
         _winograd
@@ -52,15 +55,17 @@ def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: 
     """y = x ⋆ w + b.   (N, H, W, C), (O, KH, KW, C/G), (O,) -> (N, OH, OW, O)"""
     kernel_size = w.shape[1:3]
     size = geometry.output_size(x.shape[1:3], kernel_size)
-    if choose(len(x), size, x.shape[3], len(w), kernel_size, geometry) is im2col:
-        return im2col.forward(x, w, b, geometry)
+    form = choose(len(x), size, x.shape[3], len(w), kernel_size, geometry)
+    if form is not winograd:
+        return form.forward(x, w, b, geometry)
     return winograd.forward(x, w, np.zeros(len(w), w.dtype) if b is None else b, geometry.before, size)
 
 
 def backward_input(dy: NDArray[Any], w: NDArray[Any], size: tuple[int, int], geometry: Geometry) -> NDArray[Any]:
     """dx, of ``size`` (H, W).   (N, OH, OW, O), (O, KH, KW, C/G) -> (N, H, W, C)"""
-    if choose(len(dy), size, len(w), w.shape[3], w.shape[1:3], geometry) is im2col:
-        return im2col.backward_input(dy, w, size, geometry)
+    form = choose(len(dy), size, w.shape[3] * geometry.groups, len(w), w.shape[1:3], geometry)
+    if form is not winograd:
+        return form.backward_input(dy, w, size, geometry)
     return winograd.backward_input(dy, w, geometry.before, size)
 
 
@@ -68,6 +73,7 @@ def backward_weight(
     x: NDArray[Any], dy: NDArray[Any], kernel_size: tuple[int, int], geometry: Geometry
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """dw and db.   (N, H, W, C), (N, OH, OW, O) -> (O, KH, KW, C/G), (O,)"""
-    if choose(len(dy), dy.shape[1:3], x.shape[3], dy.shape[3], kernel_size, geometry) is im2col:
-        return im2col.backward_weight(x, dy, kernel_size, geometry)
+    form = choose(len(dy), dy.shape[1:3], x.shape[3], dy.shape[3], kernel_size, geometry)
+    if form is not winograd:
+        return form.backward_weight(x, dy, kernel_size, geometry)
     return winograd.backward_weight(x, dy, geometry.before)
