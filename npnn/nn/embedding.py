@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from npnn.dtypes import of_parameters
 from npnn.errors import DtypeError, ShapeError
+from npnn.kernels.scatter import add_at
 from npnn.nn import init
 from npnn.nn.module import Module, Parameter
 from npnn.tensor import Function, Tensor, _from_array
@@ -32,15 +33,9 @@ class Lookup(Function):
 
     def backward(self, dy: NDArray[Any]) -> Any:
         dw = np.zeros(self.shape, dy.dtype)
-        if self.index.size:
-            # sorted, equal indices lie together and each run is one sum: far faster than np.add.at
-            order = np.argsort(self.index, axis=None, kind="stable")
-            found = self.index.ravel()[order]
-            starts = np.flatnonzero(np.diff(found, prepend=found[0] - 1))
-            sums = np.add.reduceat(dy.reshape(-1, self.shape[1])[order], starts, axis=0)
-            if self.averaged:
-                sums /= np.diff(starts, append=found.size)[:, None]
-            dw[found[starts]] = sums
+        add_at(dw, self.index, dy)
+        if self.averaged:
+            dw /= np.maximum(np.bincount(self.index.ravel(), minlength=len(dw)), 1)[:, None].astype(dw.dtype)
         if self.padding_idx is not None:
             dw[self.padding_idx] = 0
         return dw, None

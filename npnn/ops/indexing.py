@@ -9,6 +9,7 @@ import numpy as np
 from npnn.engine import mode
 from npnn.errors import DtypeError, ShapeError
 from npnn.inplace import Replaced, in_place
+from npnn.kernels.scatter import add_at
 from npnn.ops.promotion import cast, operands
 from npnn.ops.shape import axis_of
 from npnn.tensor import Function, Tensor, View, _from_array, of_array
@@ -35,7 +36,7 @@ class Index(View):
         dx = np.zeros(self.shape, dy.dtype)
         parts = self.index if isinstance(self.index, tuple) else (self.index,)
         if any(isinstance(p, (np.ndarray, list)) and np.asarray(p).dtype != bool for p in parts):
-            np.add.at(dx, self.index, dy)
+            add_at(dx, self.index, dy)
         else:  # slices and masks pick no element twice
             dx[self.index] = dy
         return dx, None
@@ -51,7 +52,7 @@ class Put(Function):
         self.index, self.add = index, add
         y = x.copy("K")
         if add:
-            np.add.at(y, index, v)
+            add_at(y, index, v)
         else:
             y[index] = v
         return y
@@ -73,7 +74,7 @@ class Gather(Function):
 
     def backward(self, dy):
         dx = np.zeros(self.shape, dy.dtype)
-        np.add.at(dx, self.at, dy)
+        add_at(dx, self.at, dy)
         return dx, None, None
 
 
@@ -307,7 +308,7 @@ class ScatterInto(Function):
         y = x.copy("K")
         cut = v[tuple(slice(n) for n in index.shape)] if np.ndim(v) else v
         if add:
-            np.add.at(y, self.at, cut)
+            add_at(y, self.at, cut)
         else:
             y[self.at] = cut
         return y

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from npnn.kernels.scatter import add_at
 from npnn.ops.reductions import ValuesAndIndices
 from npnn.ops.shape import axis_of
 from npnn.tensor import Function, Tensor, _from_array
@@ -27,7 +28,7 @@ class TakeAlong(Function):
         dx = np.zeros(self.shape, dy.dtype)
         at = list(np.ogrid[tuple(slice(n) for n in self.indices.shape)])
         at[self.dim] = self.indices
-        np.add.at(dx, tuple(at), dy)
+        add_at(dx, tuple(at), dy)
         return dx, None, None
 
 
