@@ -290,11 +290,18 @@ class _Peer:
             self.layer = case.build(lib)
         finally:
             lib.set_default_dtype(before)
-        self.inputs = [lib.tensor(a, requires_grad=True) for a in arrays]
+        self.channels_last = lib.__name__ == "npnn" and case.kind != "attention"
+        self.inputs = [lib.from_numpy(self.kept(a)).requires_grad_() for a in arrays]
         module = getattr(self.layer, "layer", self.layer)
         self.parameters = list(module.parameters()) if hasattr(module, "parameters") else []
         y = self.layer(*self.inputs)
-        self.dy = lib.tensor(np.random.default_rng(1).standard_normal(tuple(y.shape)).astype(case.dtype))
+        self.dy = lib.from_numpy(self.kept(np.random.default_rng(1).standard_normal(tuple(y.shape)).astype(case.dtype)))
+
+    def kept(self, array: Any) -> Any:
+        """A copy in the order of memory in which the framework keeps images between layers."""
+        if array.ndim == 4 and self.channels_last:
+            return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        return array.copy()
 
     def step(self) -> Any:
         for x in (*self.inputs, *self.parameters):
