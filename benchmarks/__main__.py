@@ -15,10 +15,10 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
-        "workload (the default), single layers beside PyTorch (layers) and over sizes (ops), the first seconds of a program (startup), how far "
-        "rounding drives training curves apart (drift), random draws (draws), scripts written for PyTorch (scripts), "
-        "fits beside scikit-learn's MLP (sklearn), or what a second process gains (mpi); or put the tables of the last "
-        "results into README.md and benchmarks/RESULTS.md (readme).",
+        "workload (the default), single layers (layers) and how their cost grows with size (ops), the first seconds of "
+        "a program (startup), how far rounding drives training curves apart (drift), random draws (draws), scripts "
+        "written for PyTorch (scripts), fits beside scikit-learn's MLP (sklearn), or what a second process gains (mpi); "
+        "or put the tables of the last results into README.md and benchmarks/RESULTS.md (readme).",
     )
     p.add_argument(
         "what",

@@ -45,7 +45,7 @@ class Case:
 
 def size(rng: Draw, low: int, high: int) -> int:
     """A whole number whose logarithm is uniform."""
-    return int(round(math.exp(rng.uniform(math.log(low), math.log(high)))))
+    return round(math.exp(rng.uniform(math.log(low), math.log(high))))
 
 
 def conv(n: int, c: int, o: int, side: int, kernel: int = 3, stride: int = 1, groups: int = 1, padding: Any = None,

@@ -15,11 +15,11 @@ from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.smooth import exp_of_negative
 
-__all__ = ["softmax", "softmax_backward"]
+__all__ = ["LANES", "largest", "softmax", "softmax_backward"]
 
 prange = range  # numba reads this name as its parallel range
 
-_LANES = 16  # as many numbers as a vector register holds
+LANES = 16  # as many numbers as a vector register holds
 
 
 @kernel
@@ -45,10 +45,10 @@ def softmax(x: NDArray[Any], log: bool) -> NDArray[Any]:
 def _softmax(chunks, x, log, y):  # type: ignore[no-untyped-def]
     M, D = x.shape
     for chunk in prange(chunks):
-        lanes = np.empty(_LANES, x.dtype)
+        lanes = np.empty(LANES, x.dtype)
         for m in range(M * chunk // chunks, M * (chunk + 1) // chunks):
             row, out, total = x[m], y[m], np.float32(0)
-            top = _largest(row, lanes)
+            top = largest(row, lanes)
             for i in range(D):
                 out[i] = exp_of_negative(row[i] - top)
                 total += out[i]
@@ -63,13 +63,13 @@ def _softmax(chunks, x, log, y):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _largest(row, lanes):  # type: ignore[no-untyped-def]
+def largest(row, lanes):  # type: ignore[no-untyped-def]
     """The largest element that is not a NaN; each lane looks after every 16th, so that they run side by side."""
     lanes[:] = -np.inf
-    whole = row.size - row.size % _LANES
-    for start in range(0, whole, _LANES):
-        piece = row[start : start + _LANES]
-        for j in range(_LANES):
+    whole = row.size - row.size % LANES
+    for start in range(0, whole, LANES):
+        piece = row[start : start + LANES]
+        for j in range(LANES):
             lanes[j] = piece[j] if piece[j] > lanes[j] else lanes[j]
     top = lanes.max()
     for i in range(whole, row.size):

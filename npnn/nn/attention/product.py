@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import DtypeError, ShapeError
+from npnn.kernels import attention as kernels
 from npnn.nn.activation.softmax import softmax
 from npnn.nn.dropout import dropout
 from npnn.ops.indexing import repeat_interleave
@@ -40,14 +41,8 @@ class Attention(Function):
         self.log_sums = np.empty(q.shape[:2], q.dtype)
         for rows in self._tiles():
             s = self._scores(rows)
-            top = s.max(-1, keepdims=True, initial=-np.inf)
-            np.copyto(top, 0, where=np.isneginf(top))  # a row without any key: its result is nan, as 0 / 0
-            s -= top
-            np.exp(s, out=s)
-            sums = s.sum(-1, keepdims=True)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                self.y[rows] = np.matmul(s, v[rows[0]]) / sums
-                self.log_sums[rows] = (np.log(sums) + top)[..., 0]
+            self.log_sums[rows] = kernels.weights(s, self._first(rows))
+            self.y[rows] = np.matmul(s, v[rows[0]])
         return self.y
 
     def _tiles(self) -> Any:
@@ -59,7 +54,7 @@ class Attention(Function):
         return [(slice(i, i + items), slice(r, r + rows)) for i in range(0, B, items) for r in range(0, L, rows)]
 
     def _scores(self, rows: Any) -> NDArray[Any]:
-        q, k, _, mask, scale, causal = self.saved
+        q, k, _, mask, scale, _ = self.saved
         s = np.matmul(q[rows] * scale, k[rows[0]].swapaxes(-1, -2))
         if mask is not None:
             part = mask[rows]
@@ -67,25 +62,22 @@ class Attention(Function):
                 np.copyto(s, -np.inf, where=~part)
             else:
                 s += part
-        if causal:
-            first = rows[1].start
-            hidden = np.arange(s.shape[-1]) > np.arange(first, first + s.shape[-2])[:, None]
-            np.copyto(s, -np.inf, where=hidden)
         return s
+
+    def _first(self, rows: Any) -> int:
+        """The number of the tile's first query if the attention is causal, else -1."""
+        return rows[1].start if self.saved[5] else -1  # type: ignore[no-any-return]
 
     def backward(self, dy: NDArray[Any]) -> Any:
         q, k, v, mask, scale, _ = self.saved
         dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
         dmask = np.zeros(mask.shape, dy.dtype) if self.needs_grad[3] else None
-        along = (dy * self.y).sum(-1, keepdims=True)
+        along = np.einsum("bld,bld->bl", dy, self.y)
         for rows in self._tiles():
             items = rows[0]
-            with np.errstate(invalid="ignore"):
-                p = np.exp(self._scores(rows) - self.log_sums[rows][..., None])
+            p, ds = self._scores(rows), np.matmul(dy[rows], v[items].swapaxes(-1, -2))
+            kernels.score_gradients(p, ds, self.log_sums[rows], along[rows], self._first(rows))
             dv[items] += np.matmul(p.swapaxes(-1, -2), dy[rows])
-            ds = np.matmul(dy[rows], v[items].swapaxes(-1, -2))
-            ds -= along[rows]
-            ds *= p
             if dmask is not None:
                 dmask[rows] = ds
             dq[rows] = np.matmul(ds, k[items]) * scale
