@@ -63,7 +63,8 @@ def _weights(chunks, s, first, log_sums):  # type: ignore[no-untyped-def]
             b, l = r // L, r % L  # noqa: E741
             seen = S if first < 0 else min(S, first + l + 1)
             row = s[b, l, :seen]
-            s[b, l, seen:] = zero
+            for i in range(seen, S):
+                s[b, l, i] = zero
             top = largest(row, lanes)
             if top == -np.inf:
                 top = zero
@@ -107,5 +108,5 @@ def _score_gradients(chunks, s, dp, log_sums, along, first):  # type: ignore[no-
             for i in range(seen):
                 p[i] = exp_of_negative(p[i] - shift)
                 d[i] = p[i] * (d[i] - less)
-            p[seen:] = zero
-            d[seen:] = zero
+            for i in range(seen, S):
+                p[i] = d[i] = zero

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import compiled_on_demand, jit, kernel
 
-__all__ = ["affine", "column_sums", "gemm", "matmul"]
+__all__ = ["affine", "batched_matmul", "column_sums", "gemm", "matmul"]
 
 prange = range  # numba reads this name as its parallel range
 
@@ -226,3 +226,48 @@ _LARGEST_ROW_PRODUCT = 1 << 18
 @functools.lru_cache(maxsize=16)
 def _ones(n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.ones(n, dtype)
+
+
+@kernel
+def batched_matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: bool) -> NDArray[Any]:
+    """op(a) op(b) over the last two axes; leading axes broadcast.   (*, M, K) (*, K, N) -> (*, M, N)"""
+    return np.matmul(a.swapaxes(-1, -2) if trans_a else a, b.swapaxes(-1, -2) if trans_b else b)
+
+
+@batched_matmul.fast
+def batched_matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: bool) -> NDArray[Any]:
+    m, n = a.shape[-1 if trans_a else -2], b.shape[-2 if trans_b else -1]
+    work = a.size * n // _PER_OPERATION
+    if a.shape[:-2] != b.shape[:-2] or a.dtype != b.dtype or a.dtype.kind != "f" or not work:
+        return batched_matmul.reference(a, b, trans_a, trans_b)
+    out = np.empty((*a.shape[:-2], m, n), a.dtype)
+    (a, trans_a), (b, trans_b) = _stack(a, trans_a), _stack(b, trans_b)
+    with threads.single_threaded_blas():
+        threads.run(_products, threads.split(work), a, b, out.reshape(-1, m, n), trans_a, trans_b)
+    return out
+
+
+def _stack(a: NDArray[Any], transposed: bool) -> tuple[NDArray[Any], bool]:
+    """The same matrices as (B, M, K) with contiguous rows: those with contiguous columns count as transposed."""
+    stack = a.reshape(-1, *a.shape[-2:])
+    size = a.itemsize
+    if stack.strides[2] != size and stack.strides[1] == size:
+        stack, transposed = stack.swapaxes(1, 2), not transposed
+    rows_apart = stack.strides[2] == size and stack.strides[1] % size == 0 and stack.strides[1] >= size * stack.shape[2]
+    # cut from nothing, so that numba sees one kind of array whatever its strides: the loops are compiled once
+    return (stack if rows_apart else np.ascontiguousarray(stack))[:, :, 0 : stack.shape[2]], transposed
+
+
+@jit(parallel=True)
+def _products(chunks, a, b, out, trans_a, trans_b):  # type: ignore[no-untyped-def]
+    B = len(out)
+    for chunk in prange(chunks):
+        for i in range(B * chunk // chunks, B * (chunk + 1) // chunks):
+            gemm(
+                a[i, 0 : a.shape[1], 0 : a.shape[2]],
+                b[i, 0 : b.shape[1], 0 : b.shape[2]],
+                out[i],
+                trans_a,
+                trans_b,
+                0.0,
+            )

@@ -90,7 +90,8 @@ def _forward(chunks, x, taps, bias, y, moves):  # type: ignore[no-untyped-def]
             n, i = row // OH, row % OH
             out = y[n, i]
             for j in range(OW):
-                out[j] = bias
+                for c in range(bias.size):
+                    out[j, c] = bias[c]
             for k in range(taps.shape[0]):
                 ih = i * sh + k * dh - top
                 if ih < 0 or ih >= x.shape[1]:
@@ -141,7 +142,9 @@ def _backward_input(chunks, dy, taps, dx, moves):  # type: ignore[no-untyped-def
         for row in range(N * H * chunk // chunks, N * H * (chunk + 1) // chunks):
             n, ih = row // H, row % H
             out = dx[n, ih]
-            out[:] = zero
+            for j in range(W):
+                for c in range(out.shape[1]):
+                    out[j, c] = zero
             for k in range(taps.shape[0]):
                 i, rest = divmod(ih + top - k * dh, sh)
                 if rest != 0 or i < 0 or i >= dy.shape[1]:

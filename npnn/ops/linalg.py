@@ -25,7 +25,7 @@ def _product(a, b, trans_a=False, trans_b=False):
     """op(a) op(b) over the last two axes; leading axes broadcast."""
     if a.ndim == b.ndim == 2:
         return blas.matmul(a, b, trans_a, trans_b)
-    return np.matmul(a.swapaxes(-1, -2) if trans_a else a, b.swapaxes(-1, -2) if trans_b else b)
+    return blas.batched_matmul(a, b, trans_a, trans_b)
 
 
 class MatMul(Function):

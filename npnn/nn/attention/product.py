@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from npnn.errors import DtypeError, ShapeError
 from npnn.kernels import attention as kernels
+from npnn.kernels.blas import batched_matmul
 from npnn.nn.activation.softmax import softmax
 from npnn.nn.dropout import dropout
 from npnn.ops.indexing import repeat_interleave
@@ -42,7 +43,7 @@ class Attention(Function):
         for rows in self._tiles():
             s = self._scores(rows)
             self.log_sums[rows] = kernels.weights(s, self._first(rows))
-            self.y[rows] = np.matmul(s, v[rows[0]])
+            self.y[rows] = batched_matmul(s, v[rows[0]], False, False)
         return self.y
 
     def _tiles(self) -> Any:
@@ -55,7 +56,7 @@ class Attention(Function):
 
     def _scores(self, rows: Any) -> NDArray[Any]:
         q, k, _, mask, scale, _ = self.saved
-        s = np.matmul(q[rows] * scale, k[rows[0]].swapaxes(-1, -2))
+        s = batched_matmul(q[rows] * scale, k[rows[0]], False, True)
         if mask is not None:
             part = mask[rows]
             if part.dtype == bool:
@@ -75,13 +76,13 @@ class Attention(Function):
         along = np.einsum("bld,bld->bl", dy, self.y)
         for rows in self._tiles():
             items = rows[0]
-            p, ds = self._scores(rows), np.matmul(dy[rows], v[items].swapaxes(-1, -2))
+            p, ds = self._scores(rows), batched_matmul(dy[rows], v[items], False, True)
             kernels.score_gradients(p, ds, self.log_sums[rows], along[rows], self._first(rows))
-            dv[items] += np.matmul(p.swapaxes(-1, -2), dy[rows])
+            dv[items] += batched_matmul(p, dy[rows], True, False)
             if dmask is not None:
                 dmask[rows] = ds
-            dq[rows] = np.matmul(ds, k[items]) * scale
-            dk[items] += np.matmul(ds.swapaxes(-1, -2), q[rows] * scale)
+            dq[rows] = batched_matmul(ds, k[items], False, False) * scale
+            dk[items] += batched_matmul(ds, q[rows] * scale, True, False)
         return dq, dk, dv, dmask, None, None
 
 
