@@ -3,6 +3,7 @@
 python -m benchmarks --json benchmarks/results/steps.json
 python -m benchmarks startup --json benchmarks/results/startup.json
 python -m benchmarks ops --json benchmarks/results/ops.json
+python -m benchmarks layers --json benchmarks/results/layers.json
 python -m benchmarks drift --json benchmarks/results/drift.json
 python -m benchmarks sklearn --json benchmarks/results/sklearn.json
 python -m benchmarks mpi --json benchmarks/results/mpi.json
@@ -16,7 +17,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drift, mpi, ops, sklearn_mlp, table
+from benchmarks import drift, layers, mpi, ops, sklearn_mlp, table
 from experiments.harness.commands import DEMO
 from experiments.harness.registry import experiment, names
 
@@ -94,17 +95,23 @@ def render(text: str) -> str:
 
 def results() -> str:
     """What benchmarks/RESULTS.md says."""
-    layers, drifts = _rows("ops"), _rows("drift")
+    sizes, drifts, course = _rows("ops"), _rows("drift"), _rows("layers")
+    threads = course[0]["threads"]
     return "\n\n".join(
         [
             "# Single layers, and rounding",
-            f"Written by `python -m benchmarks readme`. {_machine(layers[0])}",
-            "## Single layers",
+            f"Written by `python -m benchmarks readme`. {_machine(sizes[0])}",
+            "## Layers at the shapes of courses",
+            "Forward and backward of one layer, correctness first, then time in turn (`python -m benchmarks layers`; "
+            "with `--random 200 --seed 1` at random shapes). A ratio below 1 means that npnn is ahead. "
+            f"{threads} thread{'s' * (threads > 1)}; {_machine(course[0])}",
+            layers.table(course),
+            "## Layers over sizes",
             "Forward and backward of one layer (`python -m benchmarks ops`), each framework on images in the order of "
             "memory that it uses between layers. GFLOP/s count the multiplications and additions of the plain "
             "formula: Winograd's algorithm, which needs fewer, can be above the roof.",
             "![The roofline](results/roofline.png)",
-            ops.table(layers),
+            ops.table(sizes),
             "## Rounding",
             f"The largest difference from PyTorch's training loss within {drifts[0]['steps']} steps of a network with "
             "three 3×3 convolutions, from the same weights on the same batches (`python -m benchmarks drift`): median "
