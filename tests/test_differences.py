@@ -147,6 +147,18 @@ ANSWERED = [
         [0.0, 0.0],
         "[nan, nan]",
     ),
+    (
+        "the slope of `hardsigmoid` in float64 is 1/6; PyTorch's is 1/6 rounded to float32",
+        lambda lib: slope_of_hardsigmoid(lib),
+        1 / 6,
+        float(np.float32(1 / 6)),
+    ),
+    (
+        "`isin`, `rsub` and `float_power` take two numbers, too",
+        lambda lib: lib.rsub(7, 3).item(),
+        -4,
+        TypeError,
+    ),
 ]
 
 
