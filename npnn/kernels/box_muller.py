@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.kernels._jit import jit
+from npnn.kernels.exponential import log_series
 
 __all__ = ["turn", "turn32", "turn64"]
 
@@ -55,16 +56,7 @@ def turn32(x, mean, std):  # type: ignore[no-untyped-def]
             e = e - (f(1) if small else f(0))
             m = m - f(1) + (m if small else f(0))
             z = m * m
-            p = f(7.0376836292e-2)
-            p = p * m + f(-1.1514610310e-1)
-            p = p * m + f(1.1676998740e-1)
-            p = p * m + f(-1.2420140846e-1)
-            p = p * m + f(1.4249322787e-1)
-            p = p * m + f(-1.6668057665e-1)
-            p = p * m + f(2.0000714765e-1)
-            p = p * m + f(-2.4999993993e-1)
-            p = p * m + f(3.3333331174e-1)
-            p = p * m * z + e * f(-2.12194440e-4) - f(0.5) * z
+            p = log_series(m) * m * z + e * f(-2.12194440e-4) - f(0.5) * z
             radius[i] = math.sqrt(max(f(-2) * (m + p + e * f(0.693359375)), f(0)))
         for g in range(n // 8):
             for j in range(8):

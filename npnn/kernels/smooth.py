@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.elementwise import sweep
+from npnn.kernels.exponential import log_series
 
 __all__ = [
     "elu", "elu_backward", "exp_of_negative", "gelu", "gelu_backward", "sigmoid", "silu", "silu_backward", "softplus",
@@ -247,24 +248,12 @@ def softplus(x: NDArray[Any], beta: float, threshold: float) -> NDArray[Any]:
 
 @jit(fastmath={"contract"})
 def _log1p(t):  # type: ignore[no-untyped-def]
-    """ln(1 + t) for 0 <= t <= 1 in float32, to 2e-7 of itself: a polynomial of t, or of what 1 + t is above or below 2.
-
-    Source: Moshier, the Cephes library, logf.
-    """
+    """ln(1 + t) for 0 <= t <= 1 in float32, to 2e-7 of itself: a series in t, or in what half of 1 + t is from 1."""
     f = np.float32
     upper = t > f(0.41421356)
     m = f(0.5) * (t - f(1)) if upper else t
-    p = f(7.0376836292e-2)
-    p = p * m + f(-1.1514610310e-1)
-    p = p * m + f(1.1676998740e-1)
-    p = p * m + f(-1.2420140846e-1)
-    p = p * m + f(1.4249322787e-1)
-    p = p * m + f(-1.6668057665e-1)
-    p = p * m + f(2.0000714765e-1)
-    p = p * m + f(-2.4999993993e-1)
-    p = p * m + f(3.3333331174e-1)
     z = m * m
-    return (p * m * z - f(0.5) * z + m) + (f(0.69314718056) if upper else f(0))
+    return (log_series(m) * m * z - f(0.5) * z + m) + (f(0.69314718056) if upper else f(0))
 
 
 @jit(parallel=True, error_model="numpy")
