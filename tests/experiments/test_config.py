@@ -66,7 +66,7 @@ def test_no_two_runs_have_one_name():
     for name in names():
         found = experiment(name)
         for variant, config in found.VARIANTS.items():
-            jobs = [Job(found, variant, config), Job(found, variant, replace(config, seed=1))]
+            jobs = [Job(found, variant, config), Job(found, variant, replace(config, seed=config.seed + 1))]
             jobs += [dataclasses.replace(job, backend="torch") for job in jobs]
             for setting in settings(found.Config):
                 usual = getattr(config, setting.name)

@@ -44,7 +44,7 @@ def test_two_steps_leave_figure_weights_and_numbers(name, variant, folders, monk
     numbers = json.loads(folders.numbers(job).read_text())
     assert numbers["experiment"] == name
     assert numbers["config"]["steps"] == 2
-    assert numbers["config"]["seed"] == 0
+    assert numbers["config"]["seed"] == job.experiment.VARIANTS[variant].seed
     assert numbers["finished"]
     assert numbers["step"] == numbers["history"]["step"][-1] == 2
     assert numbers["versions"].keys() >= {"python", "npnn", "numpy"}
