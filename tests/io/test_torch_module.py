@@ -195,6 +195,8 @@ def test_every_layer_of_both_is_tried():
         "ModuleDict",
         "ModuleList",
         "Embedding",
+        "ParameterDict",  # parameters of a module with a forward of its own
+        "ParameterList",
     } | CONTAINERS | {*npnn.nn.loss.ranking.__all__, "NLLLoss2d"} & set(npnn.nn.__all__)
 
 
