@@ -246,8 +246,10 @@ class Tensor:
             self.array = dtypes.as_array(given.array, dtype)
         elif type(self) is not Tensor:
             self.array = dtypes.as_array(given, dtype)
-        elif len(data) > 1 or type(given) is int:
-            self.array = np.empty([operator.index(n) for n in data], dtypes.default_float())
+        elif len(data) > 1 or type(given) in (int, Size):
+            self.array = np.empty(
+                [operator.index(n) for n in (given if type(given) is Size else data)], dtypes.default_float()
+            )
         else:
             self.array = np.array(dtypes.as_array(given), dtype or dtypes.default_float())
         self._grad = self._node = self._view = self._hooks = None

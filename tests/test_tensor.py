@@ -388,6 +388,7 @@ def test_accumulated_gradients_follow_torch_over_a_shared_subexpression():
         lambda lib: lib.Tensor([]),
         lambda lib: lib.Tensor(),
         lambda lib: lib.zeros_like(lib.Tensor(2, 3)),
+        lambda lib: lib.zeros_like(lib.Tensor(lib.ones(2, 3).size())),
         lambda lib: lib.Tensor(lib.ones(2)),
         lambda lib: lib.FloatTensor([1, 2]),
         lambda lib: lib.LongTensor([1, 2]),
