@@ -32,16 +32,16 @@ def _hide(s: Array, first: int) -> None:
 
 @kernel
 def weights(s: Array, first: int) -> Array:
-    """s ← softmax(s) along the keys, in place; returns ln Σ eˢ, (B, L).  A query that sees no key gets nan."""
+    """s ← softmax(s) along the keys, in place; returns ln Σ eˢ, (B, L).  A query that sees no key gets weights of 0, and 0."""
     _hide(s, first)
     top = s.max(-1, keepdims=True, initial=-np.inf)
     np.copyto(top, 0, where=np.isneginf(top))
     s -= top
     np.exp(s, out=s)
     sums = s.sum(-1, keepdims=True)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        s /= sums
-        return (np.log(sums) + top)[..., 0]
+    np.copyto(sums, 1, where=sums == 0)
+    s /= sums
+    return (np.log(sums) + top)[..., 0]  # type: ignore[no-any-return]
 
 
 @weights.fast
@@ -72,6 +72,8 @@ def _weights(chunks, s, first, log_sums):  # type: ignore[no-untyped-def]
             for i in range(seen):
                 row[i] = exp_of_negative(row[i] - top)
                 total += row[i]
+            if total == zero:
+                total = np.float32(1)
             share = np.float32(1) / total
             for i in range(seen):
                 row[i] *= share
