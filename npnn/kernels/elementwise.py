@@ -150,12 +150,13 @@ def _pieces(chunks, x, y, low, high, left_slope, left, curve, slope, value, righ
 
 @kernel
 def pieces_backward(dy: NDArray[Any], x: NDArray[Any], shape: Pieces) -> NDArray[Any]:
-    """dy times the slope at x:   left_slope, 2 curve x + slope, or right_slope."""
+    """dy times the slope at x:   left_slope, 2 curve x + slope, or right_slope; 0 where that is 0, whatever dy is."""
     p = shape
     with np.errstate(invalid="ignore", over="ignore"):
         between = 2 * p.curve * x + p.slope if p.curve else p.slope
     slope = np.where(x <= p.low, p.left_slope, np.where(x >= p.high, p.right_slope, between))
-    return dy * slope.astype(dy.dtype, copy=False)
+    with np.errstate(invalid="ignore"):
+        return np.where(slope == 0, 0, dy * slope).astype(dy.dtype, copy=False)
 
 
 @pieces_backward.fast
@@ -176,4 +177,5 @@ def _pieces_backward(chunks, x, dy, dx, low, high, left_slope, curve, slope, rig
         for i in range(a.size):
             v = a[i]
             between = (twice * v if twice != zero else zero) + middle
-            c[i] = b[i] * (left if v <= low else (right if v >= high else between))
+            steep = left if v <= low else (right if v >= high else between)
+            c[i] = b[i] * steep if steep != zero else zero

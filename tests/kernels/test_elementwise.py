@@ -81,3 +81,10 @@ def test_pieces_of_what_is_no_number():
     np.testing.assert_array_equal(elementwise.pieces.twin(x, limited), np.clip(x, -1, 1))
     bent = elementwise.Pieces(-3, 3, curve=1 / 6, slope=0.5, right_slope=1)
     np.testing.assert_array_equal(elementwise.pieces.twin(x, bent)[:4], np.array([np.nan, np.inf, 0, 1e38], np.float32))
+
+
+@pytest.mark.parametrize("n", [3, 300])
+def test_where_the_slope_is_0_no_gradient_comes_through(n):
+    limited = elementwise.Pieces(-1, 1, left=-1, slope=1, right=1)
+    x, dy = np.resize([-2.0, 0.0, 2.0], n).astype(np.float32), np.full(n, np.nan, np.float32)
+    np.testing.assert_array_equal(elementwise.pieces_backward(dy, x, limited)[:3], [0, np.nan, 0])
