@@ -98,6 +98,8 @@ def test_a_state_moves_both_ways():
     np.testing.assert_array_equal(npnn.rand(400).numpy(), torch.rand(400).numpy())
     own, theirs = npnn.Generator().manual_seed(3), torch.Generator().manual_seed(3)
     np.testing.assert_array_equal(npnn.rand(50, generator=own).numpy(), torch.rand(50, generator=theirs).numpy())
+    normal = npnn.randn(50, generator=own).numpy(), torch.randn(50, generator=theirs).numpy()
+    np.testing.assert_allclose(*normal, rtol=0, atol=1e-6)  # the rounding of logarithm and cosine
 
 
 @requires_torch
