@@ -32,7 +32,7 @@ LEGEND = """
 ## The runs
 
 - **npnn** and **torch**: accuracy on the test set in %, mean ± standard deviation over seeds (their number in
-  brackets); torch started from npnn's initial weights and saw the same batches. **train**: npnn's accuracy on the
+  brackets); torch started from the same seed, with nothing copied. **train**: npnn's accuracy on the
   training set during the last record, dropout and augmentation included (first seed). **loss**: on the test set.
 - **length**: what was done, of what was planned where a run stopped early. Where examples were *held out* of the
   training set, settings, and with patience the epoch, were chosen by them (their accuracy in % is given) and the
