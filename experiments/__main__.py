@@ -149,7 +149,7 @@ def add_settings(one: Parser, found: Experiment) -> None:
 def add_run_options(one: Parser) -> None:
     one.add_argument(
         "--backend", choices=("npnn", "torch"), default="npnn", metavar="B",
-        help="npnn, or torch, which starts from npnn's initial weights (default: npnn)",
+        help="npnn, or torch, which draws the same from one seed (default: npnn)",
     )  # fmt: skip
     one.add_argument(
         "--seeds", type=int, default=1, metavar="K",
