@@ -20,6 +20,7 @@ __all__ = ["Graph", "load"]
 
 STANDARD = ("", "ai.onnx")  # the names of ONNX's own set of operators
 OLDEST = 18  # the opset from which on the operators mean what the readers take them for
+ASKS_WHERE = 11  # the opset from which on a Resize says where a pixel lies; before it was always at its corner
 
 # Inputs that are not trained, by operator and position: running statistics and limits
 NOT_TRAINED = {"BatchNormalization": (3, 4), "Clip": (1, 2), "Pad": (2,)}
@@ -41,7 +42,7 @@ def load(path_or_proto: Any) -> Graph:
         return Graph(path_or_proto)
     try:
         proto = onnx.load(os.fspath(path_or_proto))
-        onnx.checker.check_model(proto)
+        onnx.checker.check_model(_with_shapes(proto))
     except OSError as error:
         raise CheckpointError(path_or_proto, (error.strerror or str(error)).lower()) from error
     except Exception as error:  # protobuf's and the checker's have no base in common
@@ -67,7 +68,7 @@ class Graph(Module):
 
     def __init__(self, proto: Any):
         onnx = onnx_package()
-        proto, opset = _readable(onnx, proto)
+        proto, opsets = _readable(onnx, proto)
         graph = proto.graph
         self._where: dict[str, tuple[Module, str]] = {}  # name in the graph -> a module of the tree, and an attribute
         self.constants = Module()
@@ -85,7 +86,7 @@ class Graph(Module):
         self._inputs = tuple(value.name for value in graph.input if value.name not in self._where)
         self._outputs = tuple(value.name for value in graph.output)
         operators = [n for n in graph.node if n.op_type != "Constant"]
-        self._nodes = _nodes(onnx, operators, opset, {"", *self._outputs, *self._where})
+        self._nodes = _nodes(onnx, operators, opsets, {"", *self._outputs, *self._where})
 
     def _hold(self, name: str, kind: str, array: NDArray[Any]) -> None:
         """Make an array of the graph a part of the tree: ``a.b.weight`` is the attribute weight of the module a.b."""
@@ -138,19 +139,35 @@ class Graph(Module):
         return f"{', '.join(self._inputs)} -> {', '.join(self._outputs)}, {len(self._nodes)} nodes"
 
 
-def _readable(onnx: Any, proto: Any) -> tuple[Any, int]:
-    """The model without functions of its own, in an opset that the readers know, and that opset."""
+def _with_shapes(proto: Any) -> Any:
+    """A copy whose inputs and outputs all have a shape, as the checker asks; other programs leave them out."""
+    checked = type(proto)()
+    checked.CopyFrom(proto)
+    for value in (*checked.graph.input, *checked.graph.output):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
+    return checked
+
+
+def _readable(onnx: Any, proto: Any) -> tuple[Any, dict[str, int]]:
+    """The model without functions of its own, in an opset that the readers know, and the opsets by domain."""
     if proto.functions:
         from onnx.inliner import inline_local_functions
 
         proto = inline_local_functions(proto)
-    opset = max((i.version for i in proto.opset_import if i.domain in STANDARD), default=OPSET)
-    if opset >= OLDEST:
-        return proto, opset
+    opsets = {"": OPSET} | {"" if i.domain in STANDARD else i.domain: i.version for i in proto.opset_import}
+    if opsets[""] >= OLDEST:
+        return proto, opsets
     try:
-        return onnx.version_converter.convert_version(proto, OPSET), OPSET
+        converted = onnx.version_converter.convert_version(proto, OPSET)
     except Exception as error:  # whatever the converter, which is not written in Python, throws
-        raise ONNXError(f"the model is of opset {opset} and cannot be brought to {OPSET}: {error}") from error
+        raise ONNXError(f"the model is of opset {opsets['']} and cannot be brought to {OPSET}: {error}") from error
+    if opsets[""] < ASKS_WHERE:
+        for node in converted.graph.node:
+            if node.op_type == "Resize":
+                for name, value in (("coordinate_transformation_mode", "asymmetric"), ("nearest_mode", "floor")):
+                    node.attribute.append(onnx.helper.make_attribute(name, value))
+    return converted, opsets | {"": OPSET}
 
 
 def _array(onnx: Any, tensor: Any) -> NDArray[Any]:
@@ -161,7 +178,7 @@ def _array(onnx: Any, tensor: Any) -> NDArray[Any]:
         raise ONNXError(f"{tensor.name or 'a constant'} cannot be read: {error}") from None
 
 
-def _nodes(onnx: Any, nodes: Sequence[Any], opset: int, kept: set[str]) -> list[Node]:
+def _nodes(onnx: Any, nodes: Sequence[Any], opsets: dict[str, int], kept: set[str]) -> list[Node]:
     """The nodes in order, each with the names that are in no one's way any more after it, unless ``kept``.
 
     Errors: ONNXError for one that cannot be computed.
@@ -169,23 +186,26 @@ def _nodes(onnx: Any, nodes: Sequence[Any], opset: int, kept: set[str]) -> list[
     found = []
     needed = set(kept)
     for n in reversed(nodes):
-        arguments = _arguments(onnx, n, opset)
+        operator, arguments = _operator(onnx, n, opsets)
         done = tuple({*n.input, *n.output} - needed)
         needed.update(n.input)
-        found.append(Node(n.name or n.output[0], n.op_type, arguments, tuple(n.input), tuple(n.output), done))
+        found.append(Node(n.name or n.output[0], operator, arguments, tuple(n.input), tuple(n.output), done))
     return found[::-1]
 
 
-def _arguments(onnx: Any, node: Any, opset: int) -> dict[str, Any]:
-    """The node's attributes as its reader takes them."""
+def _operator(onnx: Any, node: Any, opsets: dict[str, int]) -> tuple[str, dict[str, Any]]:
+    """The name of the operator in READERS, and the node's attributes as its reader takes them."""
+    domain = "" if node.domain in STANDARD else node.domain
+    operator = f"{domain}.{node.op_type}" if domain else node.op_type
     try:
-        if node.op_type not in READERS or node.domain not in STANDARD:
+        if operator not in READERS:
             raise ONNXError("there is no translation of this operator")
-        defaults = [a.default_value for a in onnx.defs.get_schema(node.op_type, opset).attributes.values()]
+        schema = onnx.defs.get_schema(node.op_type, opsets.get(domain, 1), domain)
+        defaults = [a.default_value for a in schema.attributes.values()]
         given = _attributes(onnx, node.attribute)
-        return READERS[node.op_type].arguments(given, _attributes(onnx, [a for a in defaults if a.name]))
+        return operator, READERS[operator].arguments(given, _attributes(onnx, [a for a in defaults if a.name]))
     except ONNXError as error:
-        raise ONNXError(f"node {node.name or node.output[0]!r} ({node.op_type}) cannot be read: {error}") from None
+        raise ONNXError(f"node {node.name or node.output[0]!r} ({operator}) cannot be read: {error}") from None
 
 
 def _attributes(onnx: Any, attributes: Iterable[Any]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from npnn.onnx.families import (
     pooling,
     recurrent,
     reductions,
+    resize,
     shape,
 )
 
 __all__ = [
     "activations", "convolution", "elementwise", "indexing", "linear", "normalization", "pooling", "recurrent",
-    "reductions", "shape",
+    "reductions", "resize", "shape",
 ]  # fmt: skip

@@ -78,6 +78,11 @@ def _write_masked_fill(g: Any, x: Any, value: Any, mask: Any) -> str:
 reads("Where")(indexing.where)
 
 
+@reads("Mod")
+def _read_mod(a: Tensor, b: Tensor, *, fmod: int) -> Tensor:
+    return arithmetic.fmod(a, b) if fmod else arithmetic.remainder(a, b)
+
+
 @writes(Cast)
 def _write_cast(g: Any, x: Any, dtype: np.dtype[Any]) -> str:
     return g.node("Cast", x, to=g.dtype(dtype))

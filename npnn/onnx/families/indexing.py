@@ -106,3 +106,8 @@ def _write_gather(g: Any, x: Any, index: Any, dim: int) -> str:
 def _read_gather_elements(x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     n = x.shape[axis]
     return indexing.gather(x, axis, of_array(np.where(indices.array < 0, indices.array + n, indices.array)))
+
+
+@reads("ai.onnx.ml.ArrayFeatureExtractor")
+def _read_array_feature_extractor(x: Tensor, indices: Tensor) -> Tensor:
+    return (x if x.ndim > 1 else x.reshape(1, -1)).index_select(-1, indices.reshape(-1))
