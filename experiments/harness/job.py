@@ -136,7 +136,10 @@ def _default_dtype(framework: Any, double: bool) -> Iterator[None]:
 
 
 def _in_float64(data: TrainTest) -> TrainTest:
-    return dataclasses.replace(data, train_x=data.train_x.astype(np.float64), test_x=data.test_x.astype(np.float64))
+    """Indices of words or characters stay whole numbers."""
+    parts = {"train_x": data.train_x, "test_x": data.test_x}
+    floats = {name: x.astype(np.float64) for name, x in parts.items() if x.dtype.kind == "f"}
+    return dataclasses.replace(data, **floats)
 
 
 def _held_out(data: TrainTest, count: int) -> tuple[Dataset, tuple[Any, Any]]:

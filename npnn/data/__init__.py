@@ -31,6 +31,7 @@ from npnn.data.sampler import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
+from npnn.data.text import character_windows, load_shakespeare
 from npnn.data.toy import TOY_SETS, make_toy
 from npnn.data.workers import get_worker_info
 
@@ -51,6 +52,7 @@ __all__ = [
     "TensorDataset",
     "TrainTest",
     "WeightedRandomSampler",
+    "character_windows",
     "default_collate",
     "default_convert",
     "get_worker_info",
@@ -58,6 +60,7 @@ __all__ = [
     "load_digits",
     "load_fashion_mnist",
     "load_mnist",
+    "load_shakespeare",
     "make_palindromes",
     "make_toy",
     "random_split",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npnn.engine import no_grad
-from npnn.ops import shape
+from npnn.ops import joining
 from npnn.tensor import Size, Tensor, of_array
 
 __all__ = ["Distribution", "Independent", "broadcast_all"]
@@ -16,7 +16,7 @@ __all__ = ["Distribution", "Independent", "broadcast_all"]
 def broadcast_all(*values: Any) -> tuple[Tensor, ...]:
     """Numbers and tensors as tensors of one shape."""
     dtype = next((v.array.dtype for v in values if isinstance(v, Tensor)), np.dtype(np.float32))
-    return shape.broadcast_tensors(*[v if isinstance(v, Tensor) else of_array(np.array(v, dtype)) for v in values])
+    return joining.broadcast_tensors(*[v if isinstance(v, Tensor) else of_array(np.array(v, dtype)) for v in values])
 
 
 class Distribution:

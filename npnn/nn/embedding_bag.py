@@ -10,7 +10,7 @@ from npnn.dtypes import of_parameters
 from npnn.nn import init
 from npnn.nn.embedding import embedding
 from npnn.nn.module import Module, Parameter
-from npnn.ops.shape import stack
+from npnn.ops.joining import stack
 from npnn.tensor import Tensor, _from_array
 
 __all__ = ["EmbeddingBag", "embedding_bag"]

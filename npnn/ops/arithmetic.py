@@ -10,11 +10,27 @@ from npnn.ops.promotion import as_float, cast, operands
 from npnn.tensor import Function, Tensor
 
 __all__ = [
-    "add", "addcdiv", "addcmul", "arctan2", "atan2", "clamp", "clamp_max", "clamp_min", "clip", "div", "divide",
-    "float_power", "floor_divide", "fmax", "fmin", "fmod", "hypot", "ldexp", "lerp", "logaddexp", "logaddexp2",
-    "maximum", "minimum", "mul", "multiply", "neg", "negative", "positive", "pow", "remainder", "rsub", "sub",
-    "subtract", "true_divide", "xlogy",
-]  # fmt: skip
+    "add",
+    "addcdiv",
+    "addcmul",
+    "div",
+    "divide",
+    "float_power",
+    "floor_divide",
+    "fmod",
+    "lerp",
+    "mul",
+    "multiply",
+    "neg",
+    "negative",
+    "positive",
+    "pow",
+    "remainder",
+    "rsub",
+    "sub",
+    "subtract",
+    "true_divide",
+]
 
 
 class Add(Function):
@@ -107,70 +123,6 @@ class Lerp(Function):
         return dy * (1 - self.w), dy * self.w, dy * (self.b - self.a) if self.needs_grad[2] else None
 
 
-class Hypot(Function):
-    """y = √(a² + b²).   da = a dy / y, db = b dy / y"""
-
-    def forward(self, a, b):
-        self.a, self.b, self.y = a, b, np.hypot(a, b)
-        return self.y
-
-    def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return dy * (self.a / self.y), dy * (self.b / self.y)
-
-
-class Atan2(Function):
-    """y = the angle of (b, a).   da = b dy / (a² + b²), db = -a dy / (a² + b²), 0 at the origin"""
-
-    def forward(self, a, b):
-        self.a, self.b = a, b
-        return np.arctan2(a, b)
-
-    def backward(self, dy):
-        square = self.a * self.a + self.b * self.b
-        scale = np.divide(dy, square, out=np.zeros_like(dy), where=square != 0)
-        return scale * self.b, -scale * self.a
-
-
-class LogAddExp(Function):
-    """y = log(baseᵃ + baseᵇ).   da = dy baseᵃ⁻ʸ, db = dy baseᵇ⁻ʸ"""
-
-    def forward(self, a, b, base):
-        y = np.logaddexp2(a, b) if base == 2 else np.logaddexp(a, b)
-        self.a, self.b, self.y, self.base = a, b, y, base
-        return y
-
-    def backward(self, dy):
-        power = np.exp2 if self.base == 2 else np.exp
-        return dy * power(self.a - self.y), dy * power(self.b - self.y), None
-
-
-class XLogY(Function):
-    """y = a ln b, 0 where a = 0.   da = ln b dy (0 where a = 0 and b <= 0), db = a dy / b"""
-
-    def forward(self, a, b):
-        self.a, self.b = a, b
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where((a == 0) & ~np.isnan(b), 0, a * np.log(b)).astype(np.result_type(a, b))
-
-    def backward(self, dy):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            da = np.where((self.a == 0) & (self.b <= 0), 0, dy * np.log(self.b))
-            return da, dy * (self.a / self.b)
-
-
-class FExtreme(Function):
-    """y = the larger (or smaller) of a and b, a number before nan.   dy goes to the one taken, to a where equal"""
-
-    def forward(self, a, b, choose):
-        y = choose(a, b)
-        self.first = (a == y) | (np.isnan(a) & np.isnan(b))
-        return y
-
-    def backward(self, dy):
-        return dy * self.first, dy * ~self.first, None
-
-
 class Neg(Function):
     """y = -x.   dx = -dy"""
 
@@ -202,43 +154,6 @@ class Pow(Function):
             with np.errstate(divide="ignore", invalid="ignore"):
                 db = np.where((a == 0) & (b >= 0), 0, dy * self.y * np.log(a))
         return da, db
-
-
-class Maximum(Function):
-    """y = max(a, b).   dy goes to the larger one, half to each where they are equal; NaN wins"""
-
-    def forward(self, a, b):
-        self.a, self.b = a, b
-        return np.maximum(a, b)
-
-    def backward(self, dy):
-        half = 0.5 * dy * (self.a == self.b)
-        return half + dy * (self.a > self.b), half + dy * (self.a < self.b)
-
-
-class Minimum(Function):
-    """y = min(a, b).   dy goes to the smaller one, half to each where they are equal; NaN wins"""
-
-    def forward(self, a, b):
-        self.a, self.b = a, b
-        return np.minimum(a, b)
-
-    def backward(self, dy):
-        half = 0.5 * dy * (self.a == self.b)
-        return half + dy * (self.a < self.b), half + dy * (self.a > self.b)
-
-
-class Clamp(Function):
-    """y = min(max(x, lo), hi).   dx = dy where lo <= x <= hi; dlo = dy below, dhi = dy above (and where hi < lo)"""
-
-    def forward(self, x, lo, hi):
-        none = np.zeros(x.shape, bool)
-        self.above = none if hi is None else (x > hi) | (lo is not None and np.less(hi, lo))
-        self.below = none if lo is None else (x < lo) & ~self.above
-        return np.clip(x, lo, hi)
-
-    def backward(self, dy):
-        return dy * ~(self.above | self.below), dy * self.below, dy * self.above
 
 
 def _old_order(other: Any, old: tuple[Any, ...], alpha: float) -> tuple[Any, float]:
@@ -384,89 +299,4 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Tensor:
     return Lerp.apply(input, end, weight)
 
 
-def hypot(input: Tensor, other: Tensor) -> Tensor:
-    """√(input² + other²)"""
-    return Hypot.apply(*operands(input, other))
-
-
-def atan2(input: Tensor, other: Tensor) -> Tensor:
-    """The angle of the point (other, input), from -π to π"""
-    a, b = (as_float(x) if isinstance(x, Tensor) else x for x in operands(input, other))
-    return Atan2.apply(a, b)
-
-
-def logaddexp(input: Tensor, other: Tensor) -> Tensor:
-    """ln(exp(input) + exp(other)), finite however large they are"""
-    return LogAddExp.apply(*operands(input, other), np.e)
-
-
-def logaddexp2(input: Tensor, other: Tensor) -> Tensor:
-    """The logarithm to base 2 of 2^input + 2^other"""
-    return LogAddExp.apply(*operands(input, other), 2.0)
-
-
-def xlogy(input: Any, other: Any) -> Tensor:
-    """input ln(other), and 0 where input is 0"""
-    a, b = (as_float(x) if isinstance(x, Tensor) else x for x in operands(input, other))
-    return XLogY.apply(a, b)
-
-
-def ldexp(input: Tensor, other: Tensor) -> Tensor:
-    """input 2^other"""
-    return mul(input, pow(2.0, other))
-
-
-def fmax(input: Tensor, other: Tensor) -> Tensor:
-    """The larger of both; the one that is a number, if one is nan"""
-    return FExtreme.apply(*operands(input, other), np.fmax)
-
-
-def fmin(input: Tensor, other: Tensor) -> Tensor:
-    """The smaller of both; the one that is a number, if one is nan"""
-    return FExtreme.apply(*operands(input, other), np.fmin)
-
-
-negative, multiply, subtract, divide, true_divide, arctan2 = neg, mul, sub, div, div, atan2
-
-
-def _refuse_numbers(name: str, *operands: Any) -> None:
-    for x in operands:
-        if not isinstance(x, Tensor):
-            raise TypeError(f"{name}(): both arguments must be Tensor, not {type(x).__name__}: for a number use clamp")
-
-
-def maximum(input: Any, other: Any) -> Tensor:
-    """The larger of both, element by element.  NaN wins.   Errors: TypeError for a number."""
-    _refuse_numbers("maximum", input, other)
-    return Maximum.apply(*operands(input, other))
-
-
-def minimum(input: Any, other: Any) -> Tensor:
-    """The smaller of both, element by element.  NaN wins.   Errors: TypeError for a number."""
-    _refuse_numbers("minimum", input, other)
-    return Minimum.apply(*operands(input, other))
-
-
-def clamp_min(input: Tensor, min: Any) -> Tensor:
-    """input, but at least min"""
-    return clamp(input, min)
-
-
-def clamp_max(input: Tensor, max: Any) -> Tensor:
-    """input, but at most max"""
-    return clamp(input, None, max)
-
-
-def clamp(input: Tensor, min: Any = None, max: Any = None) -> Tensor:
-    """input limited to [min, max], numbers or tensors.  Errors: RuntimeError without any limit."""
-    if min is None and max is None:
-        raise RuntimeError("clamp needs min, max or both")
-    bounds = []
-    for bound in (min, max):
-        if bound is not None:
-            input, bound = operands(input, bound)
-        bounds.append(bound)
-    return Clamp.apply(input, *bounds)
-
-
-clip = clamp
+negative, multiply, subtract, divide, true_divide = neg, mul, sub, div, div

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from npnn.errors import DtypeError, ShapeError
 from npnn.kernels import blas
-from npnn.ops import reductions, shape
+from npnn.ops import joining
 from npnn.ops.promotion import cast, common_dtype, operands
-from npnn.ops.special import Steps
-from npnn.tensor import Function, Tensor, View
+from npnn.tensor import Function, Tensor
 
 __all__ = [
-    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "cdist", "chain_matmul", "cosine_similarity", "cross", "diag",
-    "diag_embed", "diagflat", "diagonal", "dist", "dot", "einsum", "ger", "inner", "kron", "matmul", "mm", "mv", "norm",
-    "outer", "renorm", "tensordot", "trace", "tril", "triu", "vdot",
-]  # fmt: skip
+    "addbmm",
+    "addmm",
+    "addmv",
+    "addr",
+    "baddbmm",
+    "bmm",
+    "chain_matmul",
+    "cross",
+    "dot",
+    "einsum",
+    "ger",
+    "inner",
+    "kron",
+    "matmul",
+    "mm",
+    "mv",
+    "outer",
+    "tensordot",
+    "vdot",
+]
 
 
 def _product(a, b, trans_a=False, trans_b=False):
@@ -102,68 +116,6 @@ def outer(input: Tensor, vec2: Tensor) -> Tensor:
     if input.ndim != 1 or vec2.ndim != 1:
         raise ShapeError(f"outer needs two vectors, got shapes {input.array.shape} and {vec2.array.shape}")
     return input.reshape(-1, 1) * vec2.reshape(1, -1)
-
-
-class Norm(Function):
-    """y = √Σ x².   dx = x dy / y, and 0 where y is 0 (the subgradient torch takes)"""
-
-    def forward(self, x, axes, keepdim):
-        y = np.sqrt((x * x).sum(axis=axes, keepdims=True))
-        self.x, self.y, self.axes, self.keepdim = x, y, axes, keepdim
-        return y if keepdim else y.squeeze(axes)
-
-    def backward(self, dy):
-        unit = np.divide(self.x, self.y, out=np.zeros_like(self.x), where=self.y != 0)
-        return unit * reductions.with_axes(dy, self.axes, self.keepdim), None, None
-
-
-class NuclearNorm(Function):
-    """y = the sum of the singular values of the last two axes.   x = u s vᵀ, dx = u vᵀ dy"""
-
-    def forward(self, x, keepdim):
-        u, s, vh = np.linalg.svd(x, full_matrices=False)
-        self.polar, self.keepdim = np.matmul(u, vh), keepdim
-        y = s.sum(-1)
-        return y[..., None, None] if keepdim else y
-
-    def backward(self, dy):
-        return self.polar * (dy if self.keepdim else dy[..., None, None]), None
-
-
-def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
-    axes = reductions.axes_of(dim, input.array.ndim)
-    if len(axes) != 2:
-        raise RuntimeError("the nuclear norm is of matrices: it needs two axes")
-    y = NuclearNorm.apply(input.movedim(list(axes), [-2, -1]), False)
-    for a in sorted(axes) if keepdim else ():
-        y = y.unsqueeze(a)
-    return y
-
-
-def norm(
-    input: Tensor, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None
-) -> Tensor:
-    """(Σ |input|ᵖ)^(1/p); the largest |input| for p = inf, the smallest for -inf, how many are not 0 for p = 0.
-
-    ``p="fro"`` is 2, ``p="nuc"`` the sum of the singular values of a matrix.
-    """
-    if dtype is not None:
-        input = cast(input, dtype)
-    reductions.refuse_integers(input, "norm")
-    if p == "nuc":
-        return NuclearNorm.apply(input, keepdim) if dim is None else _nuclear(input, dim, keepdim)
-    if p in (2, "fro", None):
-        return Norm.apply(input, reductions.axes_of(dim, input.array.ndim), keepdim)
-    if p == 0:
-        return reductions.sum(Steps.apply(input, lambda x: (x != 0).astype(x.dtype)), dim, keepdim)
-    size = input.abs()  # type: ignore[attr-defined]
-    if p == math.inf:
-        return reductions.amax(size, dim, keepdim)
-    if p == -math.inf:
-        return reductions.amin(size, dim, keepdim)
-    if p == 1:
-        return reductions.sum(size, dim, keepdim)
-    return reductions.sum(size**p, dim, keepdim) ** (1 / float(p))
 
 
 def mv(input: Tensor, vec: Tensor) -> Tensor:
@@ -336,158 +288,4 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
     """The vector product along an axis of size 3 (the first such, without ``dim``)."""
     axis = list(input.array.shape).index(3) if dim is None else dim
     a, b = [input.select(axis, i) for i in range(3)], [other.select(axis, i) for i in range(3)]
-    return shape.stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], axis)
-
-
-class Triangle(Function):
-    """y = x below (or above) a diagonal, 0 elsewhere.   dx = dy there"""
-
-    def forward(self, x, keep, diagonal):
-        self.keep, self.diagonal = keep, diagonal
-        return keep(x, diagonal)
-
-    def backward(self, dy):
-        return self.keep(dy, self.diagonal), None, None
-
-
-def tril(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The elements on and below a diagonal of the last two axes, 0 above."""
-    _matrix("tril", input)
-    return Triangle.apply(input, np.tril, diagonal)
-
-
-def triu(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The elements on and above a diagonal of the last two axes, 0 below."""
-    _matrix("triu", input)
-    return Triangle.apply(input, np.triu, diagonal)
-
-
-def _matrix(name: str, x: Tensor) -> None:
-    if x.array.ndim < 2:
-        raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
-
-
-class Diagonal(View):
-    """y[..., i] = x[..., i, i + offset, ...].   dx = dy on the diagonal, 0 elsewhere"""
-
-    def forward(self, x, offset, dim1, dim2):
-        self.shape, self.at = x.shape, (offset, dim1, dim2)
-        y = np.diagonal(x, offset, dim1, dim2)
-        y.flags.writeable = x.flags.writeable
-        return y
-
-    def backward(self, dy):
-        dx = np.zeros(self.shape, dy.dtype)
-        place = np.diagonal(dx, *self.at)
-        place.flags.writeable = True
-        place[...] = dy
-        return dx, None, None, None
-
-
-def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
-    """The diagonal of two axes, as a last axis."""
-    a, b = shape.axis_of(dim1, input.array.ndim), shape.axis_of(dim2, input.array.ndim)
-    if a == b:
-        raise RuntimeError("diagonal dimensions cannot be identical")
-    return Diagonal.apply(input, offset, a, b)
-
-
-class DiagEmbed(Function):
-    """y = zeros with x on a diagonal of two new axes.   dx = dy there"""
-
-    def forward(self, x, offset, dim1, dim2):
-        n = x.shape[-1] + abs(offset)
-        y = np.zeros((*x.shape[:-1], n, n), x.dtype)
-        i = np.arange(x.shape[-1])
-        self.rows, self.columns, self.axes = i + max(-offset, 0), i + max(offset, 0), (dim1, dim2)
-        y[..., self.rows, self.columns] = x
-        return np.moveaxis(y, (-2, -1), self.axes)
-
-    def backward(self, dy):
-        return np.moveaxis(dy, self.axes, (-2, -1))[..., self.rows, self.columns], None, None, None
-
-
-def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:
-    """The last axis on a diagonal of two new axes, 0 elsewhere."""
-    return DiagEmbed.apply(input, offset, dim1, dim2)
-
-
-def diag(input: Tensor, diagonal: int = 0) -> Tensor:
-    """The matrix with a row on its diagonal, or the diagonal of a matrix (a copy)."""
-    if input.array.ndim == 1:
-        return diag_embed(input, diagonal)
-    if input.array.ndim != 2:
-        raise RuntimeError("diag(): Supports 1D or 2D tensors. Got " + f"{input.array.ndim}D")
-    return Diagonal.apply(input, diagonal, 0, 1).clone()
-
-
-def diagflat(input: Tensor, offset: int = 0) -> Tensor:
-    """All elements on the diagonal of a matrix."""
-    return diag_embed(input.reshape(-1), offset)
-
-
-def trace(input: Tensor) -> Tensor:
-    """The sum of a matrix's diagonal."""
-    if input.array.ndim != 2:
-        raise RuntimeError("trace: expected a matrix")
-    return reductions.sum(Diagonal.apply(input, 0, 0, 1))
-
-
-def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
-    """The p-norm of input - other."""
-    return norm(input - other, p)
-
-
-class Distances(Function):
-    """y_ij = (Σ_k |a_ik - b_jk|ᵖ)^(1/p).   da_ik = Σ_j sign |a - b|ᵖ⁻¹ y¹⁻ᵖ dy_ij, db the opposite; 0 where y is 0"""
-
-    def forward(self, a, b, p):
-        self.gap, self.p = a[..., :, None, :] - b[..., None, :, :], p
-        size = np.abs(self.gap)
-        if p == np.inf:
-            self.y = size.max(-1)
-        elif p == 0:
-            self.y = (size != 0).sum(-1).astype(a.dtype)
-        else:
-            self.y = np.sqrt((size * size).sum(-1)) if p == 2 else (size**p).sum(-1) ** (1 / p)
-        return self.y
-
-    def backward(self, dy):
-        gap, y, p = self.gap, self.y[..., None], self.p
-        size = np.abs(gap)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            if p == np.inf:
-                slope = np.sign(gap) * (size == y)
-            elif p == 0:
-                slope = np.zeros_like(gap)
-            else:
-                slope = np.where(y == 0, 0, np.sign(gap) * (size / y) ** (p - 1))
-                slope = np.where(size == 0, 0, slope)
-        d = dy[..., None] * slope
-        return d.sum(-2), -d.sum(-3), None
-
-
-def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
-    """The distance of each row of one from each row of the other, in the p-norm.   (*, P, M) (*, R, M) -> (*, P, R)"""
-    if x1.array.ndim < 2 or x2.array.ndim < 2 or x1.array.shape[-1] != x2.array.shape[-1]:
-        raise ShapeError(f"cdist needs rows of one length, got shapes {x1.array.shape} and {x2.array.shape}")
-    return Distances.apply(x1, x2, float(p))
-
-
-def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
-    """The slices along an axis whose p-norm is above ``maxnorm``, scaled down to it."""
-    axes = [a for a in range(input.array.ndim) if a != dim % input.array.ndim]
-    length = norm(input, p, axes, True)
-    factor = (maxnorm / (length + 1e-7)).masked_fill(length.le(maxnorm), 1.0)
-    return input * factor
-
-
-def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
-    """x1 · x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis; both broadcast."""
-    dtype = common_dtype([x1, x2])
-    if dtype.kind != "f":
-        raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + str(dtype))
-    a, b = shape.broadcast_tensors(cast(x1, dtype), cast(x2, dtype))
-    a = a / norm(a, 2, dim, True).clamp_min(eps)
-    b = b / norm(b, 2, dim, True).clamp_min(eps)
-    return reductions.sum(a * b, dim)
+    return joining.stack([a[i - 2] * b[i - 1] - a[i - 1] * b[i - 2] for i in range(3)], axis)

@@ -19,10 +19,19 @@ from npnn.ops import (
     comparison,
     conversion,
     creation,
+    cumulative,
+    distances,
     drawing,
     elementwise,
+    extremes,
+    flipping,
+    gathering,
     indexing,
+    joining,
     linalg,
+    matrices,
+    pairs,
+    quantiles,
     reductions,
     shape,
     sorting,
@@ -33,7 +42,10 @@ from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = ["FUNCTIONS", "in_place_form", "offer"]
 
-FAMILIES = (arithmetic, comparison, elementwise, special, linalg, reductions, shape, indexing, sorting)
+FAMILIES = (
+    arithmetic, pairs, comparison, elementwise, special, linalg, matrices, distances, reductions, extremes, cumulative,
+    quantiles, shape, joining, flipping, indexing, gathering, sorting,
+)  # fmt: skip
 
 # what is a method but no function, and the reverse, in torch
 _ONLY_METHODS = {

@@ -31,9 +31,15 @@ def few_images(monkeypatch):
 
         return load
 
+    def text():
+        letters = [chr(code) for code in range(33, 33 + 65)]  # as many as the text has
+        return "".join([*letters, *np.random.default_rng(0).choice(letters, 600)])
+
     for name in names():
         experiment(name)
     for module in [module for name, module in sys.modules.items() if name.startswith("experiments.")]:
+        if hasattr(module, "load_shakespeare"):
+            monkeypatch.setattr(module, "load_shakespeare", text)
         for loader, shape in DOWNLOADED.items():
             if hasattr(module, loader):
                 monkeypatch.setattr(module, loader, fake(shape))
@@ -49,7 +55,16 @@ def tiny_job(name, variant=None, backend="npnn", **changes):
     found = experiment(name)
     variant = variant or next(iter(found.VARIANTS))
     config = found.VARIANTS[variant]
-    small = {"steps": 2, "batch_size": 8, "n_samples": 60, "hidden": 8, "channels": 4, "units": "8-8"}
+    small = {
+        "steps": 2,
+        "batch_size": 8,
+        "n_samples": 60,
+        "hidden": 8,
+        "channels": 4,
+        "units": "8-8",
+        "width": 16,
+        "length": 8,
+    }
     if config.validation:
         small["validation"] = 10
     changes = {name: value for name, value in {**small, **changes}.items() if hasattr(config, name)}

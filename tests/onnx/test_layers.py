@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+import npnn
 from npnn import nn
 from tests.onnx.common import assert_same_everywhere, example
 
 IMAGE = (3, 4, 7, 6)
 SEQUENCE = (3, 4, 9)
+
+
+class Attention(nn.Module):
+    def __init__(self, **options):
+        super().__init__()
+        self.options = options
+
+    def forward(self, x):
+        return nn.functional.scaled_dot_product_attention(x, x * 2, x - 1, **self.options)
+
 
 LAYERS = {
     "Linear": (lambda: nn.Linear(5, 3), (3, 5)),
@@ -57,6 +69,10 @@ LAYERS = {
             "ELU GELU Hardswish LeakyReLU Mish PReLU ReLU ReLU6 SELU SiLU Sigmoid Softplus Tanh".split()
         )
     },
+    "TransformerEncoderLayer": (lambda: nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True), (3, 5, 8)),
+    "attention that looks back only": (lambda: Attention(is_causal=True), (3, 2, 5, 4)),
+    "attention with a mask": (lambda: Attention(attn_mask=npnn.tensor(np.eye(5) + np.tri(5) > 0)), (3, 2, 5, 4)),
+    "attention with a bias": (lambda: Attention(attn_mask=npnn.randn(5, 5), scale=0.3), (3, 2, 5, 4)),
     "ELU, alpha": (lambda: nn.ELU(0.7), (3, 5)),
     "GELU, tanh": (lambda: nn.GELU("tanh"), (3, 5)),
     "GLU": (lambda: nn.GLU(1), (3, 4, 5)),

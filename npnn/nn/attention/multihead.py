@@ -14,8 +14,8 @@ from npnn.nn.attention.product import _weights, scaled_dot_product_attention
 from npnn.nn.dropout import dropout
 from npnn.nn.linear import Linear, linear
 from npnn.nn.module import Module, Parameter
+from npnn.ops.joining import cat, chunk
 from npnn.ops.linalg import matmul
-from npnn.ops.shape import cat, chunk
 from npnn.tensor import Tensor, of_array
 
 __all__ = ["MultiheadAttention"]

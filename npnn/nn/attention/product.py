@@ -13,7 +13,7 @@ from npnn.kernels import attention as kernels
 from npnn.kernels.blas import batched_matmul
 from npnn.nn.activation.softmax import softmax
 from npnn.nn.dropout import dropout
-from npnn.ops.indexing import repeat_interleave
+from npnn.ops.gathering import repeat_interleave
 from npnn.ops.linalg import matmul
 from npnn.ops.shape import expand, transpose
 from npnn.tensor import Function, Tensor, of_array

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from npnn.nn.module import Module
-from npnn.ops import linalg
-from npnn.ops.linalg import cosine_similarity
+from npnn.ops import distances
+from npnn.ops.distances import cosine_similarity
 from npnn.tensor import Tensor
 
 __all__ = ["CosineSimilarity", "PairwiseDistance", "cosine_similarity", "normalize", "pairwise_distance", "pdist"]
@@ -14,12 +14,12 @@ __all__ = ["CosineSimilarity", "PairwiseDistance", "cosine_similarity", "normali
 
 def normalize(input: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: Any = None) -> Tensor:
     """input / max(‖input‖ₚ, eps) along an axis.   Any shape."""
-    return input / linalg.norm(input, p, dim, True).clamp_min(eps).expand_as(input)
+    return input / distances.norm(input, p, dim, True).clamp_min(eps).expand_as(input)
 
 
 def pairwise_distance(x1: Tensor, x2: Tensor, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Tensor:
     """‖x1 - x2 + eps‖ₚ along the last axis.   (N, D), (N, D) -> (N,)"""
-    return linalg.norm(x1 - x2 + eps, p, -1, keepdim)
+    return distances.norm(x1 - x2 + eps, p, -1, keepdim)
 
 
 def pdist(input: Tensor, p: float = 2.0) -> Tensor:
@@ -27,7 +27,7 @@ def pdist(input: Tensor, p: float = 2.0) -> Tensor:
     n = input.array.shape[0]
     pairs = [(i, j) for i in range(n) for j in range(i + 1, n)]
     first, second = [i for i, _ in pairs], [j for _, j in pairs]
-    return linalg.norm(input[first] - input[second], p, -1)
+    return distances.norm(input[first] - input[second], p, -1)
 
 
 class CosineSimilarity(Module):

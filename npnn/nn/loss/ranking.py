@@ -13,7 +13,7 @@ from npnn.nn.activation.simple import logsigmoid
 from npnn.nn.activation.smooth import softplus
 from npnn.nn.loss.base import Loss, checked_reduction
 from npnn.nn.loss.distance import cosine_similarity, pairwise_distance
-from npnn.ops.arithmetic import clamp_min
+from npnn.ops.extremes import clamp_min
 from npnn.ops.indexing import where
 from npnn.tensor import Tensor, _from_array, of_array
 

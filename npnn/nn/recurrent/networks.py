@@ -20,7 +20,8 @@ from npnn.nn.recurrent.layers import GRULayer, LSTMLayer, RNNLayer
 from npnn.nn.recurrent.packed import run_packed
 from npnn.nn.recurrent.packing import PackedSequence
 from npnn.nn.recurrent.projected import ProjectedLSTMLayer
-from npnn.ops.shape import cat, squeeze, stack, transpose, unsqueeze
+from npnn.ops.joining import cat, stack
+from npnn.ops.shape import squeeze, transpose, unsqueeze
 from npnn.tensor import Tensor
 
 __all__ = ["GRU", "LSTM", "RNN", "RNNBase"]

@@ -12,7 +12,7 @@ import numpy as np
 
 from npnn.nn.dropout import dropout
 from npnn.nn.recurrent.packing import PackedSequence
-from npnn.ops.shape import cat, stack
+from npnn.ops.joining import cat, stack
 from npnn.tensor import Tensor, of_array
 
 __all__ = ["run_packed"]

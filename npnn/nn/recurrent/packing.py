@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npnn.errors import ShapeError
-from npnn.ops.shape import cat, stack
+from npnn.ops.joining import cat, stack
 from npnn.tensor import Tensor, _from_array
 
 __all__ = [

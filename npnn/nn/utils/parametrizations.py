@@ -11,7 +11,8 @@ from npnn.nn.module import Module
 from npnn.nn.utils.parametrize import register_parametrization
 from npnn.ops import drawing
 from npnn.ops.creation import empty
-from npnn.ops.linalg import mv, norm
+from npnn.ops.distances import norm
+from npnn.ops.linalg import mv
 from npnn.ops.reductions import sum as total
 from npnn.tensor import Tensor
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from npnn.engine import no_grad
 from npnn.errors import ShapeError
-from npnn.ops import shape
+from npnn.ops import joining, shape
 from npnn.tensor import Function, Tensor, of_array
 
 __all__ = [
@@ -68,7 +68,7 @@ def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | Non
 
 def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     """All elements of all parameters, one after the other, as one vector.  Gradients flow through it."""
-    return shape.cat([shape.reshape(p, -1) for p in parameters])
+    return joining.cat([shape.reshape(p, -1) for p in parameters])
 
 
 def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:

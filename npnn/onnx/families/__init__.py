@@ -2,6 +2,7 @@
 
 from npnn.onnx.families import (
     activations,
+    attention,
     convolution,
     elementwise,
     indexing,
@@ -15,6 +16,6 @@ from npnn.onnx.families import (
 )
 
 __all__ = [
-    "activations", "convolution", "elementwise", "indexing", "linear", "normalization", "pooling", "recurrent",
+    "activations", "attention", "convolution", "elementwise", "indexing", "linear", "normalization", "pooling", "recurrent",
     "reductions", "resize", "shape",
 ]  # fmt: skip

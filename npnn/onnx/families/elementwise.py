@@ -9,7 +9,7 @@ import numpy as np
 from npnn.cast import Cast, cast
 from npnn.nn.dropout import DropoutFunction
 from npnn.onnx.table import ONNXError, reads, same, writes
-from npnn.ops import arithmetic, elementwise, indexing, linalg
+from npnn.ops import arithmetic, elementwise, extremes, indexing, linalg
 from npnn.tensor import Tensor
 
 same(arithmetic.Add, "Add", arithmetic.add)
@@ -18,8 +18,8 @@ same(arithmetic.Mul, "Mul", arithmetic.mul)
 same(arithmetic.Div, "Div", arithmetic.div)
 same(arithmetic.Neg, "Neg", arithmetic.neg)
 same(arithmetic.Pow, "Pow", arithmetic.pow)
-same(arithmetic.Maximum, "Max", arithmetic.maximum)
-same(arithmetic.Minimum, "Min", arithmetic.minimum)
+same(extremes.Maximum, "Max", extremes.maximum)
+same(extremes.Minimum, "Min", extremes.minimum)
 same(elementwise.Abs, "Abs", elementwise.abs)
 same(elementwise.Cos, "Cos", elementwise.cos)
 same(elementwise.Erf, "Erf", elementwise.erf)
@@ -53,7 +53,7 @@ def _write_square(g: Any, x: Any) -> str:
     return g.node("Mul", x, x)
 
 
-@writes(arithmetic.Clamp)
+@writes(extremes.Clamp)
 def _write_clamp(g: Any, x: Any, lo: Any, hi: Any) -> str:
     return g.node("Clip", x, lo, hi)
 
@@ -62,7 +62,7 @@ def _write_clamp(g: Any, x: Any, lo: Any, hi: Any) -> str:
 def _read_clip(x: Tensor, lo: Tensor | None = None, hi: Tensor | None = None) -> Tensor:
     if lo is None and hi is None:
         return x
-    return arithmetic.clamp(x, None if lo is None else lo.item(), None if hi is None else hi.item())
+    return extremes.clamp(x, None if lo is None else lo.item(), None if hi is None else hi.item())
 
 
 @writes(indexing.Where)

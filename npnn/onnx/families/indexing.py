@@ -10,7 +10,7 @@ from npnn.nn.embedding import Lookup, embedding
 from npnn.onnx.families.shape import LAST
 from npnn.onnx.sizes import Value
 from npnn.onnx.table import ONNXError, reads, writes
-from npnn.ops import indexing
+from npnn.ops import gathering, indexing
 from npnn.tensor import Tensor, of_array
 
 
@@ -97,7 +97,7 @@ def _read_gather(x: Tensor, indices: Tensor, *, axis: int) -> Any:
     return x[(slice(None),) * (axis % x.ndim) + (indices.array,)]
 
 
-@writes(indexing.Gather)
+@writes(gathering.Gather)
 def _write_gather(g: Any, x: Any, index: Any, dim: int) -> str:
     return g.node("GatherElements", x, index, axis=dim)
 
@@ -105,7 +105,7 @@ def _write_gather(g: Any, x: Any, index: Any, dim: int) -> str:
 @reads("GatherElements")
 def _read_gather_elements(x: Tensor, indices: Tensor, *, axis: int) -> Tensor:
     n = x.shape[axis]
-    return indexing.gather(x, axis, of_array(np.where(indices.array < 0, indices.array + n, indices.array)))
+    return gathering.gather(x, axis, of_array(np.where(indices.array < 0, indices.array + n, indices.array)))
 
 
 @reads("ai.onnx.ml.ArrayFeatureExtractor")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from npnn.nn.pooling.average_max import AveragePooling, MaxPooling
 from npnn.onnx.table import ONNXError, reads, writes
-from npnn.ops import reductions
+from npnn.ops import extremes, reductions
 from npnn.tensor import Tensor
 
 Table = NDArray[Any]  # a row for each window: start, stop and step within the axis
@@ -161,4 +161,4 @@ def _read_global_average(x: Tensor) -> Tensor:
 
 @reads("GlobalMaxPool")
 def _read_global_max(x: Tensor) -> Tensor:
-    return reductions.amax(x, tuple(range(2, x.ndim)), True)
+    return extremes.amax(x, tuple(range(2, x.ndim)), True)

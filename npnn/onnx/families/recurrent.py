@@ -13,7 +13,7 @@ import numpy as np
 from npnn.nn.recurrent.layers import GRULayer, LSTMLayer, RNNLayer
 from npnn.onnx.sizes import Batch
 from npnn.onnx.table import ONNXError, TimeAxisError, reads, writes
-from npnn.ops.shape import cat, split, stack
+from npnn.ops.joining import cat, split, stack
 from npnn.tensor import Function, Tensor
 
 # Which of npnn's gates comes at each place in ONNX, and the reverse

@@ -10,7 +10,7 @@ import numpy as np
 
 from npnn.onnx.sizes import Batch
 from npnn.onnx.table import ONNXError, reads, writes
-from npnn.ops import linalg, reductions
+from npnn.ops import cumulative, distances, extremes, reductions
 from npnn.tensor import Function, Tensor
 
 
@@ -32,7 +32,7 @@ def _reads(op_type: str, function: Callable[..., Tensor]) -> None:
 
 
 def _norm(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
-    return linalg.norm(x, 2, dim, keepdim)
+    return distances.norm(x, 2, dim, keepdim)
 
 
 def _prod(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
@@ -44,22 +44,22 @@ def _prod(x: Tensor, dim: Any, keepdim: bool) -> Tensor:
 _same(reductions.Sum, "ReduceSum")
 _same(reductions.Mean, "ReduceMean")
 _same(reductions.LogSumExp, "ReduceLogSumExp")
-_same(linalg.Norm, "ReduceL2")
+_same(distances.Norm, "ReduceL2")
 _reads("ReduceSum", reductions.sum)
 _reads("ReduceMean", reductions.mean)
 _reads("ReduceLogSumExp", reductions.logsumexp)
 _reads("ReduceL2", _norm)
 _reads("ReduceProd", _prod)
-_reads("ReduceMax", reductions.amax)
-_reads("ReduceMin", reductions.amin)
+_reads("ReduceMax", extremes.amax)
+_reads("ReduceMin", extremes.amin)
 
 
-@writes(reductions.Extreme)
+@writes(extremes.Extreme)
 def _write_extreme(g: Any, x: Any, axes: tuple[int, ...], keepdim: bool, reduce: Any) -> str:
     return _reduce(g, "ReduceMax" if reduce is np.max else "ReduceMin", x, axes, keepdim)
 
 
-@writes(reductions.Pick)
+@writes(extremes.Pick)
 def _write_pick(g: Any, x: Any, dim: int, keepdim: bool, where: Any) -> tuple[str, str]:
     kind = "Max" if where is np.argmax else "Min"
     values = _reduce(g, f"Reduce{kind}", x, (dim,), keepdim)
@@ -68,12 +68,12 @@ def _write_pick(g: Any, x: Any, dim: int, keepdim: bool, where: Any) -> tuple[st
 
 @reads("ArgMax", select_last_index=0)
 def _read_argmax(x: Tensor, *, axis: int, keepdims: int) -> Tensor:
-    return reductions.argmax(x, axis, bool(keepdims))
+    return extremes.argmax(x, axis, bool(keepdims))
 
 
 @reads("ArgMin", select_last_index=0)
 def _read_argmin(x: Tensor, *, axis: int, keepdims: int) -> Tensor:
-    return reductions.argmin(x, axis, bool(keepdims))
+    return extremes.argmin(x, axis, bool(keepdims))
 
 
 @writes(reductions.Prod)
@@ -99,11 +99,11 @@ def _write_var(g: Any, x: Any, axes: tuple[int, ...], correction: float, keepdim
     return g.node("Mul", var, np.asarray(n / (n - correction) if n > correction else np.nan, x.dtype))
 
 
-@writes(reductions.CumSum)
+@writes(cumulative.CumSum)
 def _write_cumsum(g: Any, x: Any, dim: int) -> str:
     return g.node("CumSum", x, np.asarray(dim, np.int64))
 
 
 @reads("CumSum", exclusive=0, reverse=0)
 def _read_cumsum(x: Tensor, axis: Tensor) -> Tensor:
-    return reductions.cumsum(x, int(axis.item()))
+    return cumulative.cumsum(x, int(axis.item()))

@@ -9,7 +9,7 @@ import numpy as np
 from npnn.nn.padding.pad import ConstantPadding, Reordering, pad
 from npnn.onnx.sizes import Batch, Size
 from npnn.onnx.table import reads, writes
-from npnn.ops import shape
+from npnn.ops import flipping, joining, shape
 from npnn.tensor import Tensor, of_array
 
 LAST = 2**63 - 1  # beyond the end of every axis
@@ -77,14 +77,14 @@ def _read_expand(x: Tensor, sizes: Tensor) -> Tensor:
     return shape.expand(x, np.broadcast_shapes(x.shape, tuple(sizes.tolist())))
 
 
-@writes(shape.Concatenate)
+@writes(joining.Concatenate)
 def _write_concatenate(g: Any, *arrays: Any, dim: int) -> str:
     return g.node("Concat", *arrays, axis=dim)
 
 
 @reads("Concat")
 def _read_concat(*inputs: Tensor, axis: int) -> Tensor:
-    return shape.cat(inputs, axis)
+    return joining.cat(inputs, axis)
 
 
 @reads("Split")
@@ -92,11 +92,11 @@ def _read_split(
     x: Tensor, sizes: Tensor | None = None, *, axis: int, num_outputs: int | None = None
 ) -> tuple[Tensor, ...]:
     if sizes is not None:
-        return shape.split(x, sizes.tolist(), axis)
-    return shape.split(x, -(-x.shape[axis] // (num_outputs or 1)), axis)
+        return joining.split(x, sizes.tolist(), axis)
+    return joining.split(x, -(-x.shape[axis] // (num_outputs or 1)), axis)
 
 
-@writes(shape.Flip)
+@writes(flipping.Flip)
 def _write_flip(g: Any, x: Any, dims: tuple[int, ...]) -> str:
     ends = [np.full(len(dims), n, np.int64) for n in (LAST, -LAST)]
     return g.node("Slice", x, *ends, np.array(dims, np.int64), np.full(len(dims), -1, np.int64))

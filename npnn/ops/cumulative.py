@@ -1,0 +1,98 @@
+"""Sums and products from the beginning of an axis up to each place, and the differences that undo them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npnn import dtypes
+from npnn.ops.extremes import max
+from npnn.ops.promotion import cast
+from npnn.ops.reductions import single_axis, sum
+from npnn.tensor import Function, Tensor
+
+__all__ = ["cumprod", "cumsum", "diff", "logcumsumexp", "trapezoid"]
+
+
+class CumSum(Function):
+    """yᵢ = x₀ + ... + xᵢ.   dxᵢ = dyᵢ + ... + dyₙ"""
+
+    def forward(self, x, dim):
+        self.dim = dim
+        return np.cumsum(x, axis=dim, dtype=x.dtype)
+
+    def backward(self, dy):
+        return np.flip(np.cumsum(np.flip(dy, self.dim), axis=self.dim, dtype=dy.dtype), self.dim), None
+
+
+class CumProd(Function):
+    """y_i = Π x_j over j <= i.   dx_j = Σ dy_i Π x_k over k <= i but j, exact where some are 0"""
+
+    def forward(self, x, dim):
+        self.x, self.dim = x, dim
+        return np.cumprod(x, axis=dim)
+
+    def backward(self, dy):
+        x, dy = np.moveaxis(self.x, self.dim, 0), np.moveaxis(dy, self.dim, 0)
+        dx = np.zeros_like(x)
+        before = np.ones(x.shape[1:], x.dtype)
+        for j in range(len(x)):  # without x_j: what comes before it, times what follows up to i
+            without = np.cumprod(np.concatenate([before[None], x[j + 1 :]]), axis=0)
+            dx[j] = (dy[j:] * without).sum(0)
+            before = before * x[j]
+        return np.moveaxis(dx, 0, self.dim), None
+
+
+def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The running product along one axis."""
+    input = cast(input, dtype or (input.array.dtype if input.array.dtype.kind == "f" else dtypes.int64))
+    axis = single_axis(dim, input.array.ndim)
+    return CumProd.apply(input, axis) if input.array.ndim else input.clone()
+
+
+class LogCumSumExp(Function):
+    """y_i = ln Σ exp x_j over j <= i.   dx_j = Σ dy_i exp(x_j - y_i) over i >= j"""
+
+    def forward(self, x, dim):
+        self.x, self.dim = x, dim
+        self.y = np.logaddexp.accumulate(x, axis=dim)
+        return self.y
+
+    def backward(self, dy):
+        x, y, g = (np.moveaxis(a, self.dim, 0) for a in (self.x, self.y, dy))
+        with np.errstate(invalid="ignore"):
+            dx = np.stack([(g[j:] * np.exp(x[j] - y[j:])).sum(0) for j in range(len(x))]) if len(x) else x
+        return np.moveaxis(dx, 0, self.dim), None
+
+
+def logcumsumexp(input: Tensor, dim: int) -> Tensor:
+    """ln of the running sum of exp(input) along one axis."""
+    axis = single_axis(dim, input.array.ndim)
+    return LogCumSumExp.apply(input, axis) if input.array.ndim else input.clone()
+
+
+def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
+    """The differences of neighbours along an axis, n times."""
+    axis = single_axis(dim, input.array.ndim)
+    for _ in range(n):
+        size = input.array.shape[axis]
+        input = input.narrow(axis, 1, max(size - 1, 0)) - input.narrow(axis, 0, max(size - 1, 0))
+    return input
+
+
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
+    """The integral of y along an axis by trapezoids, at the places x or ``dx`` apart."""
+    n = y.array.shape[dim]
+    pairs = (y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)) / 2
+    return sum(pairs * (dx if x is None else diff(x, dim=dim if x.array.ndim > 1 else 0)), dim)
+
+
+def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
+    """The running sum along one axis."""
+    if dtype is not None:
+        input = cast(input, dtype)
+    elif input.array.dtype.kind != "f":
+        input = cast(input, dtypes.int64)
+    axis = single_axis(dim, input.array.ndim)
+    return CumSum.apply(input, axis) if input.array.ndim else input

@@ -1,0 +1,138 @@
+"""How long a vector is, and how far two are apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from npnn.errors import ShapeError
+from npnn.ops import extremes, joining, reductions
+from npnn.ops.promotion import cast, common_dtype
+from npnn.ops.special import Steps
+from npnn.tensor import Function, Tensor
+
+__all__ = ["cdist", "cosine_similarity", "dist", "norm", "renorm"]
+
+
+class Norm(Function):
+    """y = √Σ x².   dx = x dy / y, and 0 where y is 0 (the subgradient torch takes)"""
+
+    def forward(self, x, axes, keepdim):
+        y = np.sqrt((x * x).sum(axis=axes, keepdims=True))
+        self.x, self.y, self.axes, self.keepdim = x, y, axes, keepdim
+        return y if keepdim else y.squeeze(axes)
+
+    def backward(self, dy):
+        unit = np.divide(self.x, self.y, out=np.zeros_like(self.x), where=self.y != 0)
+        return unit * reductions.with_axes(dy, self.axes, self.keepdim), None, None
+
+
+class NuclearNorm(Function):
+    """y = the sum of the singular values of the last two axes.   x = u s vᵀ, dx = u vᵀ dy"""
+
+    def forward(self, x, keepdim):
+        u, s, vh = np.linalg.svd(x, full_matrices=False)
+        self.polar, self.keepdim = np.matmul(u, vh), keepdim
+        y = s.sum(-1)
+        return y[..., None, None] if keepdim else y
+
+    def backward(self, dy):
+        return self.polar * (dy if self.keepdim else dy[..., None, None]), None
+
+
+def _nuclear(input: Tensor, dim: Any, keepdim: bool) -> Tensor:
+    axes = reductions.axes_of(dim, input.array.ndim)
+    if len(axes) != 2:
+        raise RuntimeError("the nuclear norm is of matrices: it needs two axes")
+    y = NuclearNorm.apply(input.movedim(list(axes), [-2, -1]), False)
+    for a in sorted(axes) if keepdim else ():
+        y = y.unsqueeze(a)
+    return y
+
+
+def norm(
+    input: Tensor, p: float | str | None = "fro", dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
+    """(Σ |input|ᵖ)^(1/p); the largest |input| for p = inf, the smallest for -inf, how many are not 0 for p = 0.
+
+    ``p="fro"`` is 2, ``p="nuc"`` the sum of the singular values of a matrix.
+    """
+    if dtype is not None:
+        input = cast(input, dtype)
+    reductions.refuse_integers(input, "norm")
+    if p == "nuc":
+        return NuclearNorm.apply(input, keepdim) if dim is None else _nuclear(input, dim, keepdim)
+    if p in (2, "fro", None):
+        return Norm.apply(input, reductions.axes_of(dim, input.array.ndim), keepdim)
+    if p == 0:
+        return reductions.sum(Steps.apply(input, lambda x: (x != 0).astype(x.dtype)), dim, keepdim)
+    size = input.abs()  # type: ignore[attr-defined]
+    if p == math.inf:
+        return extremes.amax(size, dim, keepdim)
+    if p == -math.inf:
+        return extremes.amin(size, dim, keepdim)
+    if p == 1:
+        return reductions.sum(size, dim, keepdim)
+    return reductions.sum(size**p, dim, keepdim) ** (1 / float(p))
+
+
+def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
+    """The p-norm of input - other."""
+    return norm(input - other, p)
+
+
+class Distances(Function):
+    """y_ij = (Σ_k |a_ik - b_jk|ᵖ)^(1/p).   da_ik = Σ_j sign |a - b|ᵖ⁻¹ y¹⁻ᵖ dy_ij, db the opposite; 0 where y is 0"""
+
+    def forward(self, a, b, p):
+        self.gap, self.p = a[..., :, None, :] - b[..., None, :, :], p
+        size = np.abs(self.gap)
+        if p == np.inf:
+            self.y = size.max(-1)
+        elif p == 0:
+            self.y = (size != 0).sum(-1).astype(a.dtype)
+        else:
+            self.y = np.sqrt((size * size).sum(-1)) if p == 2 else (size**p).sum(-1) ** (1 / p)
+        return self.y
+
+    def backward(self, dy):
+        gap, y, p = self.gap, self.y[..., None], self.p
+        size = np.abs(gap)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if p == np.inf:
+                slope = np.sign(gap) * (size == y)
+            elif p == 0:
+                slope = np.zeros_like(gap)
+            else:
+                slope = np.where(y == 0, 0, np.sign(gap) * (size / y) ** (p - 1))
+                slope = np.where(size == 0, 0, slope)
+        d = dy[..., None] * slope
+        return d.sum(-2), -d.sum(-3), None
+
+
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = None) -> Tensor:
+    """The distance of each row of one from each row of the other, in the p-norm.   (*, P, M) (*, R, M) -> (*, P, R)"""
+    if x1.array.ndim < 2 or x2.array.ndim < 2 or x1.array.shape[-1] != x2.array.shape[-1]:
+        raise ShapeError(f"cdist needs rows of one length, got shapes {x1.array.shape} and {x2.array.shape}")
+    return Distances.apply(x1, x2, float(p))
+
+
+def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:
+    """The slices along an axis whose p-norm is above ``maxnorm``, scaled down to it."""
+    axes = [a for a in range(input.array.ndim) if a != dim % input.array.ndim]
+    length = norm(input, p, axes, True)
+    factor = (maxnorm / (length + 1e-7)).masked_fill(length.le(maxnorm), 1.0)
+    return input * factor
+
+
+def cosine_similarity(x1: Tensor, x2: Tensor, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1 · x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis; both broadcast."""
+    dtype = common_dtype([x1, x2])
+    if dtype.kind != "f":
+        raise RuntimeError("expected common dtype to be floating point, yet common dtype is " + str(dtype))
+    a, b = joining.broadcast_tensors(cast(x1, dtype), cast(x2, dtype))
+    a = a / norm(a, 2, dim, True).clamp_min(eps)
+    b = b / norm(b, 2, dim, True).clamp_min(eps)
+    return reductions.sum(a * b, dim)
