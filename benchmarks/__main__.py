@@ -92,9 +92,9 @@ def main(arguments: list[str] | None = None) -> int:
         rows = mpi.measure(max(1, args.rounds // 3))  # each turn is a process of its own, with many steps
         print(mpi.table(rows))
     elif args.what == "layers":
-        from benchmarks import layers
+        from benchmarks import layer_cases, layers
 
-        cases = layers.COURSE if args.random is None else layers.at_random(args.random, args.seed)
+        cases = layer_cases.COURSE if args.random is None else layer_cases.at_random(args.random, args.seed)
         rows = layers.measure([c for c in cases if args.only in c.kind], max(1, args.rounds // 3), threads)
         print(layers.table(rows))
     elif args.what == "ops":

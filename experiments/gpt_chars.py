@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments import _text_figure
-from experiments.harness.config import RunConfig, UserError, option, replace
+from experiments.harness.config import RunConfig, UserError, option
 from experiments.harness.registry import Schedule, Tolerance
 from experiments.harness.results import Result
 from npnn.data import TrainTest, character_windows, load_shakespeare

@@ -50,9 +50,9 @@ from experiments._sheet import sheet
 from experiments.harness.config import RunConfig, UserError, option, replace, whole_numbers
 from experiments.harness.registry import Reported, Schedule, Tolerance
 from experiments.harness.results import Result
+from npnn import Generator
 from npnn.data import TrainTest, load_mnist
 from npnn.data.transforms import Compose, RandomAffine, RandomRotation, RandomShift
-from npnn.random import Generator
 
 PLAIN = ("mlp", "conv", "conv-pool")
 MODELS = (*PLAIN, "mlp-norm", "bottleneck", "vgg")

@@ -28,8 +28,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 import npnn
+from npnn import Generator
 from npnn.data.transforms import RandomScale
-from npnn.random import Generator
 
 __all__ = [
     "FAULTS", "ZoomAndBack", "decay_twice", "draw_normal", "exponential", "has", "layers", "with_gradient_of",

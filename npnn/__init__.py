@@ -16,7 +16,7 @@ import importlib
 import math
 from typing import Any
 
-from npnn import autograd, dtypes, nn, ops, optim
+from npnn import autograd, copying, dtypes, hooks, nn, ops, optim
 from npnn.autograd import (
     enable_grad,
     inference_mode,
@@ -26,12 +26,15 @@ from npnn.autograd import (
 )
 from npnn.device import device
 from npnn.dtypes import dtype, finfo, get_default_dtype, iinfo, set_default_dtype
+from npnn.function import Function
+from npnn.generator import Generator
 from npnn.kernels.threads import get_num_threads, set_num_threads
 from npnn.ops import conversion, table
 from npnn.printing import set_printoptions
-from npnn.random import Generator, default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
-from npnn.tensor import Function, Size, Tensor, tensor
+from npnn.random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
+from npnn.tensor import Tensor, tensor
 from npnn.testing import gradcheck
+from npnn.views import Size
 
 __version__ = "0.1.0"
 
@@ -108,7 +111,7 @@ def save(obj: Any, f: Any, *args: Any, **options: Any) -> None:
 
 def load(f: Any, *args: Any, **options: Any) -> Any:
     """What torch.save of PyTorch or npnn wrote; nothing in it is run: see npnn.io.torch_file.load."""
-    from npnn.io.torch_file import load as read
+    from npnn.io.torch_reader import load as read
 
     return read(f, *args, **options)
 

@@ -18,7 +18,8 @@ from npnn import (
     engine,
     static_function,  # noqa: F401  it teaches Function its second form
 )
-from npnn.engine import (
+from npnn.function import Function
+from npnn.modes import (
     detect_anomaly,
     enable_grad,
     inference_mode,
@@ -27,7 +28,7 @@ from npnn.engine import (
     set_detect_anomaly,
     set_grad_enabled,
 )
-from npnn.tensor import Function, Tensor, of_array
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
     "Function", "Variable", "backward", "detect_anomaly", "enable_grad", "grad", "inference_mode", "is_grad_enabled",

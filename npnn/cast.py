@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from npnn import dtypes
-from npnn.tensor import Function, Tensor
+from npnn.function import Function
+from npnn.tensor import Tensor
 
 __all__ = ["Cast", "as_float", "cast"]
 

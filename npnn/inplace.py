@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 
 from npnn import dtypes, memory
 from npnn.cast import cast
-from npnn.engine import clock, mode
-from npnn.tensor import Cut, Function, Tensor, of_array
+from npnn.function import Function
+from npnn.modes import clock, mode
+from npnn.tensor import Tensor, of_array
+from npnn.views import Cut
 
 __all__ = ["Replaced", "cut_anew", "in_place", "overwrite", "refuse_leaf"]
 

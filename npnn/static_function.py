@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from npnn import memory
-from npnn.engine import clock, mode, no_grad
-from npnn.tensor import Function, Tensor, _from_array
+from npnn.function import Function
+from npnn.modes import clock, mode, no_grad
+from npnn.tensor import Tensor, _from_array
 
 __all__ = ["adapt"]
 

@@ -10,7 +10,7 @@ import pytest
 
 import npnn
 from npnn import Function, nn
-from npnn.engine import detect_anomaly, mode, set_detect_anomaly
+from npnn.modes import detect_anomaly, mode, set_detect_anomaly
 from tests.parity import requires_torch, torch
 
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 import npnn.random
 from npnn import dtypes
-from npnn.random import Generator
+from npnn.generator import Generator
 from npnn.tensor import Tensor, of_array
 
 __all__ = [

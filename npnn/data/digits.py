@@ -9,7 +9,7 @@ import numpy as np
 
 from npnn.data._optional import require
 from npnn.data.dataset import TrainTest, random_split
-from npnn.random import Generator
+from npnn.generator import Generator
 
 __all__ = ["load_digits"]
 

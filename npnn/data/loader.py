@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -20,14 +18,13 @@ from numpy.typing import NDArray
 import npnn.random
 from npnn.data.collate import default_collate, default_convert
 from npnn.data.dataset import IterableDataset, gather
+from npnn.data.fetching import Batch, Fetch, in_turn, prepared_ahead, share
 from npnn.data.sampler import BatchSampler, RandomSampler, SequentialSampler
 from npnn.data.workers import Pool
-from npnn.random import Generator
+from npnn.generator import Generator
 from npnn.tensor import _from_array
 
-__all__ = ["DataLoader", "share"]
-
-Batch = Any
+__all__ = ["DataLoader"]
 
 
 class DataLoader:
@@ -169,9 +166,9 @@ class DataLoader:
                     arrays = (self.transform(arrays[0], draws), *arrays[1:])  # type: ignore[misc]
                 return [_from_array(a) for a in arrays]
         else:
-            make = _Fetch(self.collate_fn, self._batched, self.drop_last)(self.dataset)
+            make = Fetch(self.collate_fn, self._batched, self.drop_last)(self.dataset)
         batches = self._index_batches()
-        return _prepared_ahead(make, batches, self.prefetch) if self.prefetch else _in_turn(make, batches)
+        return prepared_ahead(make, batches, self.prefetch) if self.prefetch else in_turn(make, batches)
 
     def _in_arrays(self) -> bool:
         """True if batches can be cut out of arrays at once, or must be, as a transform takes whole batches."""
@@ -195,7 +192,7 @@ class DataLoader:
     def _from_workers(self, base_seed: int) -> Iterator[Batch]:
         pool = self._pool
         if pool is None:
-            fetch = _Fetch(self.collate_fn, self._batched, self.drop_last)
+            fetch = Fetch(self.collate_fn, self._batched, self.drop_last)
             pool = Pool(self.dataset, fetch, self.num_workers, self.worker_init_fn, self.multiprocessing_context)
         if self.persistent_workers:
             self._pool = pool
@@ -237,71 +234,3 @@ class DataLoader:
         if not 0 <= position <= len(self) or (position and began is None):
             raise ValueError(f"this state_dict does not describe an epoch of {len(self)} batches of this loader")
         self._progress, self._resuming = {"began": began, "position": position}, True
-
-
-class _Fetch:
-    """From sample numbers to a batch: what a worker process is given.  Called with the data set, it gives ``make``."""
-
-    def __init__(self, collate: Callable[[Any], Any], batched: bool, drop_last: bool):
-        self.collate, self.batched, self.drop_last = collate, batched, drop_last
-
-    def __call__(self, dataset: Any) -> Callable[[Any], Any]:
-        if isinstance(dataset, IterableDataset):
-            stream = iter(dataset)
-
-            def take(count: Any) -> Any:
-                if count is None:
-                    return self.collate(next(stream))
-                samples = list(itertools.islice(stream, count))
-                if not samples or (self.drop_last and len(samples) < count):
-                    raise StopIteration
-                return self.collate(samples)
-
-            return take
-
-        def look_up(indices: Any) -> Any:
-            if not self.batched:
-                return self.collate(dataset[indices])
-            numbers = indices.tolist() if isinstance(indices, np.ndarray) else indices
-            together = getattr(dataset, "__getitems__", None)
-            return self.collate(together(numbers) if together else [dataset[i] for i in numbers])
-
-        return look_up
-
-
-def _in_turn(make: Callable[[Any], Batch], batches: Iterator[Any]) -> Iterator[Batch]:
-    for indices in batches:
-        try:
-            batch = make(indices)
-        except StopIteration:
-            return
-        yield batch
-
-
-def share(rows: int, rank: int, ranks: int) -> slice:
-    """The rows of a batch that fall to one of ``ranks`` processes.  Errors: ValueError if there is none for some."""
-    if rows < ranks:
-        raise ValueError(
-            f"a batch of {rows} cannot be shared among {ranks} processes: choose another batch size, "
-            "or drop_last=True if it is the last of an epoch"
-        )
-    return slice(rows * rank // ranks, rows * (rank + 1) // ranks)
-
-
-def _prepared_ahead(make: Callable[[Any], Batch], batches: Iterator[Any], depth: int) -> Iterator[Batch]:
-    """make(indices) for each in turn, computed up to ``depth`` batches ahead by one other thread.
-
-    What goes wrong there is raised here, with its traceback.  Leaving the loop ends the thread.
-    """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="npnn-prefetch")
-    waiting: deque[Future[Batch]] = deque()
-    try:
-        for indices in itertools.islice(batches, depth):
-            waiting.append(pool.submit(make, indices))
-        while waiting:
-            batch = waiting.popleft().result()
-            for indices in itertools.islice(batches, 1):
-                waiting.append(pool.submit(make, indices))
-            yield batch
-    finally:
-        pool.shutdown(cancel_futures=True)

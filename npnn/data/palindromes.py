@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.data.dataset import TrainTest, random_split
-from npnn.random import Generator
+from npnn.generator import Generator
 
 __all__ = ["make_palindromes"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import npnn.random
-from npnn.random import Generator
+from npnn.generator import Generator
 
 __all__ = [
     "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler",

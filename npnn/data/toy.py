@@ -8,7 +8,7 @@ import numpy as np
 
 from npnn.data._optional import require
 from npnn.data.dataset import TensorDataset, TrainTest, random_split
-from npnn.random import Generator
+from npnn.generator import Generator
 
 __all__ = ["TOY_SETS", "make_toy"]
 

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.generator import Generator
 from npnn.kernels.warp import warp
-from npnn.random import Generator
 
 __all__ = [
     "Compose", "Cutout", "Normalize", "RandomAffine", "RandomCrop", "RandomHorizontalFlip", "RandomRotation",

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from npnn.engine import no_grad
+from npnn.modes import no_grad
 from npnn.ops import joining
-from npnn.tensor import Size, Tensor, of_array
+from npnn.tensor import Tensor, of_array
+from npnn.views import Size
 
 __all__ = ["Distribution", "Independent", "broadcast_all"]
 

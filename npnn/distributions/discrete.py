@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from npnn import random
 from npnn.distributions.base import Distribution, broadcast_all
 from npnn.nn.functional import binary_cross_entropy_with_logits, one_hot, softmax
 from npnn.ops import drawing
@@ -70,7 +71,7 @@ class Geometric(_OfProbability):
     def sample(self, sample_shape: Any = ()) -> Tensor:
         p = self.probs.detach()
         shape = self._extended(sample_shape)
-        u = drawing.random.generator().uniform_(np.empty(shape, p.array.dtype))
+        u = random.generator().uniform_(np.empty(shape, p.array.dtype))
         u = np.maximum(u, np.finfo(p.array.dtype).tiny)
         return _from_array(np.floor(np.log(u) / np.log1p(-p.array)))
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from npnn import random
 from npnn.errors import ShapeError, warn
+from npnn.function import Function
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = [
     "AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout", "alpha_dropout", "dropout",

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from npnn.dtypes import of_parameters
 from npnn.errors import DtypeError, ShapeError
+from npnn.function import Function
 from npnn.kernels.scatter import add_at
 from npnn.nn import init
 from npnn.nn.module import Module, Parameter
-from npnn.tensor import Function, Tensor, _from_array
+from npnn.tensor import Tensor, _from_array
 
 __all__ = ["Embedding", "embedding", "one_hot"]
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from npnn.engine import is_grad_enabled
-from npnn.tensor import Function, Handle, Tensor, of_array
+from npnn.function import Function
+from npnn.hooks import Handle
+from npnn.modes import is_grad_enabled
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["Hooks"]
 

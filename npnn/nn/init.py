@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from npnn import random
-from npnn.engine import no_grad
+from npnn.modes import no_grad
 from npnn.tensor import Tensor
 
 __all__ = [

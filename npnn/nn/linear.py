@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels.blas import affine, column_sums, matmul
 from npnn.nn import init
 from npnn.nn.checks import check_same_dtype
 from npnn.nn.module import Module, Parameter
 from npnn.ops.shape import squeeze, unsqueeze
-from npnn.tensor import Function, Tensor, of_array
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["Identity", "Linear", "linear"]
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from npnn import dtypes
 from npnn.device import check_device
 from npnn.errors import LayerError
+from npnn.hooks import Handle
 from npnn.nn.hooks import Hooks
 from npnn.nn.tree import Parameter, Tree, join
-from npnn.tensor import Handle, Tensor, of_array
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["Module", "Parameter"]
 

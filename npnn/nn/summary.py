@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npnn import dtypes
-from npnn.engine import no_grad
+from npnn.modes import no_grad
 from npnn.nn.module import Module, Parameter
 from npnn.tensor import Tensor, of_array
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from npnn.tensor import Function
+from npnn.function import Function
 
 __all__ = ["READERS", "WRITERS", "ONNXError", "Reader", "TimeAxisError", "reads", "same", "writes"]
 

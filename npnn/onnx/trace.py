@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from npnn import memory
 from npnn.anomaly import Place
-from npnn.engine import clock, mode, no_grad
+from npnn.function import Function
+from npnn.modes import clock, mode, no_grad
 from npnn.nn.module import Module
 from npnn.onnx.table import ONNXError
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["Call", "evaluating", "leaves", "trace"]
 

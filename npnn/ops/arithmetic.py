@@ -6,31 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from npnn.function import Function
 from npnn.ops.promotion import as_float, cast, operands
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = [
-    "add",
-    "addcdiv",
-    "addcmul",
-    "div",
-    "divide",
-    "float_power",
-    "floor_divide",
-    "fmod",
-    "lerp",
-    "mul",
-    "multiply",
-    "neg",
-    "negative",
-    "positive",
-    "pow",
-    "remainder",
-    "rsub",
-    "sub",
-    "subtract",
-    "true_divide",
-]
+    "add", "addcdiv", "addcmul", "div", "divide", "float_power", "floor_divide", "fmod", "lerp", "mul", "multiply",
+    "neg", "negative", "positive", "pow", "remainder", "rsub", "sub", "subtract", "true_divide",
+]  # fmt: skip
 
 
 class Add(Function):

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from npnn import dtypes
+from npnn.function import Function
 from npnn.ops.extremes import max
 from npnn.ops.promotion import cast
 from npnn.ops.reductions import single_axis, sum
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["cumprod", "cumsum", "diff", "logcumsumexp", "trapezoid"]
 

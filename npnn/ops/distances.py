@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.ops import extremes, joining, reductions
 from npnn.ops.promotion import cast, common_dtype
 from npnn.ops.special import Steps
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["cdist", "cosine_similarity", "dist", "norm", "renorm"]
 

@@ -7,21 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from npnn import dtypes, random
+from npnn import dtypes
 from npnn.device import check_device
-from npnn.engine import mode
-from npnn.inplace import overwrite, refuse_leaf
+from npnn.generator import Generator
 from npnn.ops.creation import sizes_of
+from npnn.ops.filling import bernoulli_, check_probabilities, check_range, source_of
 from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = [
     "bernoulli", "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn",
     "randn_like", "randperm",
 ]  # fmt: skip
-
-
-def _source(generator: Any) -> random.Generator:
-    return random.generator() if generator is None else generator
 
 
 def _new(shape: tuple[int, ...], dtype: Any, device: Any, requires_grad: bool, draw: Any) -> Tensor:
@@ -37,7 +33,7 @@ def rand(
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Uniform in [0, 1)."""
-    return _new(sizes_of(size), dtype, device, requires_grad, _source(generator).uniform_)
+    return _new(sizes_of(size), dtype, device, requires_grad, source_of(generator).uniform_)
 
 
 def randn(
@@ -45,7 +41,7 @@ def randn(
     requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Standard normal."""
-    return _new(sizes_of(size), dtype, device, requires_grad, _source(generator).normal_)
+    return _new(sizes_of(size), dtype, device, requires_grad, source_of(generator).normal_)
 
 
 def randint(
@@ -57,16 +53,11 @@ def randint(
         low, high, size = 0, low, high
     elif high is None:
         low, high = 0, low
-    _check_range(low, high)
+    check_range(low, high)
     kind = dtypes.int64 if dtype is None else dtype
     return _new(
-        sizes_of((size,)), kind, device, requires_grad, lambda a: _source(generator).integers_(a, int(low), int(high))
+        sizes_of((size,)), kind, device, requires_grad, lambda a: source_of(generator).integers_(a, int(low), int(high))
     )
-
-
-def _check_range(low: Any, high: Any) -> None:
-    if not low < high:
-        raise RuntimeError(f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}")
 
 
 def randperm(
@@ -75,7 +66,7 @@ def randperm(
 ) -> Tensor:  # fmt: skip
     """The numbers 0 to n - 1 in random order."""
     check_device(device)
-    order = _source(generator).randperm(n)
+    order = source_of(generator).randperm(n)
     return _from_array(order if dtype is None else order.astype(dtypes.resolve(dtype)))
 
 
@@ -88,7 +79,7 @@ def rand_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **layout: Any
 ) -> Tensor:
     """Uniform in [0, 1), in the input's shape and dtype."""
-    out = of_array(_source(layout.get("generator")).uniform_(_like(input, dtype)))
+    out = of_array(source_of(layout.get("generator")).uniform_(_like(input, dtype)))
     return out.requires_grad_(requires_grad)
 
 
@@ -96,15 +87,15 @@ def randn_like(
     input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **layout: Any
 ) -> Tensor:
     """Standard normal, in the input's shape and dtype."""
-    out = of_array(_source(layout.get("generator")).normal_(_like(input, dtype)))
+    out = of_array(source_of(layout.get("generator")).normal_(_like(input, dtype)))
     return out.requires_grad_(requires_grad)
 
 
 def randint_like(input: Tensor, low: int, high: Any = None, *, dtype: Any = None, **layout: Any) -> Tensor:
     """Whole numbers from low (0 if left out) to high - 1, in the input's shape and dtype."""
     low, high = (0, low) if high is None else (low, high)
-    _check_range(low, high)
-    return of_array(_source(layout.get("generator")).integers_(_like(input, dtype), int(low), int(high)))
+    check_range(low, high)
+    return of_array(source_of(layout.get("generator")).integers_(_like(input, dtype), int(low), int(high)))
 
 
 def normal(
@@ -112,14 +103,14 @@ def normal(
 ) -> Tensor:
     """Normal with the given mean and standard deviation: numbers with a ``size``, or tensors, which broadcast."""
     if size is not None:
-        draw = _source(generator)
+        draw = source_of(generator)
         return _new(sizes_of((size,)), dtype, None, False, lambda a: draw.normal_(a, float(mean), float(std)))
     if (np.asarray(std.array if isinstance(std, Tensor) else std) < 0).any():
         raise RuntimeError("normal expects all elements of std >= 0.0")
     given = [x.array for x in (mean, std) if isinstance(x, Tensor)]
     out = np.empty(np.broadcast_shapes(*[a.shape for a in given]), np.result_type(*given))
     mean, std = (x.array if isinstance(x, Tensor) else out.dtype.type(x) for x in (mean, std))
-    return _from_array(_source(generator).normal_(out) * std + mean)
+    return _from_array(source_of(generator).normal_(out) * std + mean)
 
 
 def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
@@ -128,14 +119,9 @@ def bernoulli(input: Tensor, p: Any = None, *, generator: Any = None) -> Tensor:
         return bernoulli_(_from_array(_like(input, None)), p, generator=generator)
     if input.array.dtype.kind != "f":
         raise RuntimeError(f"bernoulli needs floating-point probabilities, got {input.dtype}")
-    u = _source(generator).uniform_(np.empty(input.array.shape, input.array.dtype))
-    _probabilities(input.array)
+    u = source_of(generator).uniform_(np.empty(input.array.shape, input.array.dtype))
+    check_probabilities(input.array)
     return _from_array((u < input.array).astype(input.array.dtype))
-
-
-def _probabilities(p: Any) -> None:
-    if not ((p >= 0) & (p <= 1)).all():
-        raise RuntimeError("Expected p_in >= 0 && p_in <= 1 to be true: probabilities lie between 0 and 1")
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None) -> Tensor:
@@ -154,7 +140,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
         raise RuntimeError("cannot sample n_sample > prob_dist.size(-1) samples without replacement")
     if (p.sum(1) == 0).any():
         raise RuntimeError("invalid multinomial distribution (sum of probabilities <= 0)")
-    source = _source(generator)
+    source = source_of(generator)
     if not replacement or num_samples == 1:
         q = p / exponential(source, np.empty(p.shape, p.dtype))
         out = np.argmax(q, 1)[:, None] if num_samples == 1 else np.argsort(-q, 1, kind="stable")[:, :num_samples]
@@ -167,7 +153,7 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *, g
     return _from_array(out.astype(np.int64) if input.array.ndim == 2 else out[0].astype(np.int64))
 
 
-def exponential(source: random.Generator, out: Any, lambd: float = 1.0) -> Any:
+def exponential(source: Generator, out: Any, lambd: float = 1.0) -> Any:
     """-ln(1 - u) / λ"""
     return source.transformed_(out, lambda u: np.log1p(-u) * (-1 / lambd))
 
@@ -180,7 +166,7 @@ def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """
     rates = input.array.reshape(-1).astype(np.float64)
     out = np.empty(input.array.shape, input.array.dtype)
-    return _from_array(_source(generator).sequence_(out, lambda i, unit: _poisson(float(rates[i]), unit)))
+    return _from_array(source_of(generator).sequence_(out, lambda i, unit: _poisson(float(rates[i]), unit)))
 
 
 def _poisson(rate: float, unit: Any) -> float:
@@ -213,100 +199,9 @@ def _poisson(rate: float, unit: Any) -> float:
         k += 1
 
 
-# ---- in place: methods of tensors.  Each fills the tensor as it lies in memory; its gradient is then 0.
-
-
-def _filled(name: str, tensor: Tensor, draw: Any) -> Tensor:
-    recorded = mode.enabled and tensor.requires_grad
-    if recorded:
-        refuse_leaf(tensor)
-    draw(tensor.array)
-    if recorded:
-        return overwrite(name, tensor, _from_array(tensor.array))
-    tensor._mark_changed(name)
-    return tensor
-
-
-def uniform_(self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **named: float) -> Tensor:
-    """Fill with numbers between ``from`` and ``to``."""
-    low = named.get("from", from_)
-    return _filled("uniform_", self, lambda a: _source(generator).uniform_(a, float(low), float(to)))
-
-
-def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
-    """Fill with normal numbers.  Errors: RuntimeError for a negative standard deviation."""
-    if std < 0:
-        raise RuntimeError(f"normal expects std >= 0.0, but found std {std}")
-    return _filled("normal_", self, lambda a: _source(generator).normal_(a, float(mean), float(std)))
-
-
-def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
-    """Fill with 1 with probability p (a number, or a tensor that broadcasts), else 0."""
-    source = _source(generator)
-    if isinstance(p, Tensor):
-        _probabilities(p.array)
-        u = source.uniform_(np.empty(self.array.shape, np.float64))
-        return overwrite("bernoulli_", self, _from_array((u < p.array).astype(self.array.dtype)))
-    if not 0 <= p <= 1:
-        _probabilities(np.asarray(p))
-    return _filled("bernoulli_", self, lambda a: source.bernoulli_(a, float(p)))
-
-
-def random_(self: Tensor, from_: Any = None, to: Any = None, *, generator: Any = None) -> Tensor:
-    """Fill with whole numbers from ``from`` (0) to ``to`` - 1; without either, over all that the dtype can count."""
-    low, high = (0, from_) if to is None else (from_, to)
-    kind = self.array.dtype
-    if high is None:
-        bits = {"float32": 24, "float64": 53, "int64": 63, "int32": 31, "int16": 15, "int8": 7, "uint8": 8, "bool": 1}[
-            kind.name
-        ]
-        high = (1 << bits) + (1 if kind.kind == "f" else 0)
-    _check_range(low, high)
-    return _filled("random_", self, lambda a: _source(generator).integers_(a, int(low), int(high)))
-
-
-def _by_formula(name: str, self: Tensor, generator: Any, formula: Any) -> Tensor:
-    return _filled(name, self, lambda a: _source(generator).transformed_(a, formula))
-
-
-def exponential_(self: Tensor, lambd: float = 1, *, generator: Any = None) -> Tensor:
-    """Fill with exponential numbers:   -ln(1 - u) / λ"""
-    return _by_formula("exponential_", self, generator, lambda u: np.log1p(-u) * (-1 / lambd))
-
-
-def geometric_(self: Tensor, p: float, *, generator: Any = None) -> Tensor:
-    """Fill with the number of trials up to the first success:   ⌈ln(1 - u) / ln(1 - p)⌉"""
-    if not 0 < p < 1:
-        raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p}")
-    with np.errstate(divide="ignore"):
-        return _by_formula("geometric_", self, generator, lambda u: np.ceil(np.log(u) / math.log1p(-p)))
-
-
-def cauchy_(self: Tensor, median: float = 0, sigma: float = 1, *, generator: Any = None) -> Tensor:
-    """Fill with Cauchy numbers:   median + σ tan(π (u - 1/2))"""
-    return _by_formula("cauchy_", self, generator, lambda u: median + sigma * np.tan(np.pi * (u - 0.5)))
-
-
-def log_normal_(self: Tensor, mean: float = 1, std: float = 2, *, generator: Any = None) -> Tensor:
-    """Fill with exp of normal numbers of that mean and standard deviation."""
-
-    def draw(a: Any) -> Any:
-        source, flat = _source(generator), np.empty(a.size)
-        with source._lock:
-            source._few_normals(source._state, flat, float(mean), float(std))
-        order = random.filling_order(a)
-        a.transpose(order)[...] = np.exp(flat).reshape([a.shape[i] for i in order])
-        return a
-
-    return _filled("log_normal_", self, draw)
-
-
-FILLS = [uniform_, normal_, bernoulli_, random_, exponential_, geometric_, cauchy_, log_normal_]
-
-
-def _get_state(self: random.Generator) -> Tensor:
+def _get_state(self: Generator) -> Tensor:
     """The state as a tensor of 5,056 bytes, which PyTorch's ``set_state`` takes as well."""
     return _from_array(self.state_bytes())
 
 
-random.Generator.get_state = _get_state
+Generator.get_state = _get_state

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from npnn.function import Function
 from npnn.kernels import smooth
 from npnn.ops.promotion import as_float
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = [
-    "abs",
-    "absolute",
-    "cos",
-    "erf",
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "reciprocal",
-    "rsqrt",
-    "sigmoid",
-    "sin",
-    "sqrt",
-    "square",
-    "tanh",
+    "abs", "absolute", "cos", "erf", "exp", "expm1", "log", "log1p", "reciprocal", "rsqrt", "sigmoid", "sin",
+    "sqrt", "square", "tanh",
 ]  # fmt: skip
 
 

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from npnn.function import Function
 from npnn.ops.promotion import operands
 from npnn.ops.reductions import Dim, ValuesAndIndices, axes_of, refuse_empty, single_axis, with_axes
-from npnn.tensor import Function, Tensor, of_array
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
     "amax", "amin", "aminmax", "argmax", "argmin", "clamp", "clamp_max", "clamp_min", "clip", "fmax", "fmin", "max",

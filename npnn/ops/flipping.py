@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from npnn.function import Function
 from npnn.ops.shape import _sizes, axis_of, clone, ravel, transpose
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["flip", "fliplr", "flipud", "roll", "rot90"]
 

@@ -6,27 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from npnn.engine import mode
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels.scatter import add_at
+from npnn.modes import mode
 from npnn.ops.indexing import Put, getitem, places
 from npnn.ops.promotion import cast
 from npnn.ops.shape import axis_of
-from npnn.tensor import Function, Tensor, _from_array
+from npnn.tensor import Tensor, _from_array
 
 __all__ = [
-    "gather",
-    "index_add",
-    "index_copy",
-    "index_fill",
-    "index_select",
-    "repeat_interleave",
-    "scatter",
-    "scatter_add",
-    "scatter_reduce",
-    "take",
-    "take_along_dim",
-]
+    "gather", "index_add", "index_copy", "index_fill", "index_select", "repeat_interleave", "scatter",
+    "scatter_add", "scatter_reduce", "take", "take_along_dim",
+]  # fmt: skip
 
 
 class Gather(Function):

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from npnn.engine import mode
 from npnn.errors import DtypeError
+from npnn.function import Function, View
 from npnn.inplace import Replaced, in_place
 from npnn.kernels.scatter import add_at
+from npnn.modes import mode
 from npnn.ops.promotion import cast, operands
-from npnn.tensor import Function, Tensor, View, _from_array, of_array
+from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = ["argwhere", "getitem", "index_put", "masked_fill", "masked_scatter", "masked_select", "nonzero", "setitem"]
 

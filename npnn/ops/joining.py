@@ -9,31 +9,16 @@ from typing import Any
 import numpy as np
 
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.ops.promotion import cast, common_dtype
 from npnn.ops.shape import axis_of, expand, reshape, transpose, unsqueeze
-from npnn.tensor import Function, Tensor, of_array
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
-    "atleast_1d",
-    "atleast_2d",
-    "block_diag",
-    "broadcast_tensors",
-    "cat",
-    "chunk",
-    "column_stack",
-    "concat",
-    "concatenate",
-    "hsplit",
-    "hstack",
-    "meshgrid",
-    "row_stack",
-    "split",
-    "stack",
-    "tensor_split",
-    "unbind",
-    "vsplit",
-    "vstack",
-]
+    "atleast_1d", "atleast_2d", "block_diag", "broadcast_tensors", "cat", "chunk", "column_stack", "concat",
+    "concatenate", "hsplit", "hstack", "meshgrid", "row_stack", "split", "stack", "tensor_split", "unbind",
+    "vsplit", "vstack",
+]  # fmt: skip
 
 
 class Concatenate(Function):

@@ -7,32 +7,16 @@ from typing import Any
 import numpy as np
 
 from npnn.errors import DtypeError, ShapeError
+from npnn.function import Function
 from npnn.kernels import blas
 from npnn.ops import joining
 from npnn.ops.promotion import cast, common_dtype, operands
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = [
-    "addbmm",
-    "addmm",
-    "addmv",
-    "addr",
-    "baddbmm",
-    "bmm",
-    "chain_matmul",
-    "cross",
-    "dot",
-    "einsum",
-    "ger",
-    "inner",
-    "kron",
-    "matmul",
-    "mm",
-    "mv",
-    "outer",
-    "tensordot",
-    "vdot",
-]
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "chain_matmul", "cross", "dot", "einsum", "ger", "inner",
+    "kron", "matmul", "mm", "mv", "outer", "tensordot", "vdot",
+]  # fmt: skip
 
 
 def _product(a, b, trans_a=False, trans_b=False):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from npnn.function import Function, View
 from npnn.ops import reductions, shape
-from npnn.tensor import Function, Tensor, View
+from npnn.tensor import Tensor
 
 __all__ = ["diag", "diag_embed", "diagflat", "diagonal", "trace", "tril", "triu"]
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from npnn.function import Function
 from npnn.ops.arithmetic import mul, pow
 from npnn.ops.promotion import as_float, operands
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["arctan2", "atan2", "hypot", "ldexp", "logaddexp", "logaddexp2", "xlogy"]
 

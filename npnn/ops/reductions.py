@@ -12,24 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from npnn import dtypes
+from npnn.function import Function
 from npnn.ops.promotion import as_float, cast
-from npnn.tensor import Function, Tensor, _from_array, of_array
+from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = [
-    "all",
-    "any",
-    "count_nonzero",
-    "logsumexp",
-    "mean",
-    "nanmean",
-    "nansum",
-    "prod",
-    "std",
-    "std_mean",
-    "sum",
-    "var",
-    "var_mean",
-]
+    "all", "any", "count_nonzero", "logsumexp", "mean", "nanmean", "nansum", "prod", "std", "std_mean", "sum",
+    "var", "var_mean",
+]  # fmt: skip
 
 
 Dim = Any  # int, sequence of int, or None

@@ -10,37 +10,14 @@ import numpy as np
 
 from npnn import dtypes
 from npnn.errors import ShapeError
-from npnn.tensor import Function, Tensor, View, of_array
+from npnn.function import Function, View
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
-    "broadcast_to",
-    "clone",
-    "contiguous",
-    "detach",
-    "expand",
-    "expand_as",
-    "flatten",
-    "moveaxis",
-    "movedim",
-    "narrow",
-    "permute",
-    "ravel",
-    "repeat",
-    "reshape",
-    "reshape_as",
-    "select",
-    "squeeze",
-    "swapaxes",
-    "swapdims",
-    "t",
-    "tile",
-    "transpose",
-    "unflatten",
-    "unfold",
-    "unsqueeze",
-    "view",
-    "view_as",
-]
+    "broadcast_to", "clone", "contiguous", "detach", "expand", "expand_as", "flatten", "moveaxis", "movedim",
+    "narrow", "permute", "ravel", "repeat", "reshape", "reshape_as", "select", "squeeze", "swapaxes", "swapdims",
+    "t", "tile", "transpose", "unflatten", "unfold", "unsqueeze", "view", "view_as",
+]  # fmt: skip
 
 
 class Reshape(View):

@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from npnn.function import Function
 from npnn.kernels.scatter import add_at
 from npnn.ops.reductions import ValuesAndIndices
 from npnn.ops.shape import axis_of
-from npnn.tensor import Function, Tensor, _from_array
+from npnn.tensor import Tensor, _from_array
 
 __all__ = [
     "argsort", "bincount", "bucketize", "cummax", "cummin", "histc", "kthvalue", "median", "mode", "msort", "nanmedian",

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.function import Function
 from npnn.ops.promotion import as_float
-from npnn.tensor import Function, Tensor, _from_array
+from npnn.tensor import Tensor, _from_array
 
 Array = NDArray[Any]
 

@@ -7,8 +7,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from npnn.engine import mode
 from npnn.inplace import overwrite
+from npnn.modes import mode
 from npnn.tensor import Tensor
 
 __all__ = ["spelled"]

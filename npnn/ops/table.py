@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from npnn.engine import clock, mode
 from npnn.inplace import Replaced, in_place, overwrite, refuse_leaf
+from npnn.modes import clock, mode
 from npnn.ops import (
     arithmetic,
     comparison,
@@ -24,6 +24,7 @@ from npnn.ops import (
     drawing,
     elementwise,
     extremes,
+    filling,
     flipping,
     gathering,
     indexing,
@@ -222,7 +223,7 @@ offer({n: f for n, f in FUNCTIONS.items() if n not in _ONLY_FUNCTIONS and n not 
 offer({"bernoulli": drawing.bernoulli, "multinomial": drawing.multinomial}, True)
 for _name in _OF_THE_VIEW:
     setattr(Tensor, f"{_name}_", _of_the_view(_name, FUNCTIONS[_name]))
-for _change in (copy_, fill_, zero_, fill_diagonal_, resize_, set_, *drawing.FILLS):
+for _change in (copy_, fill_, zero_, fill_diagonal_, resize_, set_, *filling.FILLS):
     setattr(Tensor, _change.__name__, _change)
 for _name, _operation in _OPERATORS.items():
     setattr(Tensor, f"__{_name}__", _operation)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.engine import enable_grad
+from npnn.modes import enable_grad
 from npnn.optim.optimizer import Optimizer
 
 __all__ = ["LBFGS"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.engine import set_grad_enabled
+from npnn.modes import set_grad_enabled
 from npnn.tensor import Tensor, _from_array
 
 __all__ = ["Optimizer"]

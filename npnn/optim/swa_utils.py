@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from npnn.engine import no_grad
+from npnn.modes import no_grad
 from npnn.nn.module import Module
 from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d
 from npnn.tensor import Tensor, of_array

@@ -14,9 +14,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from npnn.data import DataLoader
-from npnn.engine import no_grad
 from npnn.errors import ShapeError
-from npnn.random import Generator, use_generator
+from npnn.generator import Generator
+from npnn.modes import no_grad
+from npnn.random import use_generator
 from npnn.sklearn.ending import warn_if_early, watch
 from npnn.sklearn.objective import Objective
 from npnn.sklearn.samples import checked_weights, dataset, dense

@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.engine import no_grad
+from npnn.generator import Borrowed, Generator
 from npnn.io import to_torch
 from npnn.io.torch_interop import loaded_torch
+from npnn.modes import no_grad
 from npnn.nn.module import Module
 from npnn.nn.utils import clip_grad_norm_, clip_grad_value_
-from npnn.random import Borrowed, Generator, use_generator
+from npnn.random import use_generator
 from npnn.tensor import Tensor, of_array
 
 __all__ = ["Backend", "backend_of", "mode"]

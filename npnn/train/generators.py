@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npnn import random
+from npnn import generator, random
 from npnn.io.torch_interop import loaded_torch
 
 __all__ = ["get_generators", "set_generators"]
@@ -42,4 +42,4 @@ def set_generators(states: Mapping[str, Any], loader: Any = None) -> None:
     own = getattr(loader, "generator", None)
     if own is not None and "loader" in states:
         state = np.array(states["loader"], np.uint8)
-        own.set_state(state if isinstance(own, random.Generator) else loaded_torch().from_numpy(state))
+        own.set_state(state if isinstance(own, generator.Generator) else loaded_torch().from_numpy(state))

@@ -41,8 +41,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn import random
-from npnn.data.loader import DataLoader, share
+from npnn import generator, random
+from npnn.data.fetching import share
+from npnn.data.loader import DataLoader
 from npnn.errors import TrainingDiverged
 from npnn.kernels.threads import get_num_threads
 from npnn.train.backend import Backend
@@ -184,7 +185,7 @@ class Group(Single):
         """It follows from where the epoch began, the step and the rank: there is nothing to save for a resumed run."""
         began = bytes(run.epoch_generators["npnn"])
         told = hashlib.blake2b(began + f"{run.step} {self.rank}".encode(), digest_size=8).digest()
-        return random.use_generator(random.Generator().manual_seed(int.from_bytes(told, "little")))
+        return random.use_generator(generator.Generator().manual_seed(int.from_bytes(told, "little")))
 
     def mean(self, loss: float, rows: int) -> tuple[float, int]:
         self._head[:] = loss * rows, rows

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from npnn import random
+from npnn import generator
 from npnn.data import load_cifar10, load_fashion_mnist, load_mnist
 from npnn.data.cifar10 import read_pickled
 from npnn.data.dataset import Dataset
@@ -213,7 +213,7 @@ class FakeData(VisionDataset):
 
         if index >= self.size:
             raise IndexError(f"{type(self).__name__} index out of range")
-        draws = random.Generator().manual_seed(int(index) + self.random_offset)
+        draws = generator.Generator().manual_seed(int(index) + self.random_offset)
         image = of_array(draws.randn(*self.image_size))
         target = int(draws.randint(0, self.num_classes))
         return self._changed(ToPILImage()(image), target)

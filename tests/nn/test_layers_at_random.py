@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import npnn
-from benchmarks.layers import KINDS, Case, Peer, at_random, compare
+from benchmarks.layer_cases import KINDS, Case, at_random
+from benchmarks.layers import Peer, compare
 from tests.parity import requires_torch, torch
 
 pytestmark = requires_torch

@@ -7,7 +7,7 @@ import threading
 
 import numpy as np
 
-from npnn import random
+from npnn import generator, random
 from npnn.train.parallel import Group
 
 
@@ -54,7 +54,7 @@ def run(ranks, work, seeds=None):
 
     def target(rank):
         try:
-            with random.use_generator(random.Generator().manual_seed(seeds[rank] if seeds else 0)):
+            with random.use_generator(generator.Generator().manual_seed(seeds[rank] if seeds else 0)):
                 results[rank] = work(Group(Comm(rank, slots, barrier)))
         except BaseException as error:
             results[rank] = error

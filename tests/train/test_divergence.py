@@ -9,7 +9,7 @@ import pytest
 
 from npnn import nn, optim
 from npnn.errors import TrainingDiverged
-from npnn.tensor import Function
+from npnn.function import Function
 from npnn.train import Callback, Trainer
 from tests.train.common import FRAMEWORKS, assert_same_weights, batches, data, seed, trainer, weights
 

@@ -11,6 +11,7 @@ import npnn
 from npnn import nn, random
 from npnn.data import DataLoader, TensorDataset
 from npnn.errors import TrainingDiverged
+from npnn.generator import Generator
 from npnn.train import Callback, Checkpoint, EarlyStopping, parallel
 from npnn.train.interrupt import Interrupt
 from npnn.train.parallel import Single, world
@@ -29,7 +30,7 @@ def loader(n=41, size=16, **options):
 
 
 def alone(work):
-    with random.use_generator(random.Generator().manual_seed(0)):
+    with random.use_generator(Generator().manual_seed(0)):
         return work(Single())
 
 
@@ -117,10 +118,10 @@ def test_loaders(kind):
     class Drawn:
         """Draws the order when it is iterated over, and each batch anew."""
 
-        generator = random.Generator().manual_seed(5)
+        generator = Generator().manual_seed(5)
 
         def __init__(self):
-            self.generator = random.Generator().manual_seed(5)
+            self.generator = Generator().manual_seed(5)
 
         def __iter__(self):
             X, y = data()

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels import elementwise as kernels
 from npnn.kernels import smooth
 from npnn.nn.checks import check_floating, check_same_dtype
 from npnn.nn.module import Module, Parameter
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = [
     "ELU", "SELU", "Hardswish", "LeakyReLU", "PReLU", "ReLU", "ReLU6", "elu", "hardswish", "leaky_relu", "prelu",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from npnn import random
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels.elementwise import Pieces
 from npnn.nn.activation.rectifiers import ELUFunction, PiecesFunction
 from npnn.nn.activation.smooth import SoftplusFunction, tanh
@@ -20,7 +21,7 @@ from npnn.nn.activation.softmax import softmax
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.ops import elementwise
-from npnn.tensor import Function, Tensor, of_array
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
     "CELU", "Hardshrink", "Hardsigmoid", "Hardtanh", "LogSigmoid", "RReLU", "Softmax2d", "Softmin", "Softshrink",

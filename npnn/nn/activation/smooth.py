@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels import smooth as kernels
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.ops.elementwise import sigmoid, tanh
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = [
     "GELU", "GLU", "Mish", "SiLU", "Sigmoid", "Softplus", "Tanh", "gelu", "glu", "mish", "sigmoid", "silu",

@@ -7,11 +7,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from npnn.errors import warn
+from npnn.function import Function
 from npnn.kernels import softmax_rows as kernels
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.ops.promotion import cast
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["LogSoftmax", "Softmax", "log_softmax", "softmax"]
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import DtypeError, ShapeError
+from npnn.function import Function
 from npnn.kernels import attention as kernels
 from npnn.kernels.blas import batched_matmul
 from npnn.nn.activation.softmax import softmax
@@ -16,7 +17,7 @@ from npnn.nn.dropout import dropout
 from npnn.ops.gathering import repeat_interleave
 from npnn.ops.linalg import matmul
 from npnn.ops.shape import expand, transpose
-from npnn.tensor import Function, Tensor, of_array
+from npnn.tensor import Tensor, of_array
 
 __all__ = ["scaled_dot_product_attention"]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels import conv as kernels
 from npnn.kernels.conv import Geometry
 from npnn.nn import init
@@ -33,7 +34,7 @@ from npnn.nn.convolution.geometry import (
 from npnn.nn.layout import channels_first, contiguous_channels_last
 from npnn.nn.module import Module, Parameter
 from npnn.nn.padding.pad import pad
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["Conv1d", "Conv2d", "conv1d", "conv2d"]
 

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels import conv as kernels
 from npnn.kernels.conv import Geometry
 from npnn.nn.checks import pair
 from npnn.nn.convolution.conv import ConvBase
 from npnn.nn.convolution.geometry import Size, check_input, check_weight, image_size, per_axis
 from npnn.nn.layout import channels_first, contiguous_channels_last
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["ConvTranspose1d", "ConvTranspose2d", "conv_transpose1d", "conv_transpose2d"]
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.nn.module import Module
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["Fold", "Unfold", "fold", "unfold"]
 

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "interpolate", "upsample"]
 

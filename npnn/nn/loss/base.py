@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import DtypeError, ShapeError
+from npnn.function import Function
 from npnn.nn.module import Module
-from npnn.tensor import Function
 
 __all__ = ["ElementwiseLoss", "Loss", "checked_reduction", "spread"]
 

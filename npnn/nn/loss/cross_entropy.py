@@ -7,10 +7,11 @@ import math
 import numpy as np
 
 from npnn.errors import warn
+from npnn.function import Function
 from npnn.kernels import softmax as kernels
 from npnn.nn.loss.base import Loss, checked_reduction
 from npnn.nn.loss.labels import as_rows, class_indices, class_weight, from_rows, out_of_range
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss"]
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels import layernorm as kernels
 from npnn.nn.checks import check_floating, check_same_dtype
 from npnn.nn.module import Module, Parameter
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["LayerNorm", "RMSNorm", "layer_norm", "rms_norm"]
 

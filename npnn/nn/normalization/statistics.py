@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.function import Function
 from npnn.kernels import normalization as kernels
-from npnn.tensor import Function
 
 __all__ = ["FrozenNormalization", "Normalization"]
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
-from npnn.tensor import Function, Tensor
+from npnn.function import Function
+from npnn.tensor import Tensor
 
 __all__ = ["pad"]
 

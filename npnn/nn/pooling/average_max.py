@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
+from npnn.function import Function
 from npnn.kernels import pooling as kernels
 from npnn.nn.checks import check_floating, pair, permute_hint
 from npnn.nn.layout import channels_first, channels_last
 from npnn.nn.module import Module
 from npnn.nn.pooling.windows import Table, average_windows, max_windows, spatial_size
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 __all__ = ["AvgPool1d", "AvgPool2d", "MaxPool1d", "MaxPool2d", "avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"]
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.function import Function
 from npnn.kernels.recurrent import past_and_present
 from npnn.kernels.recurrent_gru import gru_backward, gru_forward
 from npnn.kernels.recurrent_lstm import lstm_backward, lstm_forward
 from npnn.kernels.recurrent_rnn import rnn_backward, rnn_forward
-from npnn.tensor import Function
 
 __all__ = ["GRULayer", "LSTMLayer", "RNNLayer"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.function import Function
 from npnn.kernels.recurrent import past_and_present, stable_sigmoid, steps
-from npnn.tensor import Function
 
 __all__ = ["ProjectedLSTMLayer"]
 

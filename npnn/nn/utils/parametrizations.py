@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from npnn.engine import no_grad
+from npnn.modes import no_grad
 from npnn.nn.convolution.transpose import ConvTranspose1d, ConvTranspose2d
 from npnn.nn.loss.distance import normalize
 from npnn.nn.module import Module
 from npnn.nn.utils.parametrize import register_parametrization
-from npnn.ops import drawing
+from npnn.ops import filling
 from npnn.ops.creation import empty
 from npnn.ops.distances import norm
 from npnn.ops.linalg import mv
@@ -17,14 +17,8 @@ from npnn.ops.reductions import sum as total
 from npnn.tensor import Tensor
 
 __all__ = [
-    "norm_except",
-    "power_iteration",
-    "rows_first",
-    "spectral_axis",
-    "spectral_norm",
-    "start_vectors",
-    "weight_norm",
-]
+    "norm_except", "power_iteration", "rows_first", "spectral_axis", "spectral_norm", "start_vectors", "weight_norm",
+]  # fmt: skip
 
 
 def norm_except(v: Tensor, dim: int | None) -> Tensor:
@@ -74,7 +68,7 @@ def spectral_axis(module: Module, dim: int | None) -> int:
 
 def start_vectors(matrix: Tensor, eps: float) -> tuple[Tensor, Tensor]:
     """Random vectors of length 1, in the space of the matrix's columns and of its rows."""
-    u, v = (drawing.normal_(empty(n, dtype=matrix.dtype), 0, 1) for n in matrix.array.shape)
+    u, v = (filling.normal_(empty(n, dtype=matrix.dtype), 0, 1) for n in matrix.array.shape)
     return normalize(u, dim=0, eps=eps), normalize(v, dim=0, eps=eps)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from npnn.engine import no_grad
+from npnn.modes import no_grad
 from npnn.nn.container import ModuleDict
 from npnn.nn.module import Module, Parameter
 from npnn.tensor import Tensor

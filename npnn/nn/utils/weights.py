@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.engine import no_grad
 from npnn.errors import ShapeError
+from npnn.function import Function
+from npnn.modes import no_grad
 from npnn.ops import joining, shape
-from npnn.tensor import Function, Tensor, of_array
+from npnn.tensor import Tensor, of_array
 
 __all__ = [
     "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "l2_penalty", "parameters_to_vector", "vector_to_parameters",

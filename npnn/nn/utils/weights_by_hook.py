@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from npnn.engine import no_grad
+from npnn.modes import no_grad
 from npnn.nn.module import Module, Parameter
 from npnn.nn.utils import parametrizations as new
 from npnn.ops.linalg import mv

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from npnn.function import Function
 from npnn.nn.recurrent.layers import GRULayer, LSTMLayer, RNNLayer
 from npnn.onnx.sizes import Batch
 from npnn.onnx.table import ONNXError, TimeAxisError, reads, writes
 from npnn.ops.joining import cat, split, stack
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 # Which of npnn's gates comes at each place in ONNX, and the reverse
 TO_ONNX = {"RNN": [0], "LSTM": [0, 3, 1, 2], "GRU": [1, 0, 2]}

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from npnn.function import Function
 from npnn.onnx.sizes import Batch
 from npnn.onnx.table import ONNXError, reads, writes
 from npnn.ops import cumulative, distances, extremes, reductions
-from npnn.tensor import Function, Tensor
+from npnn.tensor import Tensor
 
 
 def _reduce(g: Any, op_type: str, x: Any, axes: tuple[int, ...], keepdim: bool) -> str:

@@ -1,0 +1,29 @@
+"""torchvision's transforms of one picture: of PIL images, and of tensors (..., C, H, W) as far as said.
+
+What is drawn, and from which generator (torch's, or Python's ``random``), is what torchvision 0.28 draws.
+Whole batches at once are changed by ``npnn.data.transforms``.
+"""
+
+from npnn.vision.transforms.color import ColorJitter, Grayscale, RandomGrayscale, RandomInvert
+from npnn.vision.transforms.combined import Compose, Lambda, RandomApply, RandomChoice, RandomOrder
+from npnn.vision.transforms.conversion import ConvertImageDtype, Normalize, PILToTensor, ToPILImage, ToTensor
+from npnn.vision.transforms.geometry import (
+    CenterCrop,
+    Pad,
+    RandomAffine,
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomResizedCrop,
+    RandomRotation,
+    RandomVerticalFlip,
+    Resize,
+)
+from npnn.vision.transforms.pixels import InterpolationMode
+
+__all__ = [
+    "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "Grayscale", "InterpolationMode", "Lambda",
+    "Normalize", "PILToTensor", "Pad", "RandomAffine", "RandomApply", "RandomChoice", "RandomCrop", "RandomErasing",
+    "RandomGrayscale", "RandomHorizontalFlip", "RandomInvert", "RandomOrder", "RandomResizedCrop", "RandomRotation",
+    "RandomVerticalFlip", "Resize", "ToPILImage", "ToTensor",
+]  # fmt: skip
