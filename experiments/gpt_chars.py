@@ -2,7 +2,22 @@
 
     python -m experiments run gpt_chars
 
-XX % YY s
+Forty thousand lines of Shakespeare's plays: the network reads up to 64 characters and says which of 65 comes next.
+The last tenth of the text is the test.  2000 steps of 32 windows, one seed each, seconds on one core of two that were
+both at work:
+
+            weights     bits a character     right     npnn    torch
+    gpt     818,241     2.31                 52.3 %    473 s   526 s
+    lstm  1,086,017     2.32                 52.0 %    361 s   310 s
+
+ATTENTION OR MEMORY?  At this length neither is ahead: 64 characters are a line and a half, and what decides the next
+letter is mostly the word it is in.  Both write words, lines and the names of speakers, and no sense (see the figure).
+
+ONE SEED, TWO FRAMEWORKS.  npnn and torch draw the same initial weights and batches.  The losses on the test set are
+the same to five digits for 200 steps, to 0.003 to the end of the run: rounding grows, and the curves stay together.
+
+Source: Radford and others, Language models are unsupervised multitask learners, 2019 (the blocks); Karpathy, The
+unreasonable effectiveness of recurrent neural networks, 2015 (the text and the LSTM).
 """
 
 from __future__ import annotations
