@@ -120,6 +120,7 @@ class Job:
             progress=progress,
             keep_losses=keep_losses,
             watched=config.watched,
+            check=progress,
         )
         return Start(data, loader, watched, trainer)
 

@@ -20,7 +20,7 @@ from npnn.testing.base import Subject
 from npnn.testing.finding import Finding
 from npnn.testing.probe import Probe
 
-__all__ = ["compare_forward", "example_input"]
+__all__ = ["compare_forward", "example_input", "find_reference"]
 
 SPELLINGS = {  # of an argument of the framework's layers, in layers of others
     "kernel_size": ("kernel_size", "kernel", "pool_size", "size", "k", "ksize", "filter_size", "pool"),
@@ -113,6 +113,12 @@ def _set(parameter: Any, value: NDArray[Any]) -> None:
     target[...] = value
 
 
+def find_reference(name: str) -> str | None:
+    """The name itself, if it is a layer's or a loss's of npnn.nn, else None."""
+    kind = getattr(nn, name, None)
+    return name if isinstance(kind, type) and issubclass(kind, Module) else None
+
+
 def _named(name: str, layer: Any, subject: Subject, probe: Probe) -> Any:
     """A module of npnn.nn of this name, as large as the layer.  Errors: TypeError if there is none."""
     kind = getattr(nn, name.removeprefix("nn.").removeprefix("torch.nn."), None)
@@ -183,8 +189,8 @@ def example_input(layer: Any, reference: Any = None) -> NDArray[Any]:
     flat = [(8, width) for width in widths]
     wanted = any(len(shape) == 4 for shape in sizes) or (isinstance(reference, str) and "2d" in reference)
     forward = getattr(layer, "forward", layer)
-    for shape in [*images, *flat] if wanted else [*flat, *images, *[(4, 5, width) for width in widths]]:
-        x = rng.standard_normal(shape)
+    tries = [*images, *flat] if wanted else [*flat, *images, *[(4, 5, width) for width in widths]]
+    for x in [*map(rng.standard_normal, tries), rng.integers(0, 3, (4, 5))]:
         with contextlib.suppress(Exception), np.errstate(all="ignore"):
             _try(layer, copy.deepcopy(forward), x)
             return x

@@ -2,6 +2,7 @@
 
 from npnn.errors import TrainingDiverged
 from npnn.train.callbacks import Callback, Checkpoint, EarlyStopping
+from npnn.train.check import check
 from npnn.train.history import History
 from npnn.train.loggers import CSVLogger, JSONLLogger
 from npnn.train.metrics import accuracy, class_accuracy, confusion_matrix, top_k_accuracy
@@ -10,5 +11,5 @@ from npnn.train.trainer import Trainer
 
 __all__ = [
     "CSVLogger", "Callback", "Checkpoint", "EarlyStopping", "History", "JSONLLogger", "TensorBoard", "Trainer",
-    "TrainingDiverged", "accuracy", "class_accuracy", "confusion_matrix", "top_k_accuracy",
+    "TrainingDiverged", "accuracy", "check", "class_accuracy", "confusion_matrix", "top_k_accuracy",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ from npnn.train import evaluation
 from npnn.train.backend import backend_of, mode
 from npnn.train.batches import total_steps
 from npnn.train.callbacks import Callback, Checkpoint
+from npnn.train.check import look
 from npnn.train.evaluation import Metric
 from npnn.train.generators import get_generators, set_generators
 from npnn.train.health import all_finite, copy_weights, first_bad, load_weights
@@ -48,6 +49,7 @@ class Trainer:
     watched          what progress calls the data that records look at: "test" if they are the test set
     keep_losses      the history holds the loss of every step; False, for runs of a million steps, forgets
                      those of each record once it is made
+    check            look for mistakes before the first step (``npnn.train.check``), and print what is found to stderr
     parallel         the processes that ``fit`` is called in together, see ``npnn.train.parallel``; by
                      default those that mpiexec started
 
@@ -72,6 +74,7 @@ class Trainer:
         keep_losses: bool = True,
         parallel: Single | None = None,
         watched: str = "validation",
+        check: bool = False,
     ):
         for name, limit in (("clip_grad_norm", clip_grad_norm), ("clip_grad_value", clip_grad_value)):
             if limit is not None and not limit > 0:
@@ -93,7 +96,7 @@ class Trainer:
         self.clip_grad_norm, self.clip_grad_value = clip_grad_norm, clip_grad_value
         self._clips = clip_grad_norm is not None or clip_grad_value is not None
         self.schedule_per, self.keep_losses = schedule_per, keep_losses
-        self.progress, self.watched = progress, watched
+        self.progress, self.watched, self.check = progress, watched, check
         self.run = Run()
         self.loader: Any = None  # the one that fit was given
         self._good_weights: dict[str, NDArray[Any]] = {}  # those of the last record
@@ -142,6 +145,8 @@ class Trainer:
         self.run, self.loader = Run(), train_loader
         if resume_from is not None:
             restore(self, self.parallel.first(load_checkpoint, resume_from))
+        elif self.check and self.parallel.rank == 0:
+            look(self, train_loader)
         run, share = self.run, self.parallel.begin(self, train_loader)
         self._good_weights = copy_weights(self.model, self.backend)
 

@@ -1,3 +1,4 @@
+# ruff: noqa: NPY002  drawn as people draw
 """Layers in plain NumPy as people write them, right, and the mistakes that people make in them.
 
 ``RIGHT`` has the right ones.  ``WRONG`` has (kind of mistake, layer, what is checked with it).

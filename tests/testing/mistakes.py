@@ -1,3 +1,4 @@
+# ruff: noqa: E501, NPY002, N807  one mistake a line; drawn as people draw
 """Mistakes in layers written by hand, at least three layers for each kind:   (kind, where it shows, layer, input)."""
 
 from __future__ import annotations

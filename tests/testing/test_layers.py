@@ -181,14 +181,14 @@ def test_a_layer_that_takes_the_step_itself():
 
 def test_the_layer_itself_and_the_streams_stay_as_they_were():
     layer = Linear()
-    before, state = {n: p.copy() for n, p in layer.params.items()}, np.random.get_state()[1].copy()
+    before, state = {n: p.copy() for n, p in layer.params.items()}, np.random.get_state()[1].copy()  # noqa: NPY002
     npnn.manual_seed(3)
     expected = npnn.rand(3).tolist()
     npnn.manual_seed(3)
     check_layer(layer, X)
     assert not hasattr(layer, "x")
     assert all(np.array_equal(before[n], p) for n, p in layer.params.items())
-    assert np.array_equal(np.random.get_state()[1], state)
+    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
     assert npnn.rand(3).tolist() == expected
 
 
