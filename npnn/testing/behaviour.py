@@ -126,7 +126,10 @@ def stale(probe: Probe, wheres: set[str], tolerance: float, scalar: bool) -> Ite
     if not subject.plain or tolerance != ROUNDING:
         return
     rng = np.random.default_rng(2)
-    other = [x + 0.3 * rng.standard_normal(x.shape) if x.dtype.kind == "f" else x[::-1].copy() for x in probe.inputs]
+    other = [
+        (x + 0.3 * rng.standard_normal(x.shape) if x.dtype.kind == "f" else x[::-1].copy()) if not (scalar and i) else x
+        for i, x in enumerate(probe.inputs)  # of a loss the labels stay as they are
+    ]
     try:
         moved = Probe(subject, other, scalar)
         dx, dp = moved.gradients()

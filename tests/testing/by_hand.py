@@ -41,10 +41,10 @@ class LinearAttributes:
         self.x = x
         return np.dot(x, self.W) + self.b
 
-    def backward(self, dout):
-        self.dW = np.dot(self.x.T, dout)
-        self.db = np.sum(dout, axis=0, keepdims=True)
-        return np.dot(dout, self.W.T)
+    def backward(self, d_out):
+        self.dW = np.dot(self.x.T, d_out)
+        self.db = np.sum(d_out, axis=0, keepdims=True)
+        return np.dot(d_out, self.W.T)
 
 
 class LinearLists:
@@ -61,11 +61,11 @@ class LinearLists:
         self.x = x
         return np.matmul(x, W) + b
 
-    def backward(self, dout):
+    def backward(self, d_out):
         W, _ = self.params
-        self.grads[0][...] = np.matmul(self.x.T, dout)
-        self.grads[1][...] = dout.sum(0)
-        return np.matmul(dout, W.T)
+        self.grads[0][...] = np.matmul(self.x.T, d_out)
+        self.grads[1][...] = d_out.sum(0)
+        return np.matmul(d_out, W.T)
 
 
 class LinearReturns:
@@ -367,9 +367,9 @@ def affine_forward(x, w, b):
     return x.reshape(len(x), -1) @ w + b, (x, w, b)
 
 
-def affine_backward(dout, cache):
+def affine_backward(d_out, cache):
     x, w, _ = cache
-    return (dout @ w.T).reshape(x.shape), x.reshape(len(x), -1).T @ dout, dout.sum(0)
+    return (d_out @ w.T).reshape(x.shape), x.reshape(len(x), -1).T @ d_out, d_out.sum(0)
 
 
 X = rng.standard_normal((6, 4))

@@ -87,6 +87,18 @@ def test_right_losses_in_every_form():
         own = CrossEntropy()
         return own.forward(scores, labels), own.backward()
 
+    class OfShares(CrossEntropy):
+        """Labels are rows of shares, which add up to 1."""
+
+        def forward(self, scores, shares):
+            super().forward(scores, LABELS)
+            self.shares = shares
+            return -(shares * np.log(self.p)).sum() / len(scores)
+
+        def backward(self):
+            return (self.p - self.shares) / len(self.p)
+
+    assert check_loss(OfShares(), scores, np.eye(4)[LABELS]) == []
     assert check_loss(softmax_loss, scores, LABELS) == []
     pair = (lambda s, y: ((s - y) ** 2).sum(), lambda s, y: 2 * (s - y))
     assert check_loss(pair, scores, X) == []
