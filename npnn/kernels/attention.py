@@ -1,7 +1,14 @@
-"""What attention does to a tile of scores, between its matrix products: one pass over memory each way.
+"""Attention, a tile of scores at a time:   s = q kᵀ + bias,   p = softmax(s),   y = p v
 
-A tile is s (B, L, S): for each of L queries its scores with S keys.  With ``first`` not negative it is causal, and
-its first query is number ``first`` of all: query l sees keys 0 to first + l.
+The scores of all queries with all keys are never held: a tile of queries with all the keys that they see stays in the
+processor's second cache for all that is done with it.  For the way back y and the logarithm of each row's Σ eˢ are
+enough: p = e^(s - ln Σ eˢ) is computed again.
+
+    dv = pᵀ dy        ds = p (dy vᵀ - Σ dy y)        dq = ds k        dk = dsᵀ q
+
+q (B, L, E), already scaled; k (B, S, E), v (B, S, D); hidden (B, L, S) bool or empty: keys that a query does not see;
+bias (B, L, S) or empty: added to the scores.  Causal: query l sees keys 0 to l.  A query that sees no key gets 0.
+Source: Rabe & Staats, Self-attention does not need O(n²) memory, 2021; Dao and others, FlashAttention, 2022.
 """
 
 from __future__ import annotations
@@ -14,101 +21,172 @@ from numpy.typing import NDArray
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.blas import gemm
 from npnn.kernels.smooth import exp_of_negative
 from npnn.kernels.softmax_rows import LANES, largest
 
-__all__ = ["score_gradients", "weights"]
+__all__ = ["attend", "attend_backward"]
 
 prange = range  # numba reads this name as its parallel range
 
 Array = NDArray[Any]
 
+TILE = 1 << 14  # scores at once: 64 KiB
+FEWEST = 96  # queries at once, however many keys there are: products want as many
 
-def _hide(s: Array, first: int) -> None:
-    if first >= 0:
-        L, S = s.shape[1:]
-        np.copyto(s, -np.inf, where=np.arange(S) > np.arange(first, first + L)[:, None])
+
+def _scores(q: Array, k: Array, hidden: Array, bias: Array, causal: bool) -> Array:
+    s = q @ k.swapaxes(1, 2)
+    if bias.size:
+        s += bias
+    if hidden.size:
+        np.copyto(s, -np.inf, where=hidden)
+    if causal:
+        np.copyto(s, -np.inf, where=~np.tri(*s.shape[1:], dtype=bool))
+    return s  # type: ignore[no-any-return]
 
 
 @kernel
-def weights(s: Array, first: int) -> Array:
-    """s ← softmax(s) along the keys, in place; returns ln Σ eˢ, (B, L).  A query that sees no key gets weights of 0, and 0."""
-    _hide(s, first)
+def attend(q: Array, k: Array, v: Array, hidden: Array, bias: Array, causal: bool) -> tuple[Array, Array]:
+    """y (B, L, D), and ln Σ eˢ of each query (B, L)."""
+    s = _scores(q, k, hidden, bias, causal)
     top = s.max(-1, keepdims=True, initial=-np.inf)
     np.copyto(top, 0, where=np.isneginf(top))
-    s -= top
-    np.exp(s, out=s)
-    sums = s.sum(-1, keepdims=True)
+    p = np.exp(s - top)
+    sums = p.sum(-1, keepdims=True)
     np.copyto(sums, 1, where=sums == 0)
-    s /= sums
-    return (np.log(sums) + top)[..., 0]  # type: ignore[no-any-return]
+    return (p / sums) @ v, (np.log(sums) + top)[..., 0]
 
 
-@weights.fast
-def weights(s: Array, first: int) -> Array:
-    if s.dtype != np.float32 or not s.size or not s.flags.c_contiguous:
-        return weights.reference(s, first)
-    log_sums = np.empty(s.shape[:2], s.dtype)
-    threads.run(_weights, threads.split(4 * s.size), s, first, log_sums)
-    return log_sums
+@attend.fast
+def attend(q: Array, k: Array, v: Array, hidden: Array, bias: Array, causal: bool) -> tuple[Array, Array]:
+    if not _fits(q, k, v, bias):
+        return attend.reference(q, k, v, hidden, bias, causal)
+    y, log_sums = np.empty((*q.shape[:2], v.shape[2]), q.dtype), np.empty(q.shape[:2], q.dtype)
+    with threads.single_threaded_blas():
+        chunks = threads.split(_work(q, k, v))
+        threads.run(_attend, chunks, q, k, v, hidden, bias, causal, y, log_sums)
+    return y, log_sums
+
+
+def _fits(q: Array, k: Array, v: Array, bias: Array) -> bool:
+    """True for what the compiled loops take: float32 in the order of its indices, and not nothing."""
+    arrays = (q, k, v, bias)
+    return all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays) and min(q.size, k.size, v.size) > 0
+
+
+def _work(q: Array, k: Array, v: Array) -> int:
+    return q.shape[0] * q.shape[1] * k.shape[1] * (q.shape[2] + v.shape[2] + 16) // 4
+
+
+@jit
+def _tile_scores(q, k, hidden, bias, causal, b, start, stop, seen, s):  # type: ignore[no-untyped-def]
+    """s ← the scores of queries start to stop with the first ``seen`` keys, where they are hidden -inf."""
+    gemm(q[b, start:stop], k[b, 0:seen], s, False, True, 0.0)
+    if bias.size:
+        for l in range(stop - start):  # noqa: E741
+            for i in range(seen):
+                s[l, i] += bias[b, start + l, i]
+    if hidden.size:
+        for l in range(stop - start):  # noqa: E741
+            for i in range(seen):
+                if hidden[b, start + l, i]:
+                    s[l, i] = -np.float32(np.inf)
 
 
 @jit(parallel=True, fastmath={"reassoc", "contract"}, error_model="numpy")
-def _weights(chunks, s, first, log_sums):  # type: ignore[no-untyped-def]
-    B, L, S = s.shape
+def _attend(chunks, q, k, v, hidden, bias, causal, y, log_sums):  # type: ignore[no-untyped-def]
+    B, L, _ = q.shape
+    S = k.shape[1]
+    rows = min(L, max(FEWEST, TILE // S))
+    blocks = (L + rows - 1) // rows
     zero = np.float32(0)
     for chunk in prange(chunks):
-        lanes = np.empty(LANES, s.dtype)
-        for r in range(B * L * chunk // chunks, B * L * (chunk + 1) // chunks):
-            b, l = r // L, r % L  # noqa: E741
-            seen = S if first < 0 else min(S, first + l + 1)
-            row = s[b, l, :seen]
-            for i in range(seen, S):
-                s[b, l, i] = zero
-            top = largest(row, lanes)
-            if top == -np.inf:
-                top = zero
-            total = zero
-            for i in range(seen):
-                row[i] = exp_of_negative(row[i] - top)
-                total += row[i]
-            if total == zero:
-                total = np.float32(1)
-            share = np.float32(1) / total
-            for i in range(seen):
-                row[i] *= share
-            log_sums[b, l] = np.float32(math.log(total)) + top
+        lanes, memory = np.empty(LANES, q.dtype), np.empty(rows * S, q.dtype)
+        for block in range(B * blocks * chunk // chunks, B * blocks * (chunk + 1) // chunks):
+            b, start = block // blocks, block % blocks * rows
+            stop = min(L, start + rows)
+            wide = min(S, stop) if causal else S
+            s = memory[: (stop - start) * wide].reshape(stop - start, wide)
+            _tile_scores(q, k, hidden, bias, causal, b, start, stop, wide, s)
+            for l in range(stop - start):  # noqa: E741
+                seen = min(wide, start + l + 1) if causal else wide
+                row = s[l]
+                for i in range(seen, wide):
+                    row[i] = zero
+                top = largest(row[:seen], lanes)
+                if top == -np.inf:
+                    top = zero
+                total = zero
+                for i in range(seen):
+                    row[i] = exp_of_negative(row[i] - top)
+                    total += row[i]
+                if total == zero:
+                    total = np.float32(1)
+                share = np.float32(1) / total
+                for i in range(seen):
+                    row[i] *= share
+                log_sums[b, start + l] = np.float32(math.log(total)) + top
+            gemm(s, v[b, 0:wide], y[b, start:stop], False, False, 0.0)
 
 
 @kernel
-def score_gradients(s: Array, dp: Array, log_sums: Array, along: Array, first: int) -> None:
-    """s ← p = e^(s - ln Σ eˢ) and dp ← p (dp - along), in place.   (B, L, S), (B, L, S), (B, L), (B, L)"""
-    _hide(s, first)
-    with np.errstate(invalid="ignore"):
-        s -= log_sums[..., None]
-    np.exp(s, out=s)
-    dp -= along[..., None]
-    dp *= s
+def attend_backward(
+    q: Array, k: Array, v: Array, hidden: Array, bias: Array, causal: bool, y: Array, log_sums: Array, dy: Array,
+    with_bias: bool,
+) -> tuple[Array, Array, Array, Array]:  # fmt: skip
+    """dq, dk, dv, and ds, which is the gradient of the bias, if it is asked for (else empty)."""
+    p = np.exp(_scores(q, k, hidden, bias, causal) - log_sums[..., None])
+    ds = p * (dy @ v.swapaxes(1, 2) - (dy * y).sum(-1, keepdims=True))
+    dbias = ds if with_bias else np.empty((0, 0, 0), q.dtype)
+    return ds @ k, ds.swapaxes(1, 2) @ q, p.swapaxes(1, 2) @ dy, dbias
 
 
-@score_gradients.fast
-def score_gradients(s: Array, dp: Array, log_sums: Array, along: Array, first: int) -> None:
-    if s.dtype != np.float32 or not s.size or not (s.flags.c_contiguous and dp.flags.c_contiguous):
-        return score_gradients.reference(s, dp, log_sums, along, first)
-    return threads.run(_score_gradients, threads.split(4 * s.size), s, dp, log_sums, along, first)
+@attend_backward.fast
+def attend_backward(
+    q: Array, k: Array, v: Array, hidden: Array, bias: Array, causal: bool, y: Array, log_sums: Array, dy: Array,
+    with_bias: bool,
+) -> tuple[Array, Array, Array, Array]:  # fmt: skip
+    if not _fits(q, k, v, bias) or dy.dtype != q.dtype:
+        return attend_backward.reference(q, k, v, hidden, bias, causal, y, log_sums, dy, with_bias)
+    dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
+    dbias = np.zeros(bias.shape if with_bias else (0, 0, 0), q.dtype)
+    with threads.single_threaded_blas():
+        chunks = min(len(q), threads.split(_work(q, k, v)))
+        given = (q, k, v, hidden, bias, causal, y, log_sums, np.ascontiguousarray(dy))
+        threads.run(_attend_backward, chunks, *given, dq, dk, dv, dbias)
+    return dq, dk, dv, dbias
 
 
-@jit(parallel=True)
-def _score_gradients(chunks, s, dp, log_sums, along, first):  # type: ignore[no-untyped-def]
-    B, L, S = s.shape
+@jit(parallel=True, fastmath={"reassoc", "contract"}, error_model="numpy")
+def _attend_backward(chunks, q, k, v, hidden, bias, causal, y, log_sums, dy, dq, dk, dv, dbias):  # type: ignore[no-untyped-def]
+    B, L, _ = q.shape
+    S, D = k.shape[1], v.shape[2]
+    rows = min(L, max(FEWEST, TILE // S))
     zero = np.float32(0)
     for chunk in prange(chunks):
-        for r in range(B * L * chunk // chunks, B * L * (chunk + 1) // chunks):
-            b, l = r // L, r % L  # noqa: E741
-            seen = S if first < 0 else min(S, first + l + 1)
-            p, d, shift, less = s[b, l], dp[b, l], log_sums[b, l], along[b, l]
-            for i in range(seen):
-                p[i] = exp_of_negative(p[i] - shift)
-                d[i] = p[i] * (d[i] - less)
-            for i in range(seen, S):
-                p[i] = d[i] = zero
+        memory, more = np.empty(rows * S, q.dtype), np.empty(rows * S, q.dtype)
+        for b in range(B * chunk // chunks, B * (chunk + 1) // chunks):  # dk and dv of an item belong to one thread
+            for start in range(0, L, rows):
+                stop = min(L, start + rows)
+                wide = min(S, stop) if causal else S
+                p = memory[: (stop - start) * wide].reshape(stop - start, wide)
+                ds = more[: (stop - start) * wide].reshape(stop - start, wide)
+                _tile_scores(q, k, hidden, bias, causal, b, start, stop, wide, p)
+                gemm(dy[b, start:stop], v[b, 0:wide], ds, False, True, 0.0)
+                for l in range(stop - start):  # noqa: E741
+                    seen = min(wide, start + l + 1) if causal else wide
+                    along, shift = zero, log_sums[b, start + l]
+                    for i in range(D):
+                        along += dy[b, start + l, i] * y[b, start + l, i]
+                    for i in range(seen):
+                        p[l, i] = exp_of_negative(p[l, i] - shift)
+                        ds[l, i] = p[l, i] * (ds[l, i] - along)
+                    for i in range(seen, wide):
+                        p[l, i] = ds[l, i] = zero
+                    if dbias.size:
+                        for i in range(seen):
+                            dbias[b, start + l, i] = ds[l, i]
+                gemm(p, dy[b, start:stop], dv[b, 0:wide], True, False, 1.0)
+                gemm(ds, k[b, 0:wide], dq[b, start:stop], False, False, 0.0)
+                gemm(ds, q[b, start:stop], dk[b, 0:wide], True, False, 1.0)

@@ -11,34 +11,42 @@ needs_jit = pytest.mark.skipif(not _jit.enabled(), reason="numba is not there or
 
 
 @needs_jit
-@pytest.mark.parametrize("seed", range(12))
-def test_passes_equal_the_numpy_ones(num_threads, monkeypatch, seed):
+@pytest.mark.parametrize("seed", range(20))
+def test_compiled_passes_equal_the_numpy_ones(num_threads, monkeypatch, seed):
+    """Sizes of one tile and of several, with hidden keys, a bias, causal or not."""
     monkeypatch.setattr(threads, "PARALLEL_THRESHOLD", 1)
     rng = np.random.default_rng(seed)
-    B, L, S = rng.integers(1, 40, 3)
-    first = int(rng.choice([-1, 0, 3]))
-    s = (4 * rng.standard_normal((B, L, S))).astype(np.float32)
-    s[rng.random(s.shape) < 0.1] = -np.inf
-    s[..., 0] = 1  # each query sees a key
-    dp, along = (rng.standard_normal(shape).astype(np.float32) for shape in ((B, L, S), (B, L)))
-    fast, plain = s.copy(), s.astype(np.float64)
-    sums, expected = attention.weights.twin(fast, first), attention.weights.reference(plain, first)
-    np.testing.assert_allclose(sums, expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-7)
-    fast, plain, found, wanted = s.copy(), s.astype(np.float64), dp.copy(), dp.astype(np.float64)
-    attention.score_gradients.twin(fast, found, sums, along, first)
-    attention.score_gradients.reference(plain, wanted, expected, along.astype(np.float64), first)
-    np.testing.assert_allclose(fast, plain, rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+    B, E, D = rng.integers(1, 9, 3)
+    L, S = rng.integers(1, [40, 260][seed % 2], 2)
+    q, k, v, dy = (rng.standard_normal(s).astype(np.float32) for s in ((B, L, E), (B, S, E), (B, S, D), (B, L, D)))
+    hidden = rng.random((B, L, S)) < 0.3 if rng.random() < 0.5 else np.empty((0, 0, 0), bool)
+    bias = rng.standard_normal((B, L, S) if rng.random() < 0.5 else (0, 0, 0)).astype(np.float32)
+    causal, with_bias = bool(rng.integers(2)), bias.size > 0
+    given = q, k, v, hidden, bias, causal
+    wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in given[:5]] + [causal]
+    found, expected = attention.attend.twin(*given), attention.attend.reference(*wide)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    found = attention.attend_backward.twin(*given, *found, dy, with_bias)
+    expected = attention.attend_backward.reference(*wide, *expected, dy.astype(np.float64), with_bias)
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("form", ["reference", pytest.param("twin", marks=needs_jit)])
 def test_a_query_that_sees_no_key_gets_nothing(form):
-    s = np.full((1, 2, 3), -np.inf, np.float32)
-    s[0, 1] = 0
-    sums = getattr(attention.weights, form)(s, -1)
-    np.testing.assert_allclose(s[0], [[0, 0, 0], [1 / 3, 1 / 3, 1 / 3]])
-    np.testing.assert_allclose(sums, [[0, np.log(3)]])
+    q = np.ones((1, 2, 3), np.float32)
+    hidden = np.array([[[True, True], [False, False]]])
+    bias = np.empty((0, 0, 0), np.float32)
+    given = q, q, q, hidden, bias, False
+    y, log_sums = getattr(attention.attend, form)(*given)
+    np.testing.assert_allclose(y[0], [[0, 0, 0], [1, 1, 1]])
+    np.testing.assert_allclose(log_sums, [[0, 3 + np.log(2)]], rtol=1e-6)
+    dq, dk, dv, _ = getattr(attention.attend_backward, form)(*given, y, log_sums, q, False)
+    assert not dq.any()
+    assert not dk.any()
+    np.testing.assert_allclose(dv, np.full((1, 2, 3), 0.5), rtol=1e-6)
 
 
 @needs_jit

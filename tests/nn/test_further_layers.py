@@ -71,22 +71,6 @@ def test_functions(name):
 
 
 @requires_torch
-@pytest.mark.parametrize("tile", [8, 1 << 17])
-@pytest.mark.parametrize("causal", [False, True])
-def test_attention_does_not_depend_on_its_tiles(tile, causal, monkeypatch):
-    from npnn.nn.attention import product
-
-    monkeypatch.setattr(product, "_TILE", tile)
-    results = []
-    for lib in (npnn, torch):
-        q, k, v = (lib.tensor(random_input((3, 2, 7, 4), seed=s), requires_grad=True) for s in range(3))
-        y = lib.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        (y * y).sum().backward()
-        results.append([y.detach().numpy(), *(t.grad.numpy() for t in (q, k, v))])
-    for ours, theirs in zip(*results, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)
-
-
 @requires_torch
 @pytest.mark.parametrize(
     "options", [{}, {"batch_first": True}, {"norm_first": True}, {"activation": "gelu"}, {"bias": False}]

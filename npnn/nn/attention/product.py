@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from npnn.errors import DtypeError, ShapeError
 from npnn.function import Function
 from npnn.kernels import attention as kernels
-from npnn.kernels.blas import batched_matmul
 from npnn.nn.activation.softmax import softmax
 from npnn.nn.dropout import dropout
 from npnn.ops.gathering import repeat_interleave
@@ -21,70 +20,34 @@ from npnn.tensor import Tensor, of_array
 
 __all__ = ["scaled_dot_product_attention"]
 
-_TILE = 1 << 17  # scores at once: they stay in the cache, and the whole matrix of them is never stored
+NOTHING = np.empty((0, 0, 0), bool)
 
 
 class Attention(Function):
     """y = p v with p = softmax(s), s = scale q kᵀ + mask.   q (B, L, E), k (B, S, E), v (B, S, D) -> y (B, L, D)
 
-    Kept for backward are y and the logarithm of each row's sum, not p: it is computed again, tile by tile.
+    The mask is (B, L, S), numbers that are added, or bool: False hides a key.
 
-        dv = pᵀ dy        ds = p (dy vᵀ - Σ dy y)        dq = scale ds k        dk = scale dsᵀ q
+        dv = pᵀ dy        ds = p (dy vᵀ - Σ dy y)        dq = scale ds k        dk = scale dsᵀ q        dmask = ds
 
-    Source: Vaswani et al., Attention is all you need, 2017, section 3.2.1; Rabe & Staats, Self-attention does not
-    need O(n²) memory, 2021.
+    Source: Vaswani et al., Attention is all you need, 2017, section 3.2.1; the formulas in tiles: ``npnn.kernels.attention``.
     """
 
     def forward(
         self, q: NDArray[Any], k: NDArray[Any], v: NDArray[Any], mask: Any, scale: float, causal: bool
     ) -> NDArray[Any]:
-        self.saved = q, k, v, mask, q.dtype.type(scale), causal
-        self.y = np.empty((*q.shape[:2], v.shape[2]), q.dtype)
-        self.log_sums = np.empty(q.shape[:2], q.dtype)
-        for rows in self._tiles():
-            s = self._scores(rows)
-            self.log_sums[rows] = kernels.weights(s, self._first(rows))
-            self.y[rows] = batched_matmul(s, v[rows[0]], False, False)
+        is_bool = mask is not None and mask.dtype == bool
+        hidden = np.ascontiguousarray(~mask) if is_bool else NOTHING
+        bias = NOTHING.astype(q.dtype) if mask is None or is_bool else np.ascontiguousarray(mask)
+        self.scale = q.dtype.type(scale)
+        self.saved = q * self.scale, np.ascontiguousarray(k), np.ascontiguousarray(v), hidden, bias, causal
+        self.y, self.log_sums = kernels.attend(*self.saved)
         return self.y
 
-    def _tiles(self) -> Any:
-        """(batch items, query rows): pieces with few enough scores."""
-        q, k = self.saved[:2]
-        B, L, S = len(q), q.shape[1], k.shape[1]
-        items = max(1, _TILE // max(L * S, 1))
-        rows = L if items > 1 or L * S <= _TILE else max(1, _TILE // max(S, 1))
-        return [(slice(i, i + items), slice(r, r + rows)) for i in range(0, B, items) for r in range(0, L, rows)]
-
-    def _scores(self, rows: Any) -> NDArray[Any]:
-        q, k, _, mask, scale, _ = self.saved
-        s = batched_matmul(q[rows] * scale, k[rows[0]], False, True)
-        if mask is not None:
-            part = mask[rows]
-            if part.dtype == bool:
-                np.copyto(s, -np.inf, where=~part)
-            else:
-                s += part
-        return s
-
-    def _first(self, rows: Any) -> int:
-        """The number of the tile's first query if the attention is causal, else -1."""
-        return rows[1].start if self.saved[5] else -1  # type: ignore[no-any-return]
-
     def backward(self, dy: NDArray[Any]) -> Any:
-        q, k, v, mask, scale, _ = self.saved
-        dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
-        dmask = np.zeros(mask.shape, dy.dtype) if self.needs_grad[3] else None
-        along = np.einsum("bld,bld->bl", dy, self.y)
-        for rows in self._tiles():
-            items = rows[0]
-            p, ds = self._scores(rows), batched_matmul(dy[rows], v[items], False, True)
-            kernels.score_gradients(p, ds, self.log_sums[rows], along[rows], self._first(rows))
-            dv[items] += batched_matmul(p, dy[rows], True, False)
-            if dmask is not None:
-                dmask[rows] = ds
-            dq[rows] = batched_matmul(ds, k[items], False, False) * scale
-            dk[items] += batched_matmul(ds, q[rows] * scale, True, False)
-        return dq, dk, dv, dmask, None, None
+        given = *self.saved, self.y, self.log_sums, dy, self.needs_grad[3]
+        dq, dk, dv, dmask = kernels.attend_backward(*given)
+        return self.scale * dq, dk, dv, dmask if self.needs_grad[3] else None, None, None
 
 
 def scaled_dot_product_attention(
