@@ -61,7 +61,9 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any]) -> list[tuple[An
             dy = np.empty_like(tensor.array)
             dy.fill(1)
         else:
-            dy = np.array(gradient.array if isinstance(gradient, Tensor) else gradient, tensor.array.dtype)
+            given = gradient.array if isinstance(gradient, Tensor) else gradient
+            # a leaf keeps what it gets; a function only reads it
+            dy = (np.array if tensor._node is None else np.asarray)(given, tensor.array.dtype)
             if dy.shape != tensor.array.shape:
                 raise RuntimeError(f"the gradient has shape {dy.shape}, the tensor {tensor.array.shape}")
         roots.append((tensor._node or tensor, dy))

@@ -42,7 +42,7 @@ def _scores(q: Array, k: Array, hidden: Array, bias: Array, causal: bool) -> Arr
     if hidden.size:
         np.copyto(s, -np.inf, where=hidden)
     if causal:
-        np.copyto(s, -np.inf, where=~np.tri(*s.shape[1:], dtype=bool))
+        np.copyto(s, -np.inf, where=np.arange(s.shape[2]) > np.arange(s.shape[1])[:, None])
     return s  # type: ignore[no-any-return]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.order import copy_in_order
 
 __all__ = ["Pieces", "leaky_relu", "pieces", "pieces_backward", "relu", "relu_backward", "sweep"]
 
@@ -27,7 +28,7 @@ def sweep(loop: Any, *arrays: NDArray[Any], numbers: tuple[float, ...] = ()) -> 
     for array in arrays:
         if array.strides != out.strides:
             array, given = np.empty_like(out), array
-            np.copyto(array, given)
+            copy_in_order(array, given)
         flat.append(array.ravel("K"))
     threads.run(loop, threads.split(out.size), *flat, out.ravel("K"), *numbers)
     return out

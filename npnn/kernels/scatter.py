@@ -1,4 +1,4 @@
-"""Adding to places that may be named more than once:   out[index] += values."""
+"""Taking from places, and adding to places that may be named more than once:   out[index] += values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from npnn.kernels._jit import jit, kernel
 
-__all__ = ["add_at"]
+__all__ = ["add_along", "add_at", "take_along"]
 
 Array = NDArray[Any]
 
@@ -67,3 +67,62 @@ def _add_rows(out, places, values):  # type: ignore[no-untyped-def]
             target, source = out[a, places[r]], values[a, r]
             for b in range(source.size):
                 target[b] += source[b]
+
+
+def _three(a: Array, axis: int) -> Array:
+    """(axes before, the axis, axes after), in the order of the indices."""
+    shape = a.shape
+    return np.ascontiguousarray(a).reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
+
+
+@kernel
+def take_along(x: Array, index: Array, axis: int) -> Array:
+    """y[a, k, b] = x[a, index[a, k, b], b]: along one axis; the others have the same lengths.   index >= 0"""
+    return np.take_along_axis(x, index, axis)
+
+
+@take_along.fast
+def take_along(x: Array, index: Array, axis: int) -> Array:
+    if x.itemsize not in (4, 8) or not index.size or x.dtype.kind not in "fi":
+        return take_along.reference(x, index, axis)
+    y = np.empty(index.shape, x.dtype)
+    places = _three(index.astype(np.int64, copy=False), axis)
+    _take_along(_three(x, axis), places, y.reshape(places.shape))
+    return y
+
+
+@jit
+def _take_along(x, index, y):  # type: ignore[no-untyped-def]
+    u = np.uint64
+    for a in range(index.shape[0]):
+        for k in range(index.shape[1]):
+            for b in range(index.shape[2]):
+                y[a, k, b] = x[u(a), u(index[a, k, b]), u(b)]
+
+
+@kernel
+def add_along(shape: tuple[int, ...], index: Array, values: Array, axis: int) -> Array:
+    """x of zeros with x[a, index[a, k, b], b] += values[a, k, b]: what take_along has the other way.   index >= 0"""
+    x = np.zeros(shape, values.dtype)
+    at = list(np.ogrid[tuple(slice(n) for n in index.shape)])
+    at[axis] = index
+    np.add.at(x, tuple(at), values)
+    return x
+
+
+@add_along.fast
+def add_along(shape: tuple[int, ...], index: Array, values: Array, axis: int) -> Array:
+    if values.dtype.kind != "f" or not index.size:
+        return add_along.reference(shape, index, values, axis)
+    x = np.zeros(shape, values.dtype)
+    _add_along(_three(x, axis), _three(index.astype(np.int64, copy=False), axis), _three(values, axis))
+    return x
+
+
+@jit
+def _add_along(x, index, values):  # type: ignore[no-untyped-def]
+    u = np.uint64
+    for a in range(index.shape[0]):
+        for k in range(index.shape[1]):
+            for b in range(index.shape[2]):
+                x[u(a), u(index[a, k, b]), u(b)] += values[a, k, b]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
+
+from npnn.kernels.order import contiguous
 
 __all__ = ["channels_first", "channels_last", "contiguous_channels_last"]
 
@@ -24,7 +25,7 @@ def channels_last(array: NDArray[Any], dims: int) -> NDArray[Any]:
 
 def contiguous_channels_last(array: NDArray[Any], dims: int) -> NDArray[Any]:
     """The same, copied if its memory is not in that order."""
-    return np.ascontiguousarray(channels_last(array, dims))
+    return contiguous(channels_last(array, dims))
 
 
 def channels_first(array: NDArray[Any], dims: int, ndim: int) -> NDArray[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from npnn.errors import ShapeError
 from npnn.function import Function
-from npnn.kernels.scatter import add_at
+from npnn.kernels.scatter import add_along, add_at, take_along
 from npnn.modes import mode
 from npnn.ops.indexing import Put, getitem, places
 from npnn.ops.promotion import cast
@@ -25,13 +25,19 @@ class Gather(Function):
     """y[i][j] = x[index[i][j]][j] for dim 0, and so on.   dx[index[i][j]][j] += dy[i][j]"""
 
     def forward(self, x, index, dim):
-        self.shape, self.at = x.shape, places(index, dim)
-        return x[self.at]
+        self.shape, self.index, self.dim = x.shape, index, dim
+        # index may be shorter than x along the other axes: then the beginning of x is looked at
+        self.begin = tuple(slice(None) if a == dim else slice(n) for a, n in enumerate(index.shape))
+        return take_along(x[self.begin], index, dim)
 
     def backward(self, dy):
-        dx = np.zeros(self.shape, dy.dtype)
-        add_at(dx, self.at, dy)
-        return dx, None, None
+        part = [n if a == self.dim else m for a, (n, m) in enumerate(zip(self.shape, self.index.shape, strict=True))]
+        dx = add_along(tuple(part), self.index, dy, self.dim)
+        if dx.shape == self.shape:
+            return dx, None, None
+        whole = np.zeros(self.shape, dy.dtype)
+        whole[self.begin] = dx
+        return whole, None, None
 
 
 def _checked(name: str, input: Tensor, dim: int, index: Any) -> tuple[Any, int]:

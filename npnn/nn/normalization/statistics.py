@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from npnn.function import Function
 from npnn.kernels import normalization as kernels
+from npnn.kernels.order import contiguous
 
 __all__ = ["FrozenNormalization", "Normalization"]
 
 
 def _rows(x: NDArray[Any], samples: int) -> NDArray[Any]:
     """(N, C, *) -> (samples, M, C), M positions, their channels side by side; no copy of channels-last images."""
-    last = np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1))  # (N, *, C)
+    last = contiguous(x.transpose(0, *range(2, x.ndim), 1))  # (N, *, C)
     positions = last.size // max(samples * x.shape[1], 1)
     return last.reshape(samples, positions, x.shape[1])
 
