@@ -15,7 +15,7 @@ from npnn.testing.factors import factor_by_axis, scale, sign, zero
 from npnn.testing.masks import another_point, another_saved, border, mask
 from npnn.testing.paths import columns_right, label_only, normaliser, one_step_right, residual_path
 from npnn.testing.places import another_shape, layout, parameter_transposed, summed, transposed, transposed_shape
-from npnn.testing.uses import averaged, decay, each_use, one_part
+from npnn.testing.uses import averaged, decay, each_use, mixed_items, one_part, overlapping
 
 __all__ = ["diagnose"]
 
@@ -44,10 +44,12 @@ RULES: list[tuple[str, Callable[[Case], str | None]]] = [
     ("transposed", transposed),
     ("l2", decay),
     ("not summed", one_part),
+    ("layout", mixed_items),
     ("not summed", each_use),
     ("layout", layout),
     ("transposed", parameter_transposed),
     ("not summed", averaged),
+    ("not summed", overlapping),
     ("border", border),
     ("wrong value saved", another_saved),
     ("wrong value saved", another_point),

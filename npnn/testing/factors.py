@@ -49,7 +49,7 @@ def scale(case: Case) -> str | None:
         else f"{1 / factor:.6g} times"
     )
     cure = ""
-    if any("batch" in name for name in names):
+    if "the batch size" in names:
         cure = (
             "; divide by the batch in the loss, and nowhere else" if not larger
             else "; the loss is a mean, so its gradient is divided by the batch, once"
@@ -71,6 +71,8 @@ def _names_of(case: Case, factor: float) -> list[str]:
         sizes.append(("batch times positions", len(x) * int(np.prod(x.shape[2:]))))
     if y.ndim > 1:
         sizes.append(("the number of outputs", y.shape[-1]))
+    if y.ndim > 2 and x.size % y.size == 0:
+        sizes.append(("the number of inputs to an output", x.size // y.size))
     sizes += [("the number of elements", x.size), ("the square of the batch size", len(x) ** 2 if x.ndim else 0)]
     return [name for name, size in sizes if size > 1 and abs(factor / size - 1) < 1e-3]
 

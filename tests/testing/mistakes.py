@@ -148,6 +148,24 @@ class MaxPoolFirst(MaxPool):
         return super().backward(dy)
 
 
+class MaxPoolOverlapping:
+    """3 x 3 with stride 2: what two windows share gets the gradient of the last only."""
+
+    def forward(self, x):
+        self.x = x
+        windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
+        flat = windows.reshape(*windows.shape[:4], 9)
+        self.largest = flat.argmax(-1)
+        return flat.max(-1)
+
+    def backward(self, dy):
+        dx = np.zeros_like(self.x)
+        for n, c, i, j in np.ndindex(dy.shape):
+            row, column = divmod(self.largest[n, c, i, j], 3)
+            dx[n, c, 2 * i + row, 2 * j + column] = dy[n, c, i, j]
+        return dx
+
+
 class DropoutAnew(Dropout):
     """Another mask on the way back."""
 
@@ -306,6 +324,7 @@ WRONG = [
     ("not summed", "b", changed(Conv, after=grad("b", lambda s, g, dy: dy.sum((2, 3)))), IMAGES),
     ("not summed", "Wx", RNNForgets, SEQUENCES),
     ("not summed", "W", changed(Conv, after=grad("W", lambda s, g, dy: Conv.backward(s, np.concatenate([0 * dy[:-1], dy[-1:]])) is None or s.dW)), IMAGES),
+    ("not summed", IN, MaxPoolOverlapping, np.random.default_rng(1).standard_normal((2, 2, 7, 7))),
     # ---- missing term
     ("missing term", IN, BatchNormNaive, X),
     ("missing term", IN, LayerNormNoVariance, np.random.default_rng(0).standard_normal((6, 5))),
