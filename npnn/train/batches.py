@@ -7,12 +7,16 @@ import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from npnn.data.dataset import Dataset, IterableDataset, TensorDataset
+from npnn.data.loader import DataLoader
 from npnn.errors import ShapeError
 from npnn.train.backend import Backend
 from npnn.train.generators import get_generators, set_generators
 from npnn.train.run import Run
 
-__all__ = ["as_batches", "pairs", "rest_of_epoch", "total_steps"]
+__all__ = ["as_batches", "as_loader", "pairs", "rest_of_epoch", "total_steps"]
+
+BATCH = 32  # rows of a batch, where fit is given no loader
 
 
 def pairs(batches: Iterable[Any], backend: Backend) -> Iterator[tuple[Any, Any]]:
@@ -41,8 +45,37 @@ def _describe(batch: Any) -> str:
     return f"a {type(batch).__name__}" + (f" of length {len(batch)}" if hasattr(batch, "__len__") else "")
 
 
+def as_loader(data: Any, epochs: Any = None) -> Any:
+    """What ``fit`` is given: a loader as it is; a Dataset or a pair of arrays, shuffled, in batches of 32.
+
+    Errors: TypeError that names the cure, for a model, or arrays given one by one.
+    """
+    if hasattr(data, "named_parameters"):
+        raise TypeError("fit takes the data: the model was given to Trainer(model, loss, optimizer)")
+    if hasattr(epochs, "shape"):
+        raise TypeError("fit takes inputs and targets together: fit((X, y), epochs=10), or a DataLoader")
+    if isinstance(data, tuple) and len(data) == 2 and all(hasattr(part, "shape") for part in data):
+        rows = [len(part) for part in data]
+        if rows[0] != rows[1]:
+            raise ShapeError(f"expected one target for each input, got {rows[0]} inputs and {rows[1]} targets")
+        return DataLoader(TensorDataset(*data), batch_size=BATCH, shuffle=True)
+    if hasattr(data, "shape"):
+        raise TypeError("fit takes inputs and targets: fit((X, y), epochs=10), or a DataLoader")
+    return DataLoader(data, batch_size=BATCH, shuffle=True) if _is_dataset(data) else data
+
+
+def _is_dataset(data: Any) -> bool:
+    """True for a set of single samples, of npnn's or torch's classes, or of one's own with __getitem__ and __len__."""
+    if isinstance(data, Dataset):
+        return not isinstance(data, IterableDataset)
+    own = hasattr(data, "__getitem__") and hasattr(data, "__len__") and not hasattr(data, "__iter__")
+    return own and not hasattr(data, "batch_size")
+
+
 def as_batches(data: Any, batch_size: int) -> Iterable[Any]:
-    """A loader as it is; a tuple of arrays, or one array, in slices of ``batch_size`` rows."""
+    """A loader as it is; a Dataset, a tuple of arrays, or one array, in slices of ``batch_size`` rows."""
+    if _is_dataset(data):
+        return DataLoader(data, batch_size=batch_size)
     if isinstance(data, tuple):
         starts = range(0, len(data[0]), batch_size)
         return (tuple(part[i : i + batch_size] for part in data) for i in starts)

@@ -108,8 +108,14 @@ class EarlyStopping(Callback):
             trainer.run.should_stop = True
 
     def on_train_end(self, trainer: Trainer) -> None:
-        if self.weights and not trainer.history.interrupted:
+        if not trainer.history.interrupted:
+            self.restore(trainer)
+
+    def restore(self, trainer: Trainer) -> bool:
+        """Give the model the weights of its best record; False if none were kept."""
+        if self.weights:
             load_weights(trainer.model, trainer.backend, self.weights)
+        return bool(self.weights)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.figure.value, "waited": self.waited, "weights": self.weights}
@@ -122,7 +128,8 @@ class Checkpoint(Callback):
     """Save the whole run in ``folder`` after each record: as ``last``, and as ``best`` if ``monitor`` improved.
 
     ``fit(..., resume_from=checkpoint.last)`` goes on where the run ended, also if that was by Ctrl-C
-    in the middle of an epoch.  Without ``monitor`` no record is the best, and only ``last`` is written.
+    in the middle of an epoch.  Without validation data the training loss decides what is best; with monitor=None
+    no record is the best, and only ``last`` is written.
     With ``keep`` the newest so many records have a file of their own as well, ``step-00001200.safetensors``.
     All are files for ``npnn.io.load_checkpoint``, whose "model" is the state_dict.
     """
@@ -140,6 +147,8 @@ class Checkpoint(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_record(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
+        if self.figure is not None and self.figure.monitor == "validation_loss" and "validation_loss" not in record:
+            self.figure.monitor = "train_loss"
         improved = self.figure is not None and self.figure.improved(record)
         state = trainer.state_dict()
         save_checkpoint(state, self.last)

@@ -12,9 +12,13 @@ from npnn.train.backend import Backend, mode
 from npnn.train.batches import as_batches, pairs
 from npnn.train.run import Rows
 
-__all__ = ["Metric", "evaluate", "figures", "predict"]
+__all__ = ["Metric", "NotFinite", "evaluate", "figures", "predict"]
 
 Metric = Callable[[NDArray[Any], NDArray[Any]], Any]
+
+
+class NotFinite(ValueError):
+    """Outputs that are nan or infinite."""
 
 
 def evaluate(
@@ -42,7 +46,12 @@ def figures(
     targets: NDArray[Any],
     metrics: Mapping[str, Metric],
 ) -> dict[str, Any]:
-    """What batches of these losses and sizes, and all of their outputs and targets, amount to."""
+    """What batches of these losses and sizes, and all of their outputs and targets, amount to.
+
+    Errors: NotFinite for outputs that no metric can be taken of.
+    """
+    if metrics and outputs.dtype.kind == "f" and not np.isfinite(outputs).all():
+        raise NotFinite("the model's outputs are nan or infinite")
     loss = float(np.average(losses, weights=sizes))
     return {"loss": loss, **{name: metric(outputs, targets) for name, metric in metrics.items()}}
 

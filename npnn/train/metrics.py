@@ -12,12 +12,13 @@ not be an average over batches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["accuracy", "class_accuracy", "confusion_matrix", "top_k_accuracy"]
+__all__ = ["accuracy", "class_accuracy", "confusion_matrix", "named_metrics", "top_k_accuracy"]
 
 
 def _decide(outputs: ArrayLike, targets: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -84,3 +85,25 @@ def class_accuracy(outputs: ArrayLike, targets: ArrayLike) -> NDArray[np.float64
     matrix = confusion_matrix(outputs, targets)
     totals = matrix.sum(axis=1)  # (C,)
     return np.divide(matrix.diagonal(), totals, out=np.full(len(totals), np.nan), where=totals > 0)
+
+
+def named_metrics(metrics: Any) -> dict[str, Any]:
+    """Functions by name, from a dict, or a sequence of functions and of names of those in this file.
+
+    Errors: ValueError for a name that is none of them; TypeError for what is neither a name nor a function.
+    """
+    if isinstance(metrics, Mapping):
+        return dict(metrics)
+    known: dict[str, Any] = {f.__name__: f for f in (accuracy, class_accuracy, top_k_accuracy)}
+    found: dict[str, Any] = {}
+    for metric in [metrics] if isinstance(metrics, str) or callable(metrics) else metrics:
+        if isinstance(metric, str):
+            if metric not in known:
+                raise ValueError(
+                    f"no metric is called {metric!r}: the names are {', '.join(known)}; others are given as functions"
+                )
+            metric = known[metric]
+        if not callable(metric):
+            raise TypeError(f"a metric is a function of (outputs, targets) or a name, got {type(metric).__name__}")
+        found[getattr(metric, "__name__", type(metric).__name__)] = metric
+    return found

@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.errors import TrainingDiverged
 from npnn.io import load_checkpoint
 from npnn.train import evaluation
 from npnn.train.backend import backend_of, mode
-from npnn.train.batches import total_steps
+from npnn.train.batches import as_loader, total_steps
 from npnn.train.callbacks import Callback, Checkpoint
 from npnn.train.check import look
+from npnn.train.divergence import diverged
 from npnn.train.evaluation import Metric
-from npnn.train.generators import get_generators, set_generators
-from npnn.train.health import all_finite, copy_weights, first_bad, load_weights
+from npnn.train.health import all_finite, copy_weights
 from npnn.train.history import History
 from npnn.train.interrupt import Interrupt
-from npnn.train.metrics import accuracy
+from npnn.train.metrics import accuracy, named_metrics
 from npnn.train.parallel import Single, together, world
+from npnn.train.parts import check_parts
 from npnn.train.progress import Progress
 from npnn.train.resume import restore, snapshot
 from npnn.train.run import Run
@@ -40,7 +40,8 @@ class Trainer:
     optimizer        of the model's framework, as is ``scheduler``
     scheduler        stepped once per epoch, or per step with ``schedule_per="step"``; one that needs a
                      figure (ReduceLROnPlateau) gets the validation or else the train loss of each record
-    metrics          functions of (outputs, targets), both arrays, in a sequence or a dict of names
+    metrics          functions of (outputs, targets), both arrays, in a sequence or a dict of names; or the names
+                     of those in ``npnn.train``, as in metrics=["accuracy"]
     callbacks        see ``npnn.train.callbacks``
     clip_grad_norm   largest total norm of a step's gradient; the records then show the largest norm
                      there was before clipping, as ``grad_norm``.  inf measures without clipping.
@@ -65,7 +66,7 @@ class Trainer:
         loss: Callable[[Any, Any], Any],
         optimizer: Any,
         scheduler: Any = None,
-        metrics: Sequence[Metric] | Mapping[str, Metric] = (accuracy,),
+        metrics: Sequence[Metric | str] | Mapping[str, Metric] | str = (accuracy,),
         callbacks: Sequence[Callback] = (),
         clip_grad_norm: float | None = None,
         clip_grad_value: float | None = None,
@@ -86,8 +87,9 @@ class Trainer:
         elif "metrics" in inspect.signature(scheduler.step).parameters:
             schedule_per = "record"
         self.backend = backend_of(model)
+        check_parts(model, loss, optimizer, callbacks)
         self.model, self.loss, self.optimizer, self.scheduler = model, loss, optimizer, scheduler
-        self.metrics = dict(metrics) if isinstance(metrics, Mapping) else {m.__name__: m for m in metrics}
+        self.metrics = named_metrics(metrics)
         # Checkpoints come last, as they save what the other callbacks remember.
         self.callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
         self.parallel = world() if parallel is None else parallel
@@ -132,10 +134,13 @@ class Trainer:
         Ctrl-C ends the run after the current step: the checkpoint is saved and the history so far
         returned, with ``interrupted`` set.  A second Ctrl-C raises KeyboardInterrupt at once.
 
+        A Dataset or a pair of arrays (X, y) in place of a loader is shuffled and cut into batches of 32.
+
         Errors: TrainingDiverged if the loss, a clipped gradient or the weights become nan or
         infinite; ValueError for an empty loader or a batch that is no pair; ShapeError for inputs
         and targets of different length.
         """
+        train_loader = as_loader(train_loader, epochs)
         if epochs is None and max_steps is None:
             raise ValueError("say how long to train: epochs=... or max_steps=...")
         for name, n in (("epochs", epochs), ("max_steps", max_steps), ("evaluate_every", evaluate_every)):
@@ -191,7 +196,7 @@ class Trainer:
             loss = self.loss(output, y)
         value, rows = self.parallel.mean(loss.item(), len(y))
         if not math.isfinite(value):
-            raise self._diverged(f"the loss became {value}", x)
+            raise diverged(self, f"the loss became {value}", x)
         self.optimizer.zero_grad()
         self.parallel.backward(loss)
         if self._clips:
@@ -218,7 +223,7 @@ class Trainer:
             try:
                 norm = self.backend.clip_grad_norm(parameters, self.clip_grad_norm)
             except RuntimeError:
-                raise self._diverged("the gradient became nan or infinite", x) from None
+                raise diverged(self, "the gradient became nan or infinite", x) from None
             self.run.grad_norm = max(self.run.grad_norm, norm)
         if self.clip_grad_value is not None:
             self.backend.clip_grad_value(parameters, self.clip_grad_value)
@@ -240,10 +245,12 @@ class Trainer:
         run.stop_clock()
         weights = copy_weights(self.model, self.backend)
         if self.parallel.any(not all_finite(weights.values()))[0]:
-            raise self._diverged("weights became nan or infinite", None)
+            raise diverged(self, "weights became nan or infinite", None)
         self._good_weights = weights
         self.parallel.check_weights(self.model, self.backend)
         record = self.parallel.first(self._new_record, validation)
+        if record is None:
+            raise diverged(self, "the outputs became nan or infinite", None)
         run.history.append(record)
         if self.schedule_per == "record":
             self.scheduler.step(record.get("validation_loss", record["train_loss"]))
@@ -254,36 +261,21 @@ class Trainer:
         for callback in self._called:
             callback.on_record(self, run.history.records[-1])
 
-    def _new_record(self, validation: Any) -> dict[str, Any]:
-        """The figures of these steps, and those of the validation data."""
+    def _new_record(self, validation: Any) -> dict[str, Any] | None:
+        """The figures of these steps, and those of the validation data; None if there are none, as outputs are nan."""
         run = self.run
         record: dict[str, Any] = {"epoch": run.epoch + (run.batch > 0), "step": run.step}
         losses = run.history.step_losses[-len(run.sizes) :]
-        figures = evaluation.figures(losses, run.sizes, run.outputs.array, run.targets.array, self.metrics)
-        for name, value in figures.items():
-            record["train_" + name] = value
-        if validation is not None:
-            for name, value in self.evaluate(validation).items():
-                record["validation_" + name] = value
+        try:
+            figures = evaluation.figures(losses, run.sizes, run.outputs.array, run.targets.array, self.metrics)
+            watched = {} if validation is None else self.evaluate(validation)
+        except evaluation.NotFinite:
+            return None
+        record |= {f"train_{name}": value for name, value in figures.items()}
+        record |= {f"validation_{name}": value for name, value in watched.items()}
         if self.clip_grad_norm is not None:
             record["grad_norm"] = run.grad_norm
         return record | {"lr": run.lr, "seconds": run.seconds}
-
-    def _diverged(self, what: str, x: Any) -> TrainingDiverged:
-        """The error to raise.  Finds the culprit, and puts good weights back if the present ones are not."""
-        generators, weights = get_generators(), copy_weights(self.model, self.backend)
-        culprits = self.parallel.gather(first_bad(self.model, self.backend, x))
-        layer, culprit = min(culprits, key=lambda bad: (bad[0] is None, bad[1] == "the loss itself"))
-        sound = all_finite(weights.values())
-        load_weights(self.model, self.backend, weights if sound else self._good_weights)
-        set_generators(generators)
-        epoch, step, lr = self.run.epoch + 1, self.run.step + 1, self.optimizer.param_groups[0]["lr"]
-        return TrainingDiverged(
-            f"{what} in epoch {epoch}, step {step}, at learning rate {lr:g}; the first to go bad was {culprit}. "
-            f"The model has its weights of {'the step' if sound else 'the record'} before. "
-            "A smaller learning rate or clip_grad_norm may help.",
-            epoch, step, lr, layer,
-        )  # fmt: skip
 
     # ---- evaluation
 
