@@ -16,7 +16,7 @@ from typing import Any
 from npnn.data.download import Remote, fetch
 from npnn.errors import DataError
 
-__all__ = ["also_in", "cache_folder", "locate"]
+__all__ = ["also_in", "cache_folder", "find", "locate"]
 
 
 _more: list[tuple[Path, bool]] = []  # roots that also_in adds, the innermost last; may they be downloaded to?
@@ -37,12 +37,10 @@ def locate(names: Sequence[str], subfolders: Sequence[str], remote: Remote) -> P
 
     Errors: DataError that says where it was searched for and how to get it by hand.
     """
-    roots = _roots()
+    roots, found = _roots(), find(names, subfolders)
+    if found is not None:
+        return found
     folders = [root / sub for root in roots for sub in subfolders]
-    for folder in folders:
-        for name in names:
-            if (folder / name).exists():
-                return folder / name
     if _more and not _more[-1][1]:
         raise DataError(
             f"Dataset not found: {remote.name} is neither in {_more[-1][0]} nor in {' nor in '.join(map(str, roots[1:]))}. "
@@ -51,6 +49,16 @@ def locate(names: Sequence[str], subfolders: Sequence[str], remote: Remote) -> P
     # NPNN_DATA comes first among the roots; where it is somebody else's, the cache takes the download
     root = next((r for r in roots[:-1] if os.access(r, os.W_OK)), roots[-1])
     return _fetch(remote, root / subfolders[0], names, folders)
+
+
+def find(names: Sequence[str], subfolders: Sequence[str]) -> Path | None:
+    """The path of the first of ``names`` found in any of ``subfolders`` of the data folders; None if there is none."""
+    for root in _roots():
+        for sub in subfolders:
+            for name in names:
+                if (root / sub / name).exists():
+                    return root / sub / name
+    return None
 
 
 def cache_folder() -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import math
+import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from numpy.typing import NDArray
 
 from npnn.data.dataset import TrainTest, unit_images
 from npnn.data.download import Remote
-from npnn.data.files import locate
-from npnn.errors import DataError
+from npnn.data.files import find, locate
+from npnn.errors import DataError, warn
 
 __all__ = ["load_fashion_mnist", "load_mnist", "read_idx"]
 
@@ -39,7 +40,7 @@ class _Collection:
 
 _MNIST = _Collection(
     "MNIST",
-    ("mnist", "MNIST/raw", "."),
+    ("mnist", "MNIST/raw", "MNIST", "."),
     (
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
         "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -99,8 +100,10 @@ def load_mnist(dtype: Any = "float32") -> TrainTest:
     """60,000 and 10,000 handwritten digits, images (N, 1, 28, 28) in [0, 1], labels int64.
 
     ``dtype="uint8"`` keeps the bytes 0..255, a quarter of the memory (``transforms.Normalize`` takes them).
-    The files, packed with gzip or not, are looked for in NPNN_DATA, its folders ``mnist`` and
-    ``MNIST/raw``, and in the user's cache, else downloaded; their unpacked bytes must have the known hash.
+    The files, packed with gzip or not, are looked for in NPNN_DATA, its folders ``mnist`` and ``MNIST/raw``, and in
+    the user's cache, else downloaded; their unpacked bytes must have the known hash.  ``train-images.idx3-ubyte`` and
+    the like are known, too, and ``mnist.npz`` or ``mnist_train.csv`` with ``mnist_test.csv``, whose numbers must have
+    the same hash; and a ``train.csv`` of ``label,pixel0,...``, with 42,000 of the images.
     Errors: DataError naming the file, the hash and what to do.
     """
     return _load(_MNIST, dtype)
@@ -112,16 +115,96 @@ def load_fashion_mnist(dtype: Any = "float32") -> TrainTest:
 
 
 def _load(collection: _Collection, dtype: Any) -> TrainTest:
-    arrays = []
-    for name, (packed, md5) in collection.hashes.items():
-        remote = Remote(f"{name}.gz", packed, collection.mirrors)
-        path = locate((name, f"{name}.gz"), collection.subfolders, remote)
-        arrays.append(read_idx(path, md5))
+    arrays = _held_otherwise(collection) or [
+        read_idx(locate(_spellings(name), collection.subfolders, Remote(f"{name}.gz", packed, collection.mirrors)), md5)
+        for name, (packed, md5) in collection.hashes.items()
+    ]
     train_x, train_y, test_x, test_y = arrays
     return TrainTest(
         unit_images(train_x[:, None], dtype), train_y.astype(np.int64),
         unit_images(test_x[:, None], dtype), test_y.astype(np.int64), collection.classes,
     )  # fmt: skip
+
+
+def _spellings(name: str) -> tuple[str, ...]:
+    """The names of one file: with a hyphen or a dot before idx, packed or not."""
+    dotted = name.replace("-idx", ".idx")
+    return name, f"{name}.gz", dotted, f"{dotted}.gz"
+
+
+def _held_otherwise(collection: _Collection) -> list[NDArray[Any]] | None:
+    """The four arrays from one .npz or from .csv files, if idx files are not there; None if these are not, either."""
+    folders = collection.subfolders
+    if find(_spellings(next(iter(collection.hashes))), folders) is not None:
+        return None
+    stem = collection.title.lower()
+    for names, read in (
+        (_TABLES[stem][:1], _from_npz),
+        (_TABLES[stem][1:2], _from_tables),
+        (("train.csv",), _from_kaggle),
+    ):
+        path = find(names, folders)
+        if path is not None:
+            arrays = read(path)
+            if read is not _from_kaggle:
+                for array, (name, (_, md5)) in zip(arrays, collection.hashes.items(), strict=True):
+                    found = hashlib.md5(_as_idx(array), usedforsecurity=False).hexdigest()
+                    if found != md5:
+                        raise _damaged(
+                            path, f"its {'-'.join(name.split('-')[:2])} are not those of {collection.title}", None
+                        )
+            return arrays
+    return None
+
+
+_TABLES = {  # .npz, and .csv of the training set, beside which the test set's lies
+    "mnist": ("mnist.npz", "mnist_train.csv"),
+    "fashion-mnist": ("fashion-mnist.npz", "fashion-mnist_train.csv"),
+}
+
+
+def _as_idx(array: NDArray[Any]) -> bytes:
+    """The bytes of the idx file that has this array: what its known hash is of."""
+    return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype("u1").tobytes()
+
+
+def _from_npz(path: Path) -> list[NDArray[Any]]:
+    """x_train, y_train, x_test and y_test, as Keras has them."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return [np.asarray(file[name]) for name in ("x_train", "y_train", "x_test", "y_test")]
+    except (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise _damaged(path, f"it has no arrays x_train, y_train, x_test and y_test ({error})", None) from error
+
+
+def _from_tables(path: Path) -> list[NDArray[Any]]:
+    """Rows of a label and 784 pixels, with a line of names above or without, of the training set and of the test set."""
+    other = path.with_name(path.name.replace("train", "test"))
+    if not other.exists():
+        raise DataError(f"{path} has the training set only: {other.name} is to lie beside it")
+    return [*_table(path), *_table(other)]
+
+
+def _from_kaggle(path: Path) -> list[NDArray[Any]]:
+    """train.csv, ``label,pixel0,...``: 42,000 of the 70,000 images.  The last sixth is for the test."""
+    images, labels = _table(path)
+    cut = len(images) - len(images) // 6
+    warn(
+        f"{path.name} has {len(images):,} labelled images and no test set: the last {len(images) - cut:,} are for the test"
+    )
+    return [images[:cut], labels[:cut], images[cut:], labels[cut:]]
+
+
+def _table(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
+    try:
+        with open(path, encoding="ascii") as file:
+            named = file.readline().startswith(("label", '"label"'))
+        rows = np.loadtxt(path, np.int32, delimiter=",", skiprows=int(named), ndmin=2)
+    except (OSError, ValueError) as error:
+        raise _damaged(path, f"it is no table of whole numbers ({error})", None) from error
+    if rows.shape[1] != 785 or rows.min(initial=0) < 0 or rows.max(initial=0) > 255:
+        raise _damaged(path, f"a row is a label and 784 pixels from 0 to 255, these have {rows.shape[1]} numbers", None)
+    return rows[:, 1:].reshape(-1, 28, 28).astype("u1"), rows[:, 0].astype("u1")
 
 
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
@@ -137,7 +220,9 @@ def read_idx(path: str | Path, md5: str | None = None) -> NDArray[Any]:
     """
     raw = _unpacked(Path(path), md5)
     if len(raw) < 4 or raw[:2] != b"\0\0" or raw[2] not in _IDX_TYPES:
-        raise _damaged(path, f"it is not an idx file: it begins with {raw[:4].hex(' ') or 'nothing'}", md5)
+        page = raw.lstrip()[:1] == b"<"
+        begins = "a web page, saved under this name" if page else f"begins with {raw[:4].hex(' ') or 'nothing'}"
+        raise _damaged(path, f"it is not an idx file: it {'is ' * page}{begins}", md5)
     dtype, start = np.dtype(_IDX_TYPES[raw[2]]), 4 + 4 * raw[3]
     if len(raw) < start:
         raise _damaged(path, "it ends within its header", md5)

@@ -40,7 +40,8 @@ def test_read_idx(tmp_path, shape, dtype, packed):
 GOOD = idx(np.arange(60, dtype="u1").reshape(3, 4, 5))
 BAD = {
     "empty": (b"", "begins with nothing"),
-    "foreign": (b"<html>not found</html>", "begins with 3c 68 74 6d"),
+    "foreign": (b"%PDF-1.4", "begins with 25 50 44 46"),
+    "a web page": (b"<html>not found</html>", "it is a web page, saved under this name"),
     "unknown type": (b"\0\0\x07\x01" + GOOD[4:], "begins with 00 00 07 01"),
     "header cut": (GOOD[:10], "ends within its header"),
     "truncated": (GOOD[:-1], r"promises 76 bytes \(shape \(3, 4, 5\)\), it has 75"),
@@ -141,3 +142,66 @@ def test_real_fashion_mnist():
     assert (len(data.train), len(data.test)) == (60_000, 10_000)
     assert np.bincount(data.train_y).tolist() == [6000] * 10
     assert repr(Normalize.fit(data.train_x)) == "Normalize(mean=[0.286], std=[0.353])"
+
+
+def as_table(images, labels, named):
+    lines = ["label," + ",".join(f"pixel{i}" for i in range(784))] if named else []
+    return (
+        "\n".join([*lines, *(",".join(map(str, [y, *x.ravel()])) for x, y in zip(images, labels, strict=True))]) + "\n"
+    )
+
+
+@pytest.mark.parametrize("form", ["dotted", "dotted.gz", "npz", "csv", "csv with names", "kaggle"])
+def test_the_names_under_which_people_have_it(tmp_path, monkeypatch, form):
+    arrays = small_collection(monkeypatch, "_MNIST")
+    train_x, train_y, test_x, test_y = arrays.values()
+    if form.startswith("dotted"):
+        for file, array in arrays.items():
+            raw, name = idx(array), file.replace("-idx", ".idx")
+            packed = form.endswith("gz")
+            (tmp_path / (f"{name}.gz" if packed else name)).write_bytes(gzip.compress(raw) if packed else raw)
+    elif form == "npz":
+        np.savez(tmp_path / "mnist.npz", x_train=train_x, y_train=train_y, x_test=test_x, y_test=test_y)
+    elif form == "kaggle":
+        (tmp_path / "train.csv").write_text(as_table(train_x, train_y, True))
+    else:
+        (tmp_path / "mnist_train.csv").write_text(as_table(train_x, train_y, "names" in form))
+        (tmp_path / "mnist_test.csv").write_text(as_table(test_x, test_y, "names" in form))
+    monkeypatch.setenv("NPNN_DATA", str(tmp_path))
+    if form == "kaggle":
+        with pytest.warns(UserWarning, match="30 labelled images and no test set: the last 5 are for the test"):
+            data = load_mnist("uint8")
+        np.testing.assert_array_equal(np.concatenate([data.train_x, data.test_x])[:, 0], train_x)
+        assert len(data.test) == 5
+        return
+    data = load_mnist("uint8")
+    for found, expected in ((data.train_x[:, 0], train_x), (data.test_x[:, 0], test_x)):
+        np.testing.assert_array_equal(found, expected)
+    assert data.train_y.tolist() == train_y.tolist()
+    assert data.test_y.tolist() == test_y.tolist()
+
+
+def test_tables_that_are_not_mnist(tmp_path, monkeypatch):
+    arrays = list(small_collection(monkeypatch, "_MNIST").values())
+    monkeypatch.setenv("NPNN_DATA", str(tmp_path))
+    table = tmp_path / "mnist_train.csv"
+    table.write_text(as_table(arrays[0], arrays[1], False))
+    with pytest.raises(DataError, match=r"has the training set only: mnist_test\.csv is to lie beside it"):
+        load_mnist()
+    (tmp_path / "mnist_test.csv").write_text(as_table(arrays[0], arrays[1], False))
+    with pytest.raises(DataError, match="its t10k-images are not those of MNIST"):
+        load_mnist()
+    table.write_text("1,2,3\n")
+    with pytest.raises(DataError, match="a row is a label and 784 pixels from 0 to 255, these have 3 numbers"):
+        load_mnist()
+    table.unlink()
+    (tmp_path / "mnist.npz").write_bytes(b"PK not a zip")
+    with pytest.raises(DataError, match="it has no arrays x_train"):
+        load_mnist()
+
+
+def test_a_web_page_under_the_name_of_a_file(tmp_path):
+    path = tmp_path / "train-images-idx3-ubyte.gz"
+    path.write_bytes(b"<!DOCTYPE html><title>404</title>")
+    with pytest.raises(DataError, match="it is a web page, saved under this name"):
+        read_idx(path)
