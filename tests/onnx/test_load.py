@@ -343,6 +343,37 @@ def test_files_that_are_no_models(tmp_path):
             load(path)
 
 
+@pytest.mark.parametrize("place", ["w.bin", "../w.bin", "/etc/hostname", "missing.bin"])
+def test_weights_in_a_file_of_their_own(tmp_path, place):
+    """Beside the model they are read, also where an initialiser is an input; no path leaves the folder."""
+    w = float32(4, 3)
+    (tmp_path / "models").mkdir()
+    for folder in (tmp_path, tmp_path / "models"):
+        (folder / "w.bin").write_bytes(w.tobytes())
+    tensor = onnx.numpy_helper.from_array(w, "w")
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in (("location", place), ("length", str(w.nbytes))):
+        tensor.external_data.add(key=key, value=value)
+    info = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])], "test", [info("x", 1, (2, 4)), info("w", 1, (4, 3))],
+        [info("y", 1, None)], [tensor],
+    )  # fmt: skip
+    path = tmp_path / "models" / "model.onnx"
+    path.write_bytes(
+        onnx.helper.make_model(
+            graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=7
+        ).SerializeToString()
+    )
+    if place == "w.bin":
+        x = float32(2, 4)
+        np.testing.assert_allclose(load(path)(npnn.tensor(x)).detach().numpy(), x @ w, rtol=1e-5)
+    else:
+        with pytest.raises(CheckpointError, match="should be"):
+            load(path)
+
+
 def test_every_reader_can_be_differentiated():
     """The finite difference of whole graphs, in double precision."""
     x = example((3, 4, 6), dtype="float64")[0]
