@@ -11,15 +11,12 @@ import numpy as np
 
 __all__ = ["COURSE", "KINDS", "Case", "at_random"]
 
-
 Draw = np.random.Generator
-
 
 ACTIVATIONS = (
     "ReLU LeakyReLU ELU SELU CELU ReLU6 Hardtanh Hardsigmoid Hardswish Sigmoid Tanh GELU SiLU Mish Softplus LogSigmoid "
     "Softsign Tanhshrink"
 ).split()
-
 
 SHAPE_OPERATIONS = (
     "index rows", "embedding", "gather", "cat", "transpose", "arithmetic", "sum of rows", "mean of columns", "dropout",

@@ -23,13 +23,8 @@ from npnn.kernels import draws, twister
 
 __all__ = ["Generator"]
 
-
 _HEADER = struct.Struct("<QiiQ")  # seed, words left, seeded, words used; then 624 words in 8 bytes each
-
-
 _NORMAL = struct.Struct("<dddi4xfB3x")  # unused, the kept normal number, unused, is it kept; and the same in float32
-
-
 STATE_SIZE = _HEADER.size + 8 * twister.N + _NORMAL.size
 
 

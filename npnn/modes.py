@@ -18,9 +18,7 @@ __all__ = [
     "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip
 
-
 _F = TypeVar("_F", bound=Callable[..., Any])
-
 
 # Functions are numbered as they run, and in-place changes as they happen, on one clock.  So a
 # function always has a higher number than those its inputs came from, and a change after it ran

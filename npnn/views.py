@@ -7,7 +7,7 @@ from typing import Any
 
 from npnn.modes import mode
 
-__all__ = []
+__all__ = ["_UNWATCHED", "Cut", "Size", "Unwatched"]
 
 
 class Size(tuple[int, ...]):

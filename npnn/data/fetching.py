@@ -14,7 +14,6 @@ from npnn.data.dataset import IterableDataset
 
 __all__ = ["share"]
 
-
 Batch = Any
 
 

@@ -18,7 +18,6 @@ from npnn.errors import DataError
 
 __all__ = ["also_in", "cache_folder", "find", "locate"]
 
-
 _more: list[tuple[Path, bool]] = []  # roots that also_in adds, the innermost last; may they be downloaded to?
 
 

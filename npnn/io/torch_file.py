@@ -25,7 +25,6 @@ from npnn.views import Size
 
 __all__ = ["save"]
 
-
 _NAMES = {dtype: name for name, dtype in STORAGES.items()}
 
 

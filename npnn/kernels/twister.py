@@ -21,13 +21,8 @@ from npnn.kernels._jit import jit, kernel
 
 __all__ = ["raw", "seed", "stand", "temper"]
 
-
 N, M = 624, 397  # words of a key, and how far away the second word of the recurrence is
-
-
 USED = 2 * N  # where a state keeps the number of used words
-
-
 Words = NDArray[np.uint32]
 
 

@@ -21,7 +21,6 @@ __all__ = [
     "var", "var_mean",
 ]  # fmt: skip
 
-
 Dim = Any  # int, sequence of int, or None
 
 

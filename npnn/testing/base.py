@@ -14,18 +14,14 @@ from numpy.typing import NDArray
 import npnn.random
 from npnn.io.torch_interop import loaded_torch
 
-__all__ = ["Subject"]
-
+__all__ = [
+    "BACKWARD", "FORWARD", "SWITCHES", "Arrays", "Subject", "method", "optional", "outputs_of", "parameter_names", "required",
+    "seeded", "takes_any",
+]  # fmt: skip
 
 Arrays = list[NDArray[Any]]
-
-
 SWITCHES = ("training", "train", "is_training", "train_mode", "mode", "train_flg", "is_train", "eval")
-
-
 FORWARD = ("forward", "__call__", "fprop", "call")
-
-
 BACKWARD = ("backward", "backprop", "bprop", "grad")
 
 

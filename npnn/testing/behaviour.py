@@ -10,22 +10,20 @@ import numpy as np
 from npnn.testing.finding import Finding
 from npnn.testing.probe import Probe
 
-__all__ = []
-
+__all__ = ["ROUNDING", "behaviour", "dtypes_of", "input_name", "randomness", "stale"]
 
 ROUNDING = 1e-5  # of finite differences in float64, as a share of the largest element
 
 
 def randomness(probe: Probe) -> Iterator[Finding]:
+    """Do two calls give the same, and if not, is there a switch that turns this off?"""
     once, same, other = (probe.forward(seed=seed) for seed in (0, 0, 1))
     cure = "give it a switch for evaluation, and draw from a generator that can be seeded"
     if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(once, same, strict=True)):
         yield Finding("random", "output", f"two calls differ, and cannot be repeated from a seed: {cure}")
         return
-    probe.forward(seed=0)
-    for stream_moves in ([],) if not probe.streams else ([1],):
-        if stream_moves:  # its own generator has gone on since the last call
-            other = [np.array(y) for y in probe.subject.forward([x.copy() for x in probe.inputs])]
+    if probe.streams:  # a generator of its own, which has gone on since the last call
+        other = [np.array(y) for y in probe.subject.forward([x.copy() for x in probe.inputs])]
     if all(np.array_equal(a, b, equal_nan=True) for a, b in zip(once, other, strict=True)):
         return
     if not probe.subject.can_be_turned_off:
@@ -38,6 +36,7 @@ def randomness(probe: Probe) -> Iterator[Finding]:
 
 
 def dtypes_of(probe: Probe) -> Iterator[Finding]:
+    """Is all float64 where the input is?"""
     if not probe.y:
         yield Finding("dtype", "output", "forward returns no array of floats: whole numbers have no gradient")
         return
@@ -56,6 +55,7 @@ def dtypes_of(probe: Probe) -> Iterator[Finding]:
 
 
 def input_name(i: int, probe: Probe) -> str:
+    """What an input is called: by its number, if there are several of floats."""
     return "input" if sum(x.dtype.kind == "f" for x in probe.inputs) == 1 else f"input {i}"
 
 
@@ -72,7 +72,7 @@ def behaviour(probe: Probe) -> Iterator[Finding]:
             if subject.plain and not np.array_equal(x, before, equal_nan=True):
                 yield Finding("changes its input", input_name(i, probe), "forward changes it in place: work on a copy")
         changed = [x.copy() for x in given]
-        first = subject.backward(dys)
+        subject.backward(dys)
     for x, before in zip(given, changed, strict=True):
         if subject.plain and not np.array_equal(x, before, equal_nan=True):
             yield Finding(
@@ -86,10 +86,12 @@ def behaviour(probe: Probe) -> Iterator[Finding]:
                 "changes its input", name, "forward or backward changes the parameter: the optimiser does that"
             )
             subject.parameters[name][...] = before
-    yield from _from_call_to_call(probe, first)
+            return  # what it gives after that is another layer's
+    yield from _from_call_to_call(probe)
 
 
-def _from_call_to_call(probe: Probe, first: tuple[list[Any], dict[str, Any]]) -> Iterator[Finding]:
+def _from_call_to_call(probe: Probe) -> Iterator[Finding]:
+    """Three passes one after the other: do gradients grow, and should they?"""
     subject = probe.subject
     calls = [probe.gradients()]
     for _ in range(2):

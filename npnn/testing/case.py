@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from npnn.testing.probe import Measured, Probe
 
-__all__ = ["Case", "close"]
+__all__ = ["Case", "apart", "close"]
 
 
 @dataclass

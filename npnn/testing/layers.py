@@ -20,13 +20,7 @@ from npnn.testing.subject import subject_of
 
 __all__ = ["assert_right", "check_layer", "check_loss"]
 
-
-COARSE_EPS = 1e-2
-
-
-COARSE = 2e-2  # where the layer itself computes in float32
-
-
+COARSE, COARSE_EPS = 2e-2, 1e-2  # rounding and step where the layer itself computes in float32
 AWAY = 0.01  # how far inputs are moved off a point without a derivative
 
 

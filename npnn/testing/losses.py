@@ -12,7 +12,7 @@ from npnn.testing.base import BACKWARD, FORWARD, Subject, method, optional, requ
 from npnn.testing.plain import Pair
 from npnn.testing.subject import subject_of
 
-__all__ = []
+__all__ = ["LossObject", "LossOf", "loss_subject"]
 
 
 class LossOf(Pair):

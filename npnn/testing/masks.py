@@ -8,7 +8,7 @@ import numpy as np
 
 from npnn.testing.case import Case, apart, close
 
-__all__ = []
+__all__ = ["another_point", "another_saved", "border", "mask"]
 
 
 def border(case: Case) -> str | None:

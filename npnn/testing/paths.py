@@ -8,7 +8,7 @@ import numpy as np
 
 from npnn.testing.case import Case, apart, close
 
-__all__ = []
+__all__ = ["columns_right", "label_only", "normaliser", "one_step_right", "residual_path"]
 
 
 def one_step_right(case: Case) -> str | None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from npnn.testing.case import Case, close
 
-__all__ = []
+__all__ = ["another_shape", "axis_sets", "layout", "parameter_transposed", "summed", "transposed", "transposed_shape"]
 
 
 def summed(case: Case) -> str | None:

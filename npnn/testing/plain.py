@@ -1,4 +1,4 @@
-"""An object or a pair of functions in plain NumPy."""
+"""An object or a pair of functions in plain NumPy, as a Subject: how they are called, and where their gradients are."""
 
 from __future__ import annotations
 
@@ -25,12 +25,9 @@ from npnn.testing.base import (
 )
 from npnn.testing.parameters import Slot, find_parameters, held_arrays, set_double, sounds_like_a_parameter
 
-__all__ = []
-
+__all__ = ["Pair", "Plain"]
 
 RATES = ("lr", "learning_rate", "rate", "eta", "step_size")  # backward takes the step itself
-
-
 DX = ("dx", "dX", "grad_input", "grad_x", "dinputs", "d_x", "dinput")  # where the gradient of the input may be
 
 
@@ -61,11 +58,8 @@ class Plain(Subject):
             outputs = self.forward([x.copy() for x in inputs])
             if not outputs:
                 return  # nothing to go back from
-            returned = (
-                self.backward([np.ones_like(y) for y in outputs])[1]
-                if self._rate
-                else self._call_back([np.ones_like(y) for y in outputs])
-            )
+            ones = [np.ones_like(y) for y in outputs]
+            returned = self.backward(ones)[1] if self._rate else self._call_back(ones)
         if not self._rate:
             self.slots = find_parameters(self.layer)  # now that the gradients are there
             known = {id(slot.array) for slot in self.slots}
@@ -145,8 +139,7 @@ def _sorted_result(result: Any, shapes: Sequence[tuple[int, ...]], slots: Sequen
         return [np.asarray(result[keys[0]])] if keys else [None], loose
     if not isinstance(result, (tuple, list)):
         return [np.asarray(result)], {}
-    values = [None if v is None else v for v in result]
-    inputs, rest = list(values[: len(shapes)]), values[len(shapes) :]
+    inputs, rest = list(result[: len(shapes)]), list(result[len(shapes) :])
     loose = {}
     if len(rest) == 1 and isinstance(rest[0], Mapping):
         loose = {s.name: np.asarray(rest[0][k]) for s in slots for k in s.spellings() if k in rest[0]}

@@ -15,7 +15,7 @@ from npnn.nn.module import Module
 from npnn.tensor import Tensor, of_array
 from npnn.testing.base import Arrays, Subject
 
-__all__ = []
+__all__ = ["NpnnLanguage", "Recorded", "TorchLanguage"]
 
 
 class NpnnLanguage:

@@ -7,7 +7,7 @@ import numpy as np
 from npnn.testing.case import Case, apart, close
 from npnn.testing.probe import Probe
 
-__all__ = []
+__all__ = ["averaged", "decay", "each_use", "mixed_items", "one_part", "overlapping"]
 
 
 def decay(case: Case) -> str | None:
