@@ -16,7 +16,7 @@ __all__ = ["feature_maps", "kernels", "mistakes"]
 
 
 def kernels(
-    weights: ArrayLike,
+    weights: Any,
     columns: int = 8,
     title: str | None = None,
     figure: FigureBase | None = None,
@@ -24,10 +24,13 @@ def kernels(
 ) -> Any:
     """The kernels of a convolution, side by side on one scale.
 
-    weights  (O, C, KH, KW).  One input channel is drawn in grey; three in colour, where mid-grey is a
-             weight of zero; of any other number, each channel of each kernel in grey, one kernel a row.
+    weights  (O, C, KH, KW), or a layer or a model, of npnn or torch: its first convolution of images is drawn.
+             One input channel is drawn in grey; three in colour, where mid-grey is a weight of zero; of any
+             other number, each channel of each kernel in grey, one kernel a row.
     title    by default their number and shape
     """
+    if hasattr(weights, "named_parameters"):
+        weights = _first_convolution(weights)
     w = np.asarray(weights.detach().numpy() if hasattr(weights, "detach") else weights, float)
     if w.ndim != 4:
         raise ValueError(f"expected the weights of a 2-d convolution, (O, C, KH, KW), got shape {w.shape}")
@@ -53,6 +56,15 @@ def kernels(
         bar = color_bar(ax, shown, "weight", ticks=[0, 0.5, 1])
         bar.ax.set_yticklabels([f"\N{MINUS SIGN}{limit:.2g}", "0", f"{limit:.2g}"])
     return target
+
+
+def _first_convolution(model: Any) -> Any:
+    """The weights of the first layer that has kernels for images.  Errors: ValueError that lists the layers there are."""
+    found = next((p for name, p in model.named_parameters() if name.split(".")[-1] == "weight" and p.ndim == 4), None)
+    if found is None:
+        kinds = dict.fromkeys(type(m).__name__ for m in model.modules() if not list(m.children()))
+        raise ValueError(f"there is no convolution of images in this model, it has {', '.join(kinds)}")
+    return found
 
 
 def _mosaic(tiles: NDArray[Any], columns: int) -> NDArray[Any]:
