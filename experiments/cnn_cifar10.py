@@ -7,11 +7,11 @@ million weights with batch normalisation, SGD whose rate rises and falls, soften
 mirrored and shifted.  Cats (84.8 %), dogs (87.0 %) and birds (87.6 %) remain the hardest, cars (96.8 %) the easiest.
 
 The network of the reports has 9.2 million weights, and an epoch of it takes three minutes on one core: their 50 to
-400 epochs do not fit, so these are 1 to 6.  Test accuracy in %, one seed each, with the softmax twice, as it was
-there, and once (in brackets the epochs):
+400 epochs do not fit, so these are 1 to 6, and one of 30.  Test accuracy in %, one seed each, with the softmax
+twice and once (in brackets the epochs):
 
                                       twice       once
-    Adam 1e-4                         57.1 (6)    77.1 (5)
+    Adam 1e-4                         57.1 (6)    79.1 (30)
     Adam 1e-4, BatchNorm              74.3 (6)    78.6 (4)
     the same, pictures that change                77.6 (4)
     RMSprop 1e-4                      39.9 (2)
@@ -21,12 +21,16 @@ there, and once (in brackets the epochs):
     Adam 1e-3                         10.0 (1)    49.2 (1)
     Adam 0.05                         10.0 (1)    10.0 (1)
 
-The second softmax costs Adam 20 points: its outputs lie between 0 and 1, so that the loss of ten classes can only
-go from 2.30 to 1.46, and where a class has all probability its gradient is nothing, whoever is right.  So ended
+The second softmax costs Adam 20 points after 6 epochs: its outputs lie between 0 and 1, so that the loss of ten
+classes can only go from 2.30 to 1.46, and where a class has all probability its gradient is nothing, whoever is right.  So ended
 Adam at 1e-3 and 0.05, and SGD with momentum, which had been at 29.9 % after half of its run: one class for all
 pictures, and a loss of log(e + 9) - 0.1 = 2.3612 (1.4612 for the tenth that is right, 2.4612 for the others).
 The 9 % of SGD at 1e-4 are another matter: its loss is log 10 = 2.3026, that of guessing, with the softmax twice
 or once.  At Adam's rate SGD has learnt nothing yet.  And Adam at 0.05 learns nothing either way.
+
+Thirty epochs of Adam with the softmax once show what the reports' hundreds were spent on: from epoch 6 to the end the
+loss on the test set rises from 0.67 to 1.20, while training comes to 98.9 %; accuracy goes from 77.2 to 79.1 %, and
+was never above 79.9 %.
 
 Two convolutions before each pooling, dropout, pictures that change and a validation set to stop by (dropout): 77.3 %
 after 6 epochs, ten points more than the best network without convolutions (mlp_cifar10).
@@ -137,7 +141,7 @@ VGG = Config(softmax=True, epochs=6)  # Adam at 1e-4, 64 to 512 channels
 STUCK = replace(VGG, epochs=1, evaluate_every=391)  # long enough to see that nothing is learnt
 RIGHT = replace(VGG, softmax=False, epochs=4)
 VARIANTS = {
-    "adam-right": replace(RIGHT, epochs=5),  # the first, hence the default
+    "adam-right": replace(RIGHT, epochs=30),  # the first, hence the default
     "adam": VGG,
     "momentum": replace(VGG, optimizer="sgd", lr=0.03, momentum=0.9, epochs=3, evaluate_every=782),
     "rmsprop": replace(VGG, optimizer="rmsprop", epochs=2, evaluate_every=782),
@@ -175,7 +179,10 @@ REPORTED = {
     "lr5e-2": Reported("S0-6", "a lower ceiling, violent oscillation", f"{TWICE}; 1 epoch; {SURE}"),
     "batchnorm": Reported("S1-6", "train near 100 %, test about 80 %", f"{TWICE}; 6 epochs of 400", 80),
     "sgd": Reported("S2-5", "9 %, loss 2.30", f"{TWICE}; 1 epoch; Adam's rate is too small for SGD", 9),
-    "adam-right": (Reported("S0-3", "", "the softmax once"), Reported("S2-4", "", "the softmax once")),
+    "adam-right": (
+        Reported("S0-3", "", "the softmax once; 30 epochs of 200"),
+        Reported("S2-4", "", "the softmax once; 30 epochs of 50"),
+    ),
     "sgd-once": Reported("S2-5", "", "the softmax once: the rate is still too small"),
     "sgd-right": (
         Reported("S0-4", "", "the softmax once, rate 0.05, momentum 0.9, BatchNorm"),
