@@ -7,13 +7,15 @@ enough: p = e^(s - ln Σ eˢ) is computed again.
     dv = pᵀ dy        ds = p (dy vᵀ - Σ dy y)        dq = ds k        dk = dsᵀ q
 
 q (B, L, E), already scaled; k (B, S, E), v (B, S, D); hidden (B, L, S) bool or empty: keys that a query does not see;
-bias (B, L, S) or empty: added to the scores.  Causal: query l sees keys 0 to l.  A query that sees no key gets 0.
+bias (B, L, S) or empty: added to the scores; both may be (1, L, S), the same for all.  Causal: query l sees keys
+0 to l.  A query that sees no key gets 0.
 Source: Rabe & Staats, Self-attention does not need O(n²) memory, 2021; Dao and others, FlashAttention, 2022.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -31,31 +33,47 @@ prange = range  # numba reads this name as its parallel range
 
 Array = NDArray[Any]
 
+PIECE = 1 << 17  # scores at once in NumPy, whose calls cost more
 TILE = 1 << 14  # scores at once: 64 KiB
 FEWEST = 96  # queries at once, however many keys there are: products want as many
 
 
-def _scores(q: Array, k: Array, hidden: Array, bias: Array, causal: bool) -> Array:
-    s = q @ k.swapaxes(1, 2)
+def _scores(q: Array, k: Array, hidden: Array, bias: Array, causal: bool, items: slice, rows: slice) -> Array:
+    """The scores of some queries of some items; -inf where a key is hidden."""
+    s = q[items, rows] @ k[items].swapaxes(1, 2)
     if bias.size:
-        s += bias
+        s += bias[items if len(bias) > 1 else slice(None), rows]
     if hidden.size:
-        np.copyto(s, -np.inf, where=hidden)
+        np.copyto(s, -np.inf, where=hidden[items if len(hidden) > 1 else slice(None), rows])
     if causal:
-        np.copyto(s, -np.inf, where=np.arange(s.shape[2]) > np.arange(s.shape[1])[:, None])
+        np.copyto(s, -np.inf, where=np.arange(k.shape[1]) > np.arange(q.shape[1])[rows, None])
     return s  # type: ignore[no-any-return]
+
+
+def _pieces(q: Array, k: Array) -> Iterator[tuple[slice, slice]]:
+    """(items, queries) with few enough scores for NumPy: what is held is a piece, not the whole."""
+    B, L, S = len(q), q.shape[1], k.shape[1]
+    rows = max(1, min(L, PIECE // max(S, 1)))
+    items = max(1, PIECE // max(rows * S, 1))
+    for i in range(0, B, items):
+        for r in range(0, L, rows):
+            yield slice(i, i + items), slice(r, r + rows)
 
 
 @kernel
 def attend(q: Array, k: Array, v: Array, hidden: Array, bias: Array, causal: bool) -> tuple[Array, Array]:
     """y (B, L, D), and ln Σ eˢ of each query (B, L)."""
-    s = _scores(q, k, hidden, bias, causal)
-    top = s.max(-1, keepdims=True, initial=-np.inf)
-    np.copyto(top, 0, where=np.isneginf(top))
-    p = np.exp(s - top)
-    sums = p.sum(-1, keepdims=True)
-    np.copyto(sums, 1, where=sums == 0)
-    return (p / sums) @ v, (np.log(sums) + top)[..., 0]
+    y, log_sums = np.empty((*q.shape[:2], v.shape[2]), q.dtype), np.empty(q.shape[:2], q.dtype)
+    for items, rows in _pieces(q, k):
+        s = _scores(q, k, hidden, bias, causal, items, rows)
+        top = s.max(-1, keepdims=True, initial=-np.inf)
+        np.copyto(top, 0, where=np.isneginf(top))
+        p = np.exp(s - top)
+        sums = p.sum(-1, keepdims=True)
+        np.copyto(sums, 1, where=sums == 0)
+        y[items, rows] = (p / sums) @ v[items]
+        log_sums[items, rows] = (np.log(sums) + top)[..., 0]
+    return y, log_sums
 
 
 @attend.fast
@@ -86,11 +104,11 @@ def _tile_scores(q, k, hidden, bias, causal, b, start, stop, seen, s):  # type: 
     if bias.size:
         for l in range(stop - start):  # noqa: E741
             for i in range(seen):
-                s[l, i] += bias[b, start + l, i]
+                s[l, i] += bias[b % len(bias), start + l, i]
     if hidden.size:
         for l in range(stop - start):  # noqa: E741
             for i in range(seen):
-                if hidden[b, start + l, i]:
+                if hidden[b % len(hidden), start + l, i]:
                     s[l, i] = -np.float32(np.inf)
 
 
@@ -136,10 +154,18 @@ def attend_backward(
     with_bias: bool,
 ) -> tuple[Array, Array, Array, Array]:  # fmt: skip
     """dq, dk, dv, and ds, which is the gradient of the bias, if it is asked for (else empty)."""
-    p = np.exp(_scores(q, k, hidden, bias, causal) - log_sums[..., None])
-    ds = p * (dy @ v.swapaxes(1, 2) - (dy * y).sum(-1, keepdims=True))
-    dbias = ds if with_bias else np.empty((0, 0, 0), q.dtype)
-    return ds @ k, ds.swapaxes(1, 2) @ q, p.swapaxes(1, 2) @ dy, dbias
+    dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
+    dbias = np.empty((*q.shape[:2], k.shape[1]) if with_bias else (0, 0, 0), q.dtype)
+    for items, rows in _pieces(q, k):
+        dyr = dy[items, rows]
+        p = np.exp(_scores(q, k, hidden, bias, causal, items, rows) - log_sums[items, rows, None])
+        ds = p * (dyr @ v[items].swapaxes(1, 2) - (dyr * y[items, rows]).sum(-1, keepdims=True))
+        dq[items, rows] = ds @ k[items]
+        dk[items] += ds.swapaxes(1, 2) @ q[items, rows]
+        dv[items] += p.swapaxes(1, 2) @ dyr
+        if with_bias:
+            dbias[items, rows] = ds
+    return dq, dk, dv, dbias
 
 
 @attend_backward.fast
@@ -150,7 +176,7 @@ def attend_backward(
     if not _fits(q, k, v, bias) or dy.dtype != q.dtype:
         return attend_backward.reference(q, k, v, hidden, bias, causal, y, log_sums, dy, with_bias)
     dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
-    dbias = np.zeros(bias.shape if with_bias else (0, 0, 0), q.dtype)
+    dbias = np.zeros((*q.shape[:2], k.shape[1]) if with_bias else (0, 0, 0), q.dtype)
     with threads.single_threaded_blas():
         chunks = min(len(q), threads.split(_work(q, k, v)))
         given = (q, k, v, hidden, bias, causal, y, log_sums, np.ascontiguousarray(dy))

@@ -19,8 +19,10 @@ def test_compiled_passes_equal_the_numpy_ones(num_threads, monkeypatch, seed):
     B, E, D = rng.integers(1, 9, 3)
     L, S = rng.integers(1, [40, 260][seed % 2], 2)
     q, k, v, dy = (rng.standard_normal(s).astype(np.float32) for s in ((B, L, E), (B, S, E), (B, S, D), (B, L, D)))
-    hidden = rng.random((B, L, S)) < 0.3 if rng.random() < 0.5 else np.empty((0, 0, 0), bool)
-    bias = rng.standard_normal((B, L, S) if rng.random() < 0.5 else (0, 0, 0)).astype(np.float32)
+    shapes = [(B, L, S), (1, L, S), (0, 0, 0)]  # of each item, the same for all, none
+    hidden = rng.random(shapes[rng.integers(3)]) < 0.3
+    bias = rng.standard_normal(shapes[rng.integers(3)]).astype(np.float32)
+    monkeypatch.setattr(attention, "PIECE", int(rng.choice([8, 1 << 17])))
     causal, with_bias = bool(rng.integers(2)), bias.size > 0
     given = q, k, v, hidden, bias, causal
     wide = [a.astype(np.float64) if a.dtype == np.float32 else a for a in given[:5]] + [causal]

@@ -274,3 +274,21 @@ def test_lbfgs(search):
 
         results.append([optimizer.step(closure).item() for _ in range(5)] + w.tolist())
     np.testing.assert_allclose(*results, rtol=1e-8)
+
+
+@requires_torch
+@pytest.mark.parametrize("piece", [8, 1 << 17])
+@pytest.mark.parametrize("mask", [None, "causal", "shared", "padding", "each"])
+def test_attention_does_not_depend_on_its_pieces(piece, mask, monkeypatch):
+    monkeypatch.setattr("npnn.kernels.attention.PIECE", piece)
+    given = {"shared": (7, 7), "padding": (3, 1, 1, 7), "each": (3, 2, 7, 7)}.get(mask)
+    bias = None if given is None else random_input(given, seed=4)
+    results = []
+    for lib in (npnn, torch):
+        q, k, v = (lib.tensor(random_input((3, 2, 7, 4), seed=s), requires_grad=True) for s in range(3))
+        m = None if bias is None else lib.tensor(bias, requires_grad=True)
+        y = lib.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=m, is_causal=mask == "causal")
+        (y * y).sum().backward()
+        results.append([y.detach().numpy(), *(t.grad.numpy() for t in (q, k, v, m) if t is not None)])
+    for ours, theirs in zip(*results, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-11)

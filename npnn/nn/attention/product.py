@@ -36,6 +36,8 @@ class Attention(Function):
     def forward(
         self, q: NDArray[Any], k: NDArray[Any], v: NDArray[Any], mask: Any, scale: float, causal: bool
     ) -> NDArray[Any]:
+        if mask is not None and mask.strides[0] == 0:
+            mask = mask[:1]  # the same for all: it is not spread out
         is_bool = mask is not None and mask.dtype == bool
         hidden = np.ascontiguousarray(~mask) if is_bool else NOTHING
         bias = NOTHING.astype(q.dtype) if mask is None or is_bool else np.ascontiguousarray(mask)
