@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import drift, layers, mpi, ops, sklearn_mlp, table
-from experiments.harness.commands import DEMO
-from experiments.harness.registry import experiment, names
+from npnn.experiment.commands import DEMO
+from npnn.experiment.registry import experiment, names
 
 __all__ = ["render", "results", "update"]
 

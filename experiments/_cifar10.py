@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.harness.config import RunConfig, option
-from experiments.harness.registry import Schedule
 from npnn.data import TrainTest
 from npnn.data.transforms import Compose, Normalize, RandomCrop, RandomHorizontalFlip
+from npnn.experiment.config import RunConfig, option
+from npnn.experiment.registry import Schedule
 
 __all__ = ["CifarConfig", "loss", "normalised", "optimizer", "schedule", "transform"]
 
@@ -23,6 +23,7 @@ class CifarConfig(RunConfig):
     cycle: bool = option(False, "the rate rises to lr for a fifth of the run and falls to 0 for the rest")
     drop_every: int | None = option(None, "epochs after which the rate falls to a tenth, again and again")
     softmax: bool = option(False, "the softmax is applied twice, by the network and by the loss")
+    sigmoid: bool = option(False, "the network's outputs go through a sigmoid before the loss")
     smoothing: float = option(0.0, "share of each label that is dealt out to all classes")
     shift: int = option(0, "mirror pictures, and shift them by up to so many pixels, at random")
     batch_norm: bool = option(False, "batch normalisation before each activation")
@@ -65,7 +66,10 @@ def schedule(lr_scheduler: Any, optimizer: Any, config: CifarConfig, steps_per_e
 
 
 def loss(nn: Any, config: CifarConfig) -> Callable[[Any, Any], Any]:
-    """Cross-entropy.  With the softmax twice, it cannot fall below log(e + 9) - 1 = 1.4612."""
+    """Cross-entropy.  Behind a softmax or a sigmoid it cannot fall below log(e + 9) - 1 = 1.4612."""
+    if config.sigmoid:
+        sigmoid, cross_entropy = nn.Sigmoid(), nn.CrossEntropyLoss()
+        return lambda outputs, targets: cross_entropy(sigmoid(outputs), targets)
     if not config.softmax:
         return nn.CrossEntropyLoss(label_smoothing=config.smoothing)
     softmax, log_softmax, surprise = nn.Softmax(dim=1), nn.LogSoftmax(dim=1), nn.NLLLoss()

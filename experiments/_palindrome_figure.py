@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import npnn
-from experiments.harness.numbers import history_of
+from npnn.experiment.numbers import history_of
 from npnn.train import History
 
 __all__ = ["gradient_by_digit", "overview", "share_seen", "steps_to_all"]

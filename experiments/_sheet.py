@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness.results import Result
+from npnn.experiment.results import Result
 
 __all__ = ["sheet"]
 

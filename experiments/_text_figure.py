@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import npnn
-from experiments.harness.results import Result
+from npnn.experiment.results import Result
 
 __all__ = ["sheet", "written"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness.numbers import history_of
+from npnn.experiment.numbers import history_of
 
 __all__ = ["overview", "step_times"]
 

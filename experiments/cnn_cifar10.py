@@ -45,10 +45,10 @@ from typing import Any
 from experiments import _cifar10, _cifar10_figure
 from experiments._cifar10 import CifarConfig, loss, optimizer, schedule, transform
 from experiments._sheet import sheet
-from experiments.harness.config import option, replace
-from experiments.harness.registry import Reported, Tolerance
-from experiments.harness.results import Result
 from npnn.data import TrainTest, load_cifar10
+from npnn.experiment.config import option, replace
+from npnn.experiment.registry import Reported, Tolerance
+from npnn.experiment.results import Result
 
 __all__ = ["Config", "build", "data", "draw", "loss", "optimizer", "overview", "schedule", "transform"]
 
@@ -140,6 +140,7 @@ def overview(rows: Mapping[str, Any]) -> Any:
 VGG = Config(softmax=True, epochs=6)  # Adam at 1e-4, 64 to 512 channels
 STUCK = replace(VGG, epochs=1, evaluate_every=391)  # long enough to see that nothing is learnt
 RIGHT = replace(VGG, softmax=False, epochs=4)
+SMALL = replace(VGG, channels=16, softmax=False, epochs=50)  # 16 to 128 channels
 VARIANTS = {
     "adam-right": replace(RIGHT, epochs=30),  # the first, hence the default
     "adam": VGG,
@@ -155,6 +156,11 @@ VARIANTS = {
     "lr1e-3-right": replace(STUCK, lr=1e-3, softmax=False),
     "batchnorm-right": replace(RIGHT, batch_norm=True),
     "augmented": replace(RIGHT, batch_norm=True, shift=4),
+    "small-sigmoid": replace(SMALL, sigmoid=True),
+    "small-twice": replace(SMALL, softmax=True),
+    "small-right": SMALL,
+    "small-sigmoid-sgd": replace(SMALL, sigmoid=True, optimizer="sgd"),
+    "small-sgd-right": replace(SMALL, optimizer="sgd", lr=5e-2, momentum=0.9),
     "dropout": Config(
         net="pairs", lr=1e-3, dropout=0.5, shift=4, batch_size=128, epochs=6, validation=5000, patience=2
     ),

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments._sheet import sheet
-from experiments.harness.config import RunConfig, option
-from experiments.harness.registry import Tolerance
-from experiments.harness.results import Result
 from npnn.data import TrainTest, load_digits
+from npnn.experiment.config import RunConfig, option
+from npnn.experiment.registry import Tolerance
+from npnn.experiment.results import Result
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,10 +26,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments import _text_figure
-from experiments.harness.config import RunConfig, UserError, option
-from experiments.harness.registry import Schedule, Tolerance
-from experiments.harness.results import Result
 from npnn.data import TrainTest, character_windows, load_shakespeare
+from npnn.experiment.config import RunConfig, UserError, option
+from npnn.experiment.registry import Schedule, Tolerance
+from npnn.experiment.results import Result
 
 CHARACTERS = 65  # that are different in the text
 

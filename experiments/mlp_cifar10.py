@@ -28,10 +28,10 @@ from typing import Any
 from experiments import _cifar10
 from experiments._cifar10 import CifarConfig, loss, optimizer, schedule, transform
 from experiments._sheet import sheet
-from experiments.harness.config import option, replace, whole_numbers
-from experiments.harness.registry import Reported, Tolerance
-from experiments.harness.results import Result
 from npnn.data import TrainTest, load_cifar10
+from npnn.experiment.config import option, replace, whole_numbers
+from npnn.experiment.registry import Reported, Tolerance
+from npnn.experiment.results import Result
 
 __all__ = ["Config", "build", "data", "draw", "loss", "optimizer", "overview", "schedule", "transform"]
 

@@ -34,10 +34,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from experiments import _toy_figure
-from experiments.harness.config import RunConfig, option
-from experiments.harness.registry import Reported, Tolerance
-from experiments.harness.results import Result
 from npnn.data import TOY_SETS, TrainTest, make_toy
+from npnn.experiment.config import RunConfig, option
+from npnn.experiment.registry import Reported, Tolerance
+from npnn.experiment.results import Result
 
 
 @dataclass(frozen=True, kw_only=True)

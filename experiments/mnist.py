@@ -47,12 +47,12 @@ from typing import Any
 from experiments import _mnist_figure as figure
 from experiments import mnist_faults as faults
 from experiments._sheet import sheet
-from experiments.harness.config import RunConfig, UserError, option, replace, whole_numbers
-from experiments.harness.registry import Reported, Schedule, Tolerance
-from experiments.harness.results import Result
 from npnn import Generator
 from npnn.data import TrainTest, load_mnist
 from npnn.data.transforms import Compose, RandomAffine, RandomRotation, RandomShift
+from npnn.experiment.config import RunConfig, UserError, option, replace, whole_numbers
+from npnn.experiment.registry import Reported, Schedule, Tolerance
+from npnn.experiment.results import Result
 
 PLAIN = ("mlp", "conv", "conv-pool")
 MODELS = (*PLAIN, "mlp-norm", "bottleneck", "vgg")

@@ -68,10 +68,10 @@ from typing import Any
 
 from experiments import _palindrome_figure
 from experiments._palindrome_fall import UntilTheFall
-from experiments.harness.config import RunConfig, option
-from experiments.harness.registry import Reported, Schedule, Tolerance
-from experiments.harness.results import Result
 from npnn.data import TrainTest, make_palindromes
+from npnn.experiment.config import RunConfig, option
+from npnn.experiment.registry import Reported, Schedule, Tolerance
+from npnn.experiment.results import Result
 from npnn.train import Callback
 
 

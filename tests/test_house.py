@@ -26,6 +26,7 @@ FLOORS = [
     {"optim", "data", "io"},
     {"testing"},
     {"train", "plot", "onnx", "utils", "vision", "distributions"},
+    {"experiment"},
     {"sklearn", "amp", "backends", "accelerator", "mps"},
     {"cuda"},
     {"torch"},

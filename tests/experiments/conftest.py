@@ -8,11 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.harness.config import replace
-from experiments.harness.job import Job
-from experiments.harness.registry import Reported, experiment, names
-from experiments.harness.results import Folders
 from npnn.data import TrainTest
+from npnn.experiment.config import replace
+from npnn.experiment.job import Job
+from npnn.experiment.registry import Reported, experiment, names
+from npnn.experiment.results import Folders
 
 DOWNLOADED = {"load_mnist": (1, 28, 28), "load_cifar10": (3, 32, 32)}
 
@@ -87,6 +87,7 @@ def toy(folders, monkeypatch):
 
 def the_only_one(monkeypatch, found):
     """Let the table and the report know of no other experiment."""
-    for module in ("table", "numbers", "report"):
-        monkeypatch.setattr(f"experiments.harness.{module}.experiment", lambda name: found)
-        monkeypatch.setattr(f"experiments.harness.{module}.names", lambda: [found.name])
+    for module in ("table", "report"):
+        monkeypatch.setattr(f"npnn.experiment.{module}.experiments", lambda: iter([found]))
+    monkeypatch.setattr("npnn.experiment.table.names", lambda: [found.name])
+    monkeypatch.setattr("npnn.experiment.numbers.experiment", lambda name: found)

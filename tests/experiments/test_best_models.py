@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.harness.results import evaluate
+from npnn.experiment.results import evaluate
 from npnn.io.weights import read
 
 ROOT = Path(__file__).parent.parent.parent

@@ -9,8 +9,8 @@ import pytest
 
 import npnn
 from experiments import _cifar10, cnn_cifar10, mlp_cifar10
-from experiments.harness.config import UserError, replace
-from experiments.harness.registry import experiment
+from npnn.experiment.config import UserError, replace
+from npnn.experiment.registry import experiment
 
 
 @pytest.mark.parametrize("variant", cnn_cifar10.VARIANTS)

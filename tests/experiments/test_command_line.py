@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 import npnn
-from experiments.__main__ import main
-from experiments.harness.numbers import read
-from experiments.harness.registry import experiment, names
+from npnn.experiment.command_line import main
+from npnn.experiment.numbers import read
+from npnn.experiment.registry import experiment, names
 from npnn.io import load_file
 from tests.parity import requires_torch
 
@@ -273,7 +273,7 @@ def test_interrupted_and_resumed_equals_unbroken(backend, steps, tmp_path):
 
 
 def test_the_demo_ends_with_a_table(tmp_path, monkeypatch, capsys):
-    from experiments.harness import commands
+    from npnn.experiment import commands
 
     monkeypatch.setattr(commands, "DEMO", (("mlp_toy", "moons"),))
     monkeypatch.setitem(

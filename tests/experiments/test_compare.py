@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.__main__ import main
-from experiments.harness.compare import Comparison, compare
-from experiments.harness.registry import Tolerance, experiment, names
-from experiments.harness.results import Folders
+from npnn.experiment.command_line import main
+from npnn.experiment.compare import Comparison, compare
+from npnn.experiment.registry import Tolerance, experiment, names
+from npnn.experiment.results import Folders
 from npnn.train import History
 from tests.experiments.conftest import tiny_job
 from tests.parity import requires_torch, torch

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from experiments.harness.config import RunConfig, UserError, option, replace, settings
-from experiments.harness.job import Job
-from experiments.harness.registry import experiment, names
+from npnn.experiment.config import RunConfig, UserError, option, replace, settings
+from npnn.experiment.job import Job
+from npnn.experiment.registry import experiment, names
 from tests.experiments.conftest import tiny_job
 
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import experiments
-from experiments.harness.registry import Experiment, experiment, names
-from experiments.harness.results import Folders
-from experiments.harness.rows import rows
+from npnn.experiment.registry import Experiment, experiment, names
+from npnn.experiment.results import Folders
+from npnn.experiment.rows import rows
 
 RESULTS = Path(experiments.__path__[0]) / "results"
 # 81.32, as a table has it, or 9.8 %; no spread, no seconds, and no losses, which are below 10

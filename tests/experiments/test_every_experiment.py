@@ -8,9 +8,9 @@ import re
 import numpy as np
 import pytest
 
-from experiments.harness.registry import experiment, names
-from experiments.harness.results import evaluate
-from experiments.harness.run import run
+from npnn.experiment.registry import experiment, names
+from npnn.experiment.results import evaluate
+from npnn.experiment.run import run
 from tests.experiments.conftest import tiny_job
 from tests.parity import requires_torch
 

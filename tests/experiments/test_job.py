@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from experiments.harness.config import UserError, replace
-from experiments.harness.job import Job
-from experiments.harness.numbers import read
-from experiments.harness.registry import Schedule, experiment, names
-from experiments.harness.run import run
+from npnn.experiment.config import UserError, replace
+from npnn.experiment.job import Job
+from npnn.experiment.numbers import read
+from npnn.experiment.registry import Schedule, experiment, names
+from npnn.experiment.run import run
 from npnn.train import Callback
 from tests.experiments.conftest import tiny_job
 from tests.parity import requires_torch

@@ -9,8 +9,8 @@ import pytest
 
 import npnn
 from experiments import mnist
-from experiments.harness.config import replace
-from experiments.harness.registry import experiment
+from npnn.experiment.config import replace
+from npnn.experiment.registry import experiment
 from tests.experiments.conftest import tiny_job
 
 
@@ -96,8 +96,8 @@ def test_the_learning_rate_at_a_step(variant, rates):
 
 
 def test_the_overview_shows_what_has_run(folders):
-    from experiments.harness.rows import rows
-    from experiments.harness.run import run
+    from npnn.experiment.rows import rows
+    from npnn.experiment.run import run
 
     for variant in ("mlp600", "mlp600-faulted"):
         run(tiny_job("mnist", variant), folders, keep=False, progress=False)

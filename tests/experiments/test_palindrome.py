@@ -11,8 +11,8 @@ import pytest
 import npnn
 from experiments import _palindrome_figure as figure
 from experiments._palindrome_fall import UntilTheFall, fallen
-from experiments.harness.registry import experiment
 from npnn.data import make_palindromes
+from npnn.experiment.registry import experiment
 from npnn.train import Callback, History
 from npnn.train.backend import backend_of
 from npnn.train.run import Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
-from experiments.harness.registry import names
+from npnn.experiment.registry import names
 
 ROOT = Path(__file__).parent.parent.parent
 

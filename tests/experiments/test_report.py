@@ -7,12 +7,12 @@ import dataclasses
 
 import numpy as np
 
-from experiments.__main__ import main
-from experiments.harness.job import Job
-from experiments.harness.numbers import write
-from experiments.harness.report import page
-from experiments.harness.rows import mean_and_spread
-from experiments.harness.run import run, seeds
+from npnn.experiment.command_line import main
+from npnn.experiment.job import Job
+from npnn.experiment.numbers import write
+from npnn.experiment.report import page
+from npnn.experiment.rows import mean_and_spread
+from npnn.experiment.run import run, seeds
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(toy, folders, tmp_path, capsys):

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.harness.job import Job
-from experiments.harness.numbers import compact, history_of, read, write
-from experiments.harness.registry import experiment
-from experiments.harness.results import draw_again, evaluate, finished
-from experiments.harness.run import run
+from npnn.experiment.job import Job
+from npnn.experiment.numbers import compact, history_of, read, write
+from npnn.experiment.registry import experiment
+from npnn.experiment.results import draw_again, evaluate, finished
+from npnn.experiment.run import run
 from npnn.io import load_file
 from npnn.train import History
 from tests.experiments.conftest import tiny_job
@@ -64,7 +64,7 @@ def small_variants(monkeypatch, name, dtype):
     variant = next(iter(found.VARIANTS))
     config = tiny_job(name, variant).config
     short = dataclasses.replace(found, VARIANTS={variant: config}, BEST={variant: dtype})
-    monkeypatch.setattr("experiments.harness.numbers.experiment", lambda name: short)
+    monkeypatch.setattr("npnn.experiment.numbers.experiment", lambda name: short)
     return Job(short, variant, config)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from experiments.harness import summary
-from experiments.harness.registry import Reported, experiment, names
-from experiments.harness.rows import Row
+from npnn.experiment import summary
+from npnn.experiment.registry import Reported, experiment, names
+from npnn.experiment.rows import Row
 
 
 def row(variant="a", *accuracies, validation=None, reported=(), name="mlp_toy"):

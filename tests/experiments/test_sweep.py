@@ -10,10 +10,11 @@ import time
 
 import pytest
 
-from experiments.__main__ import main
-from experiments.harness import sweep as sweeps
-from experiments.harness.numbers import read
-from experiments.harness.results import finished
+from npnn.experiment import sweep as sweeps
+from npnn.experiment.command_line import main
+from npnn.experiment.numbers import read
+from npnn.experiment.registry import experiment
+from npnn.experiment.results import finished
 from tests.experiments.conftest import tiny_job
 from tests.experiments.test_command_line import ROOT, _hear_ctrl_c, into
 
@@ -21,7 +22,7 @@ pytest.importorskip("joblib", reason="joblib is not installed: no sweeps")
 
 
 def test_every_variant_with_every_seed_in_every_framework():
-    todo = sweeps.jobs("mlp_toy", ["moons", "blobs"], 2, ["npnn", "torch"])
+    todo = sweeps.jobs(experiment("mlp_toy"), ["moons", "blobs"], 2, ["npnn", "torch"])
     assert [(job.stem, keep) for job, keep in todo] == [
         ("mlp_toy-moons", True), ("mlp_toy-moons-torch", False),
         ("mlp_toy-blobs", True), ("mlp_toy-blobs-torch", False),
@@ -48,13 +49,13 @@ def test_what_is_finished_is_not_run_again(folders, monkeypatch, capsys):
         asked.append([job.stem for job, _ in todo])
         return iter([sweeps.Outcome(job.stem, 0.5, "") for job, _ in todo])
 
-    monkeypatch.setattr("experiments.harness.commands.run_all", none_of_them)
+    monkeypatch.setattr("npnn.experiment.commands.run_all", none_of_them)
     assert main(words) == 0
     done = {"finished": True, "experiment": "mlp_toy", "variant": "moons", "backend": "npnn"}
-    (job, _), _ = sweeps.jobs("mlp_toy", ["moons"], 2, ["npnn"])
+    (job, _), _ = sweeps.jobs(experiment("mlp_toy"), ["moons"], 2, ["npnn"])
     from dataclasses import asdict
 
-    from experiments.harness.numbers import write
+    from npnn.experiment.numbers import write
 
     write(
         {**done, "config": asdict(job.config), "history": {"step": [1]}},

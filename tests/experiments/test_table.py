@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.__main__ import main
-from experiments.harness import table
-from experiments.harness.job import Job
-from experiments.harness.results import Folders
-from experiments.harness.rows import length, rows, stale
-from experiments.harness.run import run, seeds
+from npnn.experiment import table
+from npnn.experiment.command_line import main
+from npnn.experiment.job import Job
+from npnn.experiment.results import Folders
+from npnn.experiment.rows import length, rows, stale
+from npnn.experiment.run import run, seeds
 from tests.experiments.conftest import the_only_one
 
 ROOT = Path(__file__).parent.parent.parent

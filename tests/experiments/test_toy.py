@@ -10,8 +10,8 @@ import pytest
 
 import npnn
 from experiments import _toy_figure as figure
-from experiments.harness.registry import experiment
 from npnn.data import make_toy
+from npnn.experiment.registry import experiment
 
 pytest.importorskip("sklearn.datasets", reason="scikit-learn is not installed: no toy sets")
 TOY = experiment("mlp_toy")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import npnn
-from experiments.harness.registry import experiment, names
 from npnn import nn
+from npnn.experiment.registry import experiment, names
 from npnn.nn.dropout import DropoutFunction
 from npnn.onnx import ONNXError, export
 from npnn.onnx.trace import trace

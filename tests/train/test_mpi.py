@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from benchmarks.mpi import mpiexec
-from experiments.__main__ import main
+from npnn.experiment.command_line import main
 
 ROOT = Path(__file__).parent.parent.parent
 MPIEXEC = mpiexec()

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness import numbers as numbers_of
-from experiments.harness.config import UserError, replace
-from experiments.harness.job import Job
-from experiments.harness.registry import Experiment, Reported
-from experiments.harness.results import Folders
+from npnn.experiment import numbers as numbers_of
+from npnn.experiment.config import UserError, replace
+from npnn.experiment.job import Job
+from npnn.experiment.registry import Experiment, Reported
+from npnn.experiment.results import Folders
 from npnn.train import History
 
 __all__ = ["Row", "length", "mean_and_spread", "median", "rows", "stale"]
@@ -70,17 +70,21 @@ class Row:
 def rows(found: Experiment, folders: Folders) -> dict[str, Row]:
     """A row for each variant that has run or has something reported, in the order of the variants."""
     made = {variant: Row(found, variant) for variant in found.VARIANTS}
-    for numbers in sorted(_all(folders, found.name), key=lambda run: run["config"]["seed"]):
+    for numbers in sorted(_all(folders, found), key=lambda run: run["config"]["seed"]):
         if _is_current(numbers):
             row = made[numbers["variant"]]
             (row.npnn if numbers["backend"] == "npnn" else row.torch).append(numbers)
     return {variant: row for variant, row in made.items() if row.npnn or row.torch or row.reported}
 
 
-def _all(folders: Folders, name: str = "*") -> Iterator[dict[str, Any]]:
-    for path in sorted(folders.results.glob(f"{name}-*.json")):
+def _all(folders: Folders, found: Experiment | None = None) -> Iterator[dict[str, Any]]:
+    """The numbers of the runs that are finished, of one experiment or of all; those of a file are in ``runs``."""
+    name = "*" if found is None else found.name
+    own = found is not None and found.file is not None
+    paths = folders.runs.glob(f"{name}-*/run.json") if own else folders.results.glob(f"{name}-*.json")
+    for path in sorted(paths):
         numbers = numbers_of.read(path)
-        if numbers is not None and numbers["finished"]:
+        if numbers is not None and numbers["finished"] and (found is None or numbers["experiment"] == name):
             yield numbers
 
 

@@ -8,10 +8,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.harness.config import UserError, replace
-from experiments.harness.job import Job
-from experiments.harness.numbers import measure, write
-from experiments.harness.results import Folders, Result, draw_again, save
+from npnn.experiment.config import UserError, replace
+from npnn.experiment.job import Job
+from npnn.experiment.numbers import measure, write
+from npnn.experiment.results import Folders, Result, draw_again, save
 from npnn.train import Checkpoint, Trainer
 
 __all__ = ["Interrupted", "can_resume", "run", "seeds"]

@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments.harness.config import RunConfig, UserError
-from experiments.harness.environment import describe
-from experiments.harness.job import Job
-from experiments.harness.registry import Experiment, experiment, names
-from npnn import get_num_threads
+from npnn.experiment.config import RunConfig, UserError
+from npnn.experiment.environment import describe
+from npnn.experiment.job import Job
+from npnn.experiment.peer import framework
+from npnn.experiment.registry import Experiment, experiment
 from npnn.io.atomic import atomic_write
 from npnn.train import History, Trainer
 
@@ -33,6 +33,7 @@ def identity(job: Job, metrics: Mapping[str, Any] | None) -> dict[str, Any]:
     """What was run and what came out: the same for every run of the same command."""
     return {
         "experiment": job.experiment.name,
+        **({"file": job.experiment.file} if job.experiment.file else {}),
         "variant": job.variant,
         "backend": job.backend,
         "command": job.command,
@@ -79,11 +80,7 @@ def _surroundings() -> dict[str, Any]:
 
 
 def _threads(backend: str) -> int:
-    if backend == "npnn":
-        return get_num_threads()
-    import torch
-
-    return torch.get_num_threads()
+    return framework(backend).get_num_threads()
 
 
 def compact(history: History, limit: int = RECORDS) -> History:
@@ -124,9 +121,7 @@ def config_of(numbers: Mapping[str, Any]) -> tuple[Experiment, RunConfig]:
 
     Errors: UserError if the experiment is not here or has other settings by now.
     """
-    if numbers["experiment"] not in names():
-        raise UserError(f"the experiment {numbers['experiment']!r} is not here")
-    found = experiment(numbers["experiment"])
+    found = experiment(numbers.get("file") or numbers["experiment"])
     try:
         return found, found.Config(**numbers["config"])
     except TypeError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_args, get_type_hints
 
-__all__ = ["RunConfig", "Setting", "UserError", "flag", "option", "replace", "settings", "whole_numbers"]
+__all__ = ["RunConfig", "Setting", "UserError", "completed", "flag", "option", "replace", "settings", "whole_numbers"]
 
 
 class UserError(Exception):
@@ -79,10 +80,51 @@ def settings(cls: type[RunConfig]) -> list[Setting]:
     """The fields of a Config.  A type ``float | None`` is read as a float."""
     found = []
     for field in dataclasses.fields(cls):
-        kind = get_type_hints(cls)[field.name]
-        read = next(t for t in (bool, int, float, str) if t in (kind, *get_args(kind)))
-        found.append(Setting(field.name, read, **field.metadata))
+        told = field.metadata
+        found.append(Setting(field.name, _read(cls, field.name), told.get("help", ""), told.get("choices")))
     return found
+
+
+def _read(cls: type, name: str) -> type:
+    """What makes a setting's value from a string.  Errors: TypeError for a type that the command line cannot read."""
+    kind = get_type_hints(cls)[name]
+    for read in (bool, int, float, str):
+        if read in (kind, *get_args(kind)):
+            return read
+    raise TypeError(f"{name} must be a bool, int, float or str, not {getattr(kind, '__name__', kind)}")
+
+
+@functools.cache
+def completed(cls: type | None) -> type[RunConfig]:
+    """A Config with the settings of RunConfig and those of any dataclass (None: no others).
+
+    Where the dataclass names no length there are 10 epochs, and where it names no rate it is 1e-3, Adam's.
+    Errors: TypeError for a field without a default or of another type than bool, int, float and str.
+    """
+    own = {} if cls is None else {field.name: field for field in dataclasses.fields(cls)}
+    usual = {field.name: field for field in dataclasses.fields(RunConfig)}
+    specs: list[tuple[str, Any, Any]] = []
+    if not own.keys() & {"epochs", "steps"}:
+        specs.append(("epochs", int | None, dataclasses.field(default=10, metadata=usual["epochs"].metadata)))
+    if "lr" not in own:
+        specs.append(("lr", float, dataclasses.field(default=1e-3, metadata=usual["lr"].metadata)))
+    for name, field in own.items():
+        if field.default is dataclasses.MISSING:
+            raise TypeError(f"{name} needs a default that is a bool, int, float or str")
+        assert cls is not None
+        _read(cls, name)
+        known = usual[name].metadata if name in usual else {}
+        specs.append(
+            (
+                name,
+                get_type_hints(cls)[name],
+                dataclasses.field(default=field.default, metadata={**known, **field.metadata}),
+            )
+        )
+    methods = {} if cls is None else {k: v for k, v in vars(cls).items() if k not in own and k[:2] != "__"}
+    made = dataclasses.make_dataclass("Config", specs, bases=(RunConfig,), frozen=True, kw_only=True, namespace=methods)
+    made.__doc__ = None if cls is None else cls.__doc__
+    return made
 
 
 def whole_numbers(name: str, text: str) -> list[int]:

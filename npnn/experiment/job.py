@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-import npnn
-from experiments.harness.config import RunConfig, UserError, flag
-from experiments.harness.peer import import_torch
-from experiments.harness.registry import Experiment
 from npnn.data import DataLoader, Dataset, TrainTest, random_split
+from npnn.experiment.config import RunConfig, UserError, flag
+from npnn.experiment.peer import framework
+from npnn.experiment.registry import Experiment
+from npnn.generator import Generator
 from npnn.train import Callback, EarlyStopping, History, Trainer, accuracy, class_accuracy
 from npnn.train.parallel import world
 
@@ -53,7 +53,7 @@ class Job:
     @property
     def command(self) -> str:
         """What to type for this run."""
-        words = ["python -m experiments run", self.experiment.name, "--variant", self.variant]
+        words = [f"{self.experiment.program} run", self.experiment.address, "--variant", self.variant]
         for name, value in self.changes.items():
             words.append(flag(f"no_{name}" if value is False else name))
             words += [] if isinstance(value, bool) else [str(value)]
@@ -61,13 +61,16 @@ class Job:
 
     @property
     def in_table(self) -> bool:
-        """True for a variant as it is, whatever the seed and the framework: its numbers are in the table of results."""
-        return self.changes.keys() <= {"seed"}
+        """True for a variant as it is, whatever the seed and the framework: its numbers are in the table of results.
+
+        What was written outside the folder of the experiments is in no table.
+        """
+        return self.experiment.file is None and self.changes.keys() <= {"seed"}
 
     @property
     def heads_row(self) -> bool:
         """True for npnn's run of the variant's own seed: the one whose figure the table of results shows."""
-        return self.backend == "npnn" and not self.changes
+        return self.in_table and self.backend == "npnn" and not self.changes
 
     @property
     def kept(self) -> str | None:
@@ -87,24 +90,24 @@ class Job:
         batches and the same dropout masks, so that runs of the two differ by rounding only.
         Errors: UserError for settings that the data, the model or the optimiser refuse.
         """
-        config, framework = self.config, npnn
-        npnn.manual_seed(config.seed)
+        config = self.config
+        framework("npnn").manual_seed(config.seed)
         try:
             data = self.experiment.data(config)
+            backend = framework(self.backend)
             if self.backend == "torch":
-                framework = import_torch()
-                framework.manual_seed(config.seed)
+                backend.manual_seed(config.seed)
                 if world().size > 1:
-                    framework.set_num_threads(npnn.get_num_threads())
+                    backend.set_num_threads(framework("npnn").get_num_threads())
             if double:
                 data = _in_float64(data)
-            with _default_dtype(framework, double):
-                model = self.experiment.build(framework.nn, config)
-            optimizer = self.experiment.optimizer(framework.optim, model, config)
-            loss = self.experiment.loss(framework.nn, config)
+            with _default_dtype(backend, double):
+                model = self.experiment.build(backend.nn, config)
+            optimizer = self.experiment.optimizer(backend.optim, model, config)
+            loss = self.experiment.loss(backend.nn, config)
             train, watched = _held_out(data, config.validation)
             loader = DataLoader(train, config.batch_size, shuffle=True, transform=self.experiment.transform(config))
-            schedule = self.experiment.schedule(framework.optim.lr_scheduler, optimizer, config, len(loader))
+            schedule = self.experiment.schedule(backend.optim.lr_scheduler, optimizer, config, len(loader))
         except ValueError as error:
             raise UserError(f"{self.stem}: {error}") from error
         scheduler, per = schedule or (None, "epoch")
@@ -126,20 +129,20 @@ class Job:
 
 
 @contextlib.contextmanager
-def _default_dtype(framework: Any, double: bool) -> Iterator[None]:
+def _default_dtype(backend: Any, double: bool) -> Iterator[None]:
     """Inside the block new layers are float64, if ``double``."""
-    before = framework.get_default_dtype()
-    framework.set_default_dtype(framework.float64 if double else before)
+    before = backend.get_default_dtype()
+    backend.set_default_dtype(backend.float64 if double else before)
     try:
         yield
     finally:
-        framework.set_default_dtype(before)
+        backend.set_default_dtype(before)
 
 
 def _in_float64(data: TrainTest) -> TrainTest:
     """Indices of words or characters stay whole numbers."""
     parts = {"train_x": data.train_x, "test_x": data.test_x}
-    floats = {name: x.astype(np.float64) for name, x in parts.items() if x.dtype.kind == "f"}
+    floats: dict[str, Any] = {name: x.astype(np.float64) for name, x in parts.items() if x.dtype.kind == "f"}
     return dataclasses.replace(data, **floats)
 
 
@@ -153,7 +156,7 @@ def _held_out(data: TrainTest, count: int) -> tuple[Dataset, tuple[Any, Any]]:
     n = len(data.train)
     if count >= n:
         raise UserError(f"--validation {count} leaves nothing of the {n} examples to train on")
-    train, validation = random_split(data.train, [n - count, count], npnn.Generator().manual_seed(0))
+    train, validation = random_split(data.train, [n - count, count], Generator().manual_seed(0))
     return train, (data.train_x[validation.indices], data.train_y[validation.indices])
 
 

@@ -12,16 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import experiments
-from experiments.harness import summary
-from experiments.harness.registry import Experiment, experiment, names
-from experiments.harness.results import Folders, save_figure
-from experiments.harness.rows import Row, length, mean_and_spread, median, rows
+from npnn.experiment import summary
+from npnn.experiment.registry import Experiment, experiments, names
+from npnn.experiment.results import Folders, save_figure
+from npnn.experiment.rows import Row, length, mean_and_spread, median, rows
 from npnn.io.atomic import atomic_write
 
 __all__ = ["made_by_run", "render", "uncited", "update"]
 
-README = Path(experiments.__path__[0]).parent / "README.md"
+README = Path("README.md")
 
 HEAD = """# Results
 
@@ -46,16 +45,17 @@ LEGEND = """
 
 def render(folders: Folders) -> str:
     """The text of RESULTS.md."""
-    tables = {name: rows(experiment(name), folders) for name in names()}
-    every = [row for table in tables.values() for row in table.values()]
+    tables = [(found, rows(found, folders)) for found in experiments()]
+    every = [row for _, table in tables for row in table.values()]
     lines = summary.lines(every, lambda row: _figure(row, folders, row.variant) or row.variant)
     parts = [HEAD, summary.LEGEND, _table(summary.COLUMNS, lines), LEGEND, _machines(every)]
-    for name, table in tables.items():
+    for found, table in tables:
+        name = found.name
         if table:
-            parts.append(f"\n## {name}\n\n{experiment(name).question}\n")
+            parts.append(f"\n## {name}\n\n{found.question}\n")
             if folders.overview(name).exists():
                 parts.append(f"![{name}]({_link(folders.overview(name), folders)})\n")
-            parts.append(_table(COLUMNS, _lines(experiment(name), table, folders)))
+            parts.append(_table(COLUMNS, _lines(found, table, folders)))
     kept = [row for row in every if row.npnn and "weights" in row.npnn[0]]
     if kept:
         parts.append(
@@ -179,12 +179,11 @@ def _link(path: Path, folders: Folders) -> str:
 
 def update(folders: Folders) -> Path:
     """Draw the overviews and write RESULTS.md beside the folder of the numbers."""
-    for name in names():
-        found = experiment(name)
+    for found in experiments():
         run = {variant: row for variant, row in rows(found, folders).items() if row.npnn}
         figure = found.overview(run) if run else None
         if figure is not None:
-            save_figure(figure, folders.overview(name))
+            save_figure(figure, folders.overview(found.name))
     path = folders.results.parent / "RESULTS.md"
     with atomic_write(path) as file:
         file.write(render(folders).encode())
@@ -196,9 +195,10 @@ def uncited(folders: Folders) -> list[Path]:
 
     Hidden files are another program's, at work: they are passed over.
     """
+    readme = README.read_text() if README.exists() else ""
     cited = {
         (place / link).resolve()
-        for place, text in ((folders.results.parent, render(folders)), (README.parent, README.read_text()))
+        for place, text in ((folders.results.parent, render(folders)), (Path(), readme))
         for link in re.findall(r"\]\(([^)#:]+)\)", text)
     }
     files = (path for folder in (folders.figs, folders.models) if folder.is_dir() for path in sorted(folder.iterdir()))

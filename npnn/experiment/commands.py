@@ -7,40 +7,50 @@ import time
 from argparse import Namespace
 from collections.abc import Sequence
 
-from experiments.harness.compare import compare as compare_job
-from experiments.harness.config import UserError, replace
-from experiments.harness.job import Job
-from experiments.harness.numbers import job_of
-from experiments.harness.registry import Experiment, experiment, names
-from experiments.harness.report import page
-from experiments.harness.results import Folders, Result, draw_again, finished, named, save_figure
-from experiments.harness.results import evaluate as evaluate_file
-from experiments.harness.rows import Row, length, mean_and_spread, median, rows, stale
-from experiments.harness.run import run as run_job
-from experiments.harness.run import seeds
-from experiments.harness.sweep import jobs
-from experiments.harness.sweep import sweep as run_all
-from experiments.harness.table import made_by_run, uncited
-from experiments.harness.table import update as update_table
+from npnn.experiment.compare import compare as compare_job
+from npnn.experiment.config import UserError, replace
+from npnn.experiment.job import Job
+from npnn.experiment.numbers import job_of
+from npnn.experiment.registry import Experiment, experiment, names
+from npnn.experiment.report import page
+from npnn.experiment.results import Folders, Result, draw_again, finished, named, save_figure
+from npnn.experiment.results import evaluate as evaluate_file
+from npnn.experiment.rows import Row, length, mean_and_spread, median, rows, stale
+from npnn.experiment.run import run as run_job
+from npnn.experiment.run import seeds
+from npnn.experiment.sweep import jobs
+from npnn.experiment.sweep import sweep as run_all
+from npnn.experiment.table import made_by_run, uncited
+from npnn.experiment.table import update as update_table
+from npnn.experiment.template import write as write_template
 from npnn.train.parallel import world
 
-__all__ = ["compare", "demo", "draw", "evaluate", "list_all", "report", "results", "run", "sweep"]
+__all__ = ["compare", "demo", "draw", "evaluate", "list_all", "new", "report", "results", "run", "sweep"]
 
 #: One variant of each family, trained within seconds.
 DEMO = (("mlp_toy", "moons-lr0.1"), ("cnn_digits", "dropout"), ("rnn_palindrome", "T10"))
 
 
 def list_all(arguments: Namespace) -> int:
-    """The experiments; of one that is named, the variants."""
+    """The experiments, with the reason where one cannot be run; of one that is named, the variants."""
     if arguments.name is not None:
         return _list_variants(experiment(arguments.name), _folders(arguments))
     for name in names():
-        found = experiment(name)
-        first, count = next(iter(found.VARIANTS)), len(found.VARIANTS)
-        print(f"{name}\n    {found.question}\n    {count} variants, {first} by default\n")
-    print("python -m experiments list NAME    what its variants are, and what they reached")
-    print("python -m experiments run NAME --variant V    runs one; run NAME --help tells its settings")
+        print(f"{name}\n{_described(name)}\n")
+    print(f"{arguments.program} list NAME    what its variants are, and what they reached")
+    print(f"{arguments.program} run NAME --variant V    runs one; run NAME --help tells its settings")
+    print(f"{arguments.program} new MINE    writes a file for a question of your own; run ./MINE.py runs it")
     return 0
+
+
+def _described(name: str) -> str:
+    try:
+        found = experiment(name)
+    except UserError as error:
+        return f"    cannot be run: {error}"
+    first, count = next(iter(found.VARIANTS)), len(found.VARIANTS)
+    said = f"    {found.question}\n" if found.question else ""
+    return f"{said}    {count} variant{'s' * (count > 1)}, {first} by default"
 
 
 def _list_variants(found: Experiment, folders: Folders) -> int:
@@ -96,7 +106,7 @@ def sweep(arguments: Namespace) -> int:
         if getattr(arguments, name) < 1:
             raise UserError(f"--{name} must be at least 1, got {getattr(arguments, name)}")
     found = arguments.experiment
-    every = jobs(found.name, arguments.variants or list(found.VARIANTS), arguments.seeds, arguments.backends)
+    every = jobs(found, arguments.variants or list(found.VARIANTS), arguments.seeds, arguments.backends)
     todo = [(job, keep) for job, keep in every if not finished(job, folders)]
     problems = []
     with tqdm(total=len(every), initial=len(every) - len(todo), unit="run", disable=None) as bar:
@@ -108,7 +118,15 @@ def sweep(arguments: Namespace) -> int:
     print(f"{len(todo) - len(problems)} of {len(todo)} runs done, {len(every) - len(todo)} were done before")
     if problems:
         raise UserError(f"these failed: {', '.join(problems)}")
-    print(_then(folders))
+    print(_then(folders) if found.file is None else f"{found.program} report {found.address} shows them on one page")
+    return 0
+
+
+def new(arguments: Namespace) -> int:
+    path = arguments.file if arguments.file.suffix == ".py" else arguments.file.with_suffix(".py")
+    write_template(path)
+    place = path.as_posix() if path.is_absolute() else f"./{path.as_posix()}"
+    print(f"{path}\n{arguments.program} run {place}    runs it; run {place} --help tells its settings")
     return 0
 
 
@@ -171,7 +189,9 @@ def demo(arguments: Namespace) -> int:
     for name, variant in DEMO:
         found = experiment(name)
         print(f"\n{name}-{variant}: {found.question}", flush=True)
-        lines.append(_line(run_job(Job(found, variant, found.VARIANTS[variant]), folders), folders))
+        result = run_job(Job(found, variant, found.VARIANTS[variant]), folders)
+        assert result is not None  # there is one process
+        lines.append(_line(result, folders))
     print("\n" + table(lines))
     print(f"\n{time.perf_counter() - begin:.0f} s in all; weights are in {folders.models}, numbers in {folders.runs}")
     return 0

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from experiments.harness.registry import Reported
-from experiments.harness.rows import Row, mean_and_spread
+from npnn.experiment.registry import Reported
+from npnn.experiment.rows import Row, mean_and_spread
 
 __all__ = ["COLUMNS", "LEGEND", "ROWS", "lines", "verdict"]
 

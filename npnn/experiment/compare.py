@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.harness.config import replace
-from experiments.harness.job import Job
-from experiments.harness.registry import Tolerance
+from npnn.experiment.config import replace
+from npnn.experiment.job import Job
+from npnn.experiment.registry import Tolerance
 from npnn.train import History
 
 __all__ = ["Comparison", "compare"]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import npnn
-from experiments.harness.config import UserError
-from experiments.harness.job import Job
-from experiments.harness.peer import import_torch
-from experiments.harness.registry import experiment
-from experiments.harness.results import Folders
-from experiments.harness.run import Interrupted, can_resume, run, seeds
+from npnn.experiment.config import UserError
+from npnn.experiment.job import Job
+from npnn.experiment.peer import framework
+from npnn.experiment.registry import Experiment, experiment
+from npnn.experiment.results import Folders
+from npnn.experiment.run import Interrupted, can_resume, run, seeds
 from npnn.train.interrupt import Interrupt
 
 __all__ = ["Outcome", "jobs", "sweep"]
@@ -26,12 +26,11 @@ class Outcome(NamedTuple):
     problem: str
 
 
-def jobs(name: str, variants: Sequence[str], count: int, backends: Sequence[str]) -> list[tuple[Job, bool]]:
+def jobs(found: Experiment, variants: Sequence[str], count: int, backends: Sequence[str]) -> list[tuple[Job, bool]]:
     """Every variant with every seed in every framework, and whether to keep more of it than the numbers.
 
     In the order of the seeds, so that a sweep cut short has something of each variant.
     """
-    found = experiment(name)
     made = [(v, b, seeds(Job(found, v, found.VARIANTS[v], b), count)) for v in variants for b in backends]
     return [(of_seed[k], k == 0 and backend == "npnn") for k in range(count) for _, backend, of_seed in made]
 
@@ -48,7 +47,9 @@ def sweep(todo: Sequence[tuple[Job, bool]], folders: Folders, workers: int) -> I
         raise UserError("a sweep needs joblib: pip install 'npnn[experiments]'") from None
     with Interrupt() as interrupt, joblib.parallel_config("loky", inner_max_num_threads=1):
         tasks = (
-            joblib.delayed(_work)(job.experiment.name, job.variant, job.config, job.backend, folders, keep)
+            joblib.delayed(_work)(
+                job.experiment.address, job.variant, dataclasses.asdict(job.config), job.backend, folders, keep
+            )
             for job, keep in todo
             if not interrupt.requested
         )
@@ -62,16 +63,17 @@ def sweep(todo: Sequence[tuple[Job, bool]], folders: Folders, workers: int) -> I
             raise KeyboardInterrupt
 
 
-def _work(name: str, variant: str, config: Any, backend: str, folders: Folders, keep: bool) -> Outcome:
+def _work(address: str, variant: str, config: dict[str, Any], backend: str, folders: Folders, keep: bool) -> Outcome:
     """One job, in a process that other jobs may have used before."""
-    job = Job(experiment(name), variant, config, backend)
+    found = experiment(address)
+    job = Job(found, variant, found.Config(**config), backend)
     try:
-        npnn.set_num_threads(1)
-        if backend == "torch":
-            import_torch().set_num_threads(1)
+        for name in {"npnn", backend}:
+            framework(name).set_num_threads(1)
         result = run(job, folders, resume=can_resume(job, folders), keep=keep, progress=False)
     except (Interrupted, KeyboardInterrupt):
         return Outcome(job.stem, None, "interrupted")
     except Exception as error:  # whatever it is, the other jobs go on
         return Outcome(job.stem, None, f"{type(error).__name__}: {error}")
+    assert result is not None  # there is one process to a job
     return Outcome(job.stem, result.metrics["accuracy"], "")

@@ -9,12 +9,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from experiments.harness import numbers as numbers_of
-from experiments.harness.config import UserError, settings
-from experiments.harness.job import Job
-from experiments.harness.registry import experiment, names
-from experiments.harness.results import Folders, finished, named
-from experiments.harness.rows import Row, length, mean_and_spread, median, rows
+from npnn.experiment import numbers as numbers_of
+from npnn.experiment.config import UserError, settings
+from npnn.experiment.job import Job
+from npnn.experiment.registry import Experiment, experiment, experiments
+from npnn.experiment.results import Folders, finished, named
+from npnn.experiment.rows import Row, length, mean_and_spread, median, rows
 
 __all__ = ["page"]
 
@@ -59,7 +59,7 @@ def page(stems: Sequence[str], folders: Folders) -> str:
 
     Errors: UserError for a name without a finished run.
     """
-    named_runs = (_named(stem, folders) for stem in stems)  # a run and its twin in torch are one
+    named_runs = (run for stem in stems for run in _named(stem, folders))  # a run and its twin in torch are one
     runs = list({job.stem: (job, row) for job, row in named_runs}.values()) or list(_all(folders))
     if not runs:
         raise UserError(f"there are no finished runs in {folders.results}")
@@ -94,20 +94,26 @@ def page(stems: Sequence[str], folders: Folders) -> str:
     )
 
 
-def _named(stem: str, folders: Folders) -> tuple[Job, Row]:
-    """A run of any settings.  If they are the variant's, with all of its seeds."""
+def _named(stem: str, folders: Folders) -> list[tuple[Job, Row]]:
+    """A run of any settings; if they are the variant's, with all of its seeds.  Of a file all of its variants."""
+    if stem.endswith(".py"):
+        return list(_ran(experiment(stem), folders))
     job = dataclasses.replace(numbers_of.job_of(named(stem, folders)), backend="npnn")
     if not job.changes:
-        return job, rows(job.experiment, folders)[job.variant]
+        return [(job, rows(job.experiment, folders)[job.variant])]
     pair = (finished(dataclasses.replace(job, backend=backend), folders) for backend in ("npnn", "torch"))
-    return job, Row(job.experiment, job.variant, *([run] if run else [] for run in pair))
+    return [(job, Row(job.experiment, job.variant, *([run] if run else [] for run in pair)))]
 
 
 def _all(folders: Folders) -> Iterator[tuple[Job, Row]]:
-    for name in names():
-        for row in rows(experiment(name), folders).values():
-            if row.npnn or row.torch:
-                yield row.job, row
+    for found in experiments():
+        yield from _ran(found, folders)
+
+
+def _ran(found: Experiment, folders: Folders) -> Iterator[tuple[Job, Row]]:
+    for row in rows(found, folders).values():
+        if row.npnn or row.torch:
+            yield row.job, row
 
 
 def _picture(path: Path) -> list[str]:

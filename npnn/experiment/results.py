@@ -14,12 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-import npnn
-from experiments.harness import numbers as numbers_of
-from experiments.harness.config import UserError
-from experiments.harness.job import Job, Start
 from npnn.data import TrainTest
-from npnn.io.weights import read
+from npnn.experiment import numbers as numbers_of
+from npnn.experiment.config import UserError
+from npnn.experiment.job import Job, Start
+from npnn.io.weights import read, save_file
 from npnn.train import History, Trainer
 
 __all__ = ["Evaluation", "Folders", "Result", "draw_again", "evaluate", "finished", "named", "save", "save_figure"]
@@ -174,12 +173,12 @@ def save(job: Job, start: Start, folders: Folders, keep: bool = True) -> Result:
         path = folders.weights(job)
         path.parent.mkdir(parents=True, exist_ok=True)
         arrays = _stored(trainer, job.kept or "float32")
-        npnn.io.save_file(arrays, path)
+        save_file(arrays, path)
         trainer.model.load_state_dict(trainer.backend.state(read(path)[0]))
     metrics = start.test()
     numbers = numbers_of.measure(job, trainer, metrics)
     if keep:
-        npnn.io.save_file(arrays, path, {"run": json.dumps(numbers_of.identity(job, metrics))})
+        save_file(arrays, path, {"run": json.dumps(numbers_of.identity(job, metrics))})
         if job.kept:
             numbers["weights"] = {"dtype": job.kept, "bytes": path.stat().st_size}
     for file in {folders.sofar(job.stem), folders.numbers(job)}:
@@ -197,8 +196,10 @@ def _stored(trainer: Trainer, dtype: str) -> dict[str, NDArray[Any]]:
 
 
 def save_figure(figure: Any, path: Path) -> Path:
+    from npnn import plot
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    npnn.plot.save(figure, path)
+    plot.save(figure, path)
     return path
 
 
