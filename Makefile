@@ -9,7 +9,7 @@ TORCH  ?= 1
 ifeq ($(TORCH),0)
 EXTRAS = dev
 else
-EXTRAS = dev,torch
+EXTRAS = dev,parity
 endif
 
 BIN = $(VENV)/bin

@@ -27,7 +27,7 @@ FLOORS = [
     {"testing"},
     {"train", "plot", "onnx", "utils", "vision", "distributions"},
     {"experiment"},
-    {"sklearn", "amp", "backends", "accelerator", "mps"},
+    {"sklearn", "look", "amp", "backends", "accelerator", "mps"},
     {"cuda"},
     {"torch"},
 ]

@@ -184,6 +184,9 @@ def _source(address: str) -> Source:
 def _sources() -> dict[str, Source]:
     """The files of the folder by their names.  Without such a folder there are none."""
     package = importlib.util.find_spec("experiments")
+    if package is None and Path("experiments").is_dir():  # a script elsewhere is run from here
+        sys.path.append(str(Path.cwd()))
+        package = importlib.util.find_spec("experiments")
     places = [] if package is None else package.submodule_search_locations or []
     files = (path for place in places for path in Path(place).glob("[!_]*.py"))
     return {path.stem: Source(path, f"experiments.{path.stem}") for path in files}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,10 +19,23 @@ from npnn.data import TrainTest
 from npnn.experiment import numbers as numbers_of
 from npnn.experiment.config import UserError
 from npnn.experiment.job import Job, Start
+from npnn.experiment.peer import framework
+from npnn.experiment.registry import Experiment
 from npnn.io.weights import read, save_file
 from npnn.train import History, Trainer
 
-__all__ = ["Evaluation", "Folders", "Result", "draw_again", "evaluate", "finished", "named", "save", "save_figure"]
+__all__ = [
+    "Evaluation",
+    "Folders",
+    "Result",
+    "draw_again",
+    "evaluate",
+    "finished",
+    "named",
+    "restored",
+    "save",
+    "save_figure",
+]
 
 SAME = 2000  # test examples, of which one may come out otherwise on another processor
 
@@ -217,6 +231,38 @@ def draw_again(job: Job, folders: Folders) -> Path | None:
     return save_figure(job.experiment.draw(result), folders.figure(job))
 
 
+class Restored(NamedTuple):
+    """A saved model, as its run left it."""
+
+    model: Any
+    experiment: Experiment
+    config: Any
+    run: dict[str, Any]  # what the file says of the run
+
+    @property
+    def job(self) -> Job:
+        any_variant = next(iter(self.experiment.VARIANTS))  # its own may be called otherwise; the settings say all
+        return Job(self.experiment, any_variant, self.config)
+
+
+def restored(path: str | os.PathLike[str]) -> Restored:
+    """The model of a file that a run wrote, with npnn, and without its data.
+
+    Errors: CheckpointError for a damaged file; UserError for one that no experiment wrote.
+    """
+    weights, notes = read(path)
+    if "run" not in notes:
+        raise UserError(f"{path} does not say which experiment it belongs to: it was not written by a run")
+    run = json.loads(notes["run"])
+    try:
+        found, config = numbers_of.config_of(run)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    model = found.build(framework("npnn").nn, config)
+    model.load_state_dict(weights)
+    return Restored(model, found, config, run)
+
+
 class Evaluation(NamedTuple):
     """The figures of a saved model on its test set: measured again, and as they were recorded."""
 
@@ -240,16 +286,8 @@ def evaluate(path: Path) -> Evaluation:
 
     Errors: CheckpointError for a damaged file; UserError for one that no experiment wrote.
     """
-    weights, notes = read(path)
-    if "run" not in notes:
-        raise UserError(f"{path} does not say which experiment it belongs to: it was not written by a run")
-    run = json.loads(notes["run"])
-    try:
-        found, config = numbers_of.config_of(run)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
-    any_variant = next(iter(found.VARIANTS))  # its own may be called otherwise by now; the settings say all
-    start = Job(found, any_variant, config).start(progress=False)
-    start.trainer.model.load_state_dict(weights)
+    saved = restored(path)
+    start = saved.job.start(progress=False)
+    start.trainer.model.load_state_dict(saved.model.state_dict())
     measured = {f"test_{name}": value for name, value in start.test().items()}
-    return Evaluation(measured, run["metrics"], len(start.data.test))
+    return Evaluation(measured, saved.run["metrics"], len(start.data.test))

@@ -12,6 +12,7 @@ SubFigure to draw into, so that several can share a sheet:
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 from collections.abc import Iterable, Sequence
@@ -25,7 +26,7 @@ from matplotlib.ticker import FormatStrFormatter, LogFormatterMathtext, LogLocat
 from npnn.io.atomic import atomic_write
 
 __all__ = [
-    "COLORS", "COLUMN", "MARKERS", "PAGE", "canvas", "color_bar", "describe", "figure", "image", "legend",
+    "COLORS", "COLUMN", "MARKERS", "PAGE", "canvas", "color_bar", "describe", "encoded", "figure", "image", "legend",
     "line_styles", "lines", "plain_log", "save",
 ]  # fmt: skip
 
@@ -116,6 +117,17 @@ def image(ax: Axes) -> None:
     """The frame of a picture: no ticks."""
     ax.set_xticks([])
     ax.set_yticks([])
+
+
+def encoded(fig: Figure, dpi: int = 150) -> bytes:
+    """``fig`` as a small PNG, of 256 colours at most."""
+    from PIL import Image
+
+    whole = io.BytesIO()
+    fig.savefig(whole, format="png", dpi=dpi, metadata={"Software": None})
+    small = io.BytesIO()
+    Image.open(whole).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return small.getvalue()
 
 
 def save(fig: Figure, path: str | os.PathLike[str]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn import autograd
 from npnn.generator import Borrowed, Generator
 from npnn.io import to_torch
 from npnn.io.torch_interop import loaded_torch
@@ -39,6 +40,9 @@ class Backend(Protocol):
         """A saved state_dict, which holds arrays, as load_state_dict of this framework wants it."""
 
     def no_grad(self) -> contextlib.AbstractContextManager[Any]: ...
+
+    def grad(self, total: Any, tensor: Any) -> Any:
+        """The gradient of a sum with respect to one tensor; the gradients of the weights stay as they are."""
 
     def stream(self, alone: bool) -> contextlib.AbstractContextManager[Any]:
         """Inside the block npnn's loader draws from this framework's generator.
@@ -67,6 +71,9 @@ class NpnnBackend:
 
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return no_grad()
+
+    def grad(self, total: Any, tensor: Any) -> Any:
+        return autograd.grad(total, [tensor])[0]
 
     def stream(self, alone: bool) -> contextlib.AbstractContextManager[Any]:
         return contextlib.nullcontext()
@@ -98,6 +105,9 @@ class TorchBackend:
 
     def no_grad(self) -> contextlib.AbstractContextManager[Any]:
         return self.torch.no_grad()
+
+    def grad(self, total: Any, tensor: Any) -> Any:
+        return self.torch.autograd.grad(total, [tensor])[0]
 
     def stream(self, alone: bool) -> contextlib.AbstractContextManager[Any]:
         torch = self.torch
