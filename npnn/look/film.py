@@ -16,6 +16,7 @@ from npnn.train.callbacks import Callback
 __all__ = ["Film", "Frame"]
 
 COST = 0.02  # of the time of training
+SAMPLE = 5000  # values of a layer are enough for its quantiles
 LEVELS = (5, 25, 50, 75, 95)  # per cent: the quantiles that are kept
 
 
@@ -49,7 +50,7 @@ class Film(Callback):
             raise ValueError(f"most must be at least 2, got {most}")
         self.images, self.layer, self.every, self.most = images, layer, every, most
         self.frames: list[Frame] = []
-        self._begun = self._spent = 0.0
+        self._begun = self._spent = self._last = 0.0
         self._stride = 1
 
     def on_train_begin(self, trainer: Any) -> None:
@@ -63,10 +64,11 @@ class Film(Callback):
             return
         now = time.perf_counter()
         last = self.frames[-1].step if self.frames else -self._stride
-        if step - last < self._stride or self._spent > COST * (now - self._begun):
+        if step - last < self._stride or (self.frames and self._spent + self._last > COST * (now - self._begun)):
             return
         self.frames.append(self._frame(trainer.model, step))
-        self._spent += time.perf_counter() - now
+        self._last = time.perf_counter() - now
+        self._spent += self._last
         if len(self.frames) >= self.most:
             self.frames = self.frames[::2]
             self._stride = max(2 * self._stride, self.frames[1].step - self.frames[0].step)
@@ -80,8 +82,9 @@ class Film(Callback):
         }
         silent, quantiles = {}, {}
         for name, values in net.activations(self.images, net.layers, batch=len(net.input(self.images))).items():
-            silent[name] = float((values == 0).mean())
-            quantiles[name] = np.percentile(values, LEVELS)
+            some = values.ravel()[:: 1 + values.size // SAMPLE]
+            silent[name] = float((some == 0).mean())
+            quantiles[name] = np.percentile(some, LEVELS)
         shown = None
         if self.layer is not None or net.of_kind("Conv"):
             shown = net.find(self.layer, ("Conv",)).weight().copy()

@@ -76,6 +76,7 @@ def test_a_film_keeps_what_there_is_and_changes_nothing():
     net = look.subject(trainer.model)
     np.testing.assert_array_equal(frame.kernels, net.find("Conv2d").weight())
     for name, values in net.activations(pictures(4), net.layers).items():
+        values = values.ravel()[:: 1 + values.size // 5000]
         np.testing.assert_allclose(frame.quantiles[name], np.percentile(values, (5, 25, 50, 75, 95)))
         assert frame.silent[name] == (values == 0).mean()
     for name, p in trainer.model.named_parameters():
@@ -101,7 +102,7 @@ def test_a_film_by_itself_costs_little_and_does_not_grow(monkeypatch):
         trainer.run.step = step
         film.on_step_end(trainer)
         assert len(film.frames) < 8
-    assert film._spent <= 0.02 * clock[0] + 1
+    assert film._spent <= 0.02 * clock[0] + 0.1
     assert film.frames[-1].step > 1000
     assert [f.step for f in film.frames] == sorted({f.step for f in film.frames})
 
