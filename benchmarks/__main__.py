@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.environment import prepare
-from npnn.experiment.environment import describe
+from npnn.environment import describe
 
 
 def parser() -> argparse.ArgumentParser:

@@ -26,10 +26,12 @@ FLOORS = [
     {"optim", "data", "io"},
     {"testing"},
     {"train", "plot", "onnx", "utils", "vision", "distributions"},
+    {"environment"},
     {"experiment"},
     {"sklearn", "look", "amp", "backends", "accelerator", "mps"},
     {"cuda"},
     {"torch"},
+    {"__main__"},
 ]
 FLOOR = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted((ROOT / "npnn").rglob("*.py"))

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from npnn.experiment.config import RunConfig, UserError
-from npnn.experiment.environment import describe
+from npnn.environment import describe
 from npnn.experiment.job import Job
 from npnn.experiment.peer import framework
 from npnn.experiment.registry import Experiment, experiment
