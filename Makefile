@@ -1,6 +1,6 @@
 # make demo   set up an environment and train an MLP, a CNN and an RNN
 # make test   set up an environment with PyTorch and run the tests (TORCH=0 leaves PyTorch out)
-# make matrix the tests on other processors, Pythons and versions; hours (tests/noxfile.py runs one of them)
+# make matrix the tests on other processors, Pythons and versions; hours (noxfile.py)
 # make check  what must hold before a commit: linter, formatter, types, spelling
 
 PYTHON ?= python3
@@ -32,7 +32,7 @@ check: $(VENV)/.$(EXTRAS)
 
 matrix: $(VENV)/.$(EXTRAS)
 	mkdir -p build
-	-$(BIN)/nox -f tests/noxfile.py --report build/matrix.json
+	-$(BIN)/nox --report build/matrix.json
 	$(BIN)/python -m tests.matrix build/matrix.json
 
 # one stamp file per set of extras: pip runs again only when pyproject.toml changes

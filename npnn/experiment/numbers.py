@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from npnn.experiment.config import RunConfig, UserError
 from npnn.environment import describe
+from npnn.experiment.config import RunConfig, UserError
 from npnn.experiment.job import Job
 from npnn.experiment.peer import framework
 from npnn.experiment.registry import Experiment, experiment

@@ -2,7 +2,7 @@
 
 ``make matrix`` runs all of it (some hours on two cores) and prints a table; one session alone is
 
-    nox -f tests/noxfile.py -s "processor(sse4)" [-- tests/kernels]
+    nox -s "processor(sse4)" [-- tests/kernels]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nox
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
