@@ -26,8 +26,8 @@ PROCESSORS = {
                "ONEDNN_MAX_CPU_ISA": "AVX512_CORE"},
 }  # fmt: skip
 # The oldest that pyproject.toml allows
-OLDEST = ["numpy==1.26.0", "scipy==1.11.1", "numba==0.60.0", "safetensors==0.4.3", "tqdm==4.66.0", "threadpoolctl==3.2.0",
-          "matplotlib==3.8.0", "requests==2.31.0", "scikit-learn==1.6.0", "joblib==1.4.0"]  # fmt: skip
+OLDEST = ["numpy==2.0.0", "scipy==1.13.0", "numba==0.61.0", "safetensors==0.4.3", "tqdm==4.66.0", "threadpoolctl==3.2.0",
+          "matplotlib==3.9.0", "requests==2.31.0", "scikit-learn==1.6.0", "joblib==1.4.0"]  # fmt: skip
 
 
 def tests(session: nox.Session, **env: str) -> None:

@@ -17,12 +17,7 @@ def table(report: dict) -> str:
              f"{about['processor']}, {about['cores']} cores; {versions}.", "",
              "| session | result | seconds |", "| --- | --- | ---: |"]  # fmt: skip
     for session in report["sessions"]:
-        name = (
-            f"{session['name']}({session['call_spec']['name']})"
-            if "name" in session["call_spec"]
-            else session["signatures"][0]
-        )
-        lines.append(f"| {name} | {session['result']} | {session.get('duration', 0):.0f} |")
+        lines.append(f"| {session['signatures'][0]} | {session['result']} | {session.get('duration', 0):.0f} |")
     return "\n".join(lines) + "\n"
 
 

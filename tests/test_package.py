@@ -97,10 +97,9 @@ def test_types_are_seen_from_outside(built):
         "reveal_type(optim.Adam(model.parameters()))\n"
         "Trainer(1, 2, 3, patience=4)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--no-incremental", "--follow-imports=silent", "uses.py"], cwd=folder, capture_output=True, text=True,
-        env={**os.environ, "MYPYPATH": str(folder / "site")},
-    )  # fmt: skip
+    words = ["--no-incremental", "--follow-imports=silent", "uses.py"]
+    env = {**os.environ, "MYPYPATH": str(folder / "site")}
+    done = subprocess.run([sys.executable, "-m", "mypy", *words], cwd=folder, capture_output=True, text=True, env=env)
     assert 'Revealed type is "npnn.nn.linear.Linear"' in done.stdout
     assert 'Revealed type is "npnn.optim.adam.Adam"' in done.stdout
     assert 'Unexpected keyword argument "patience" for "Trainer"' in done.stdout
