@@ -16,8 +16,7 @@ def table(report: dict) -> str:
     lines = ["# The tests elsewhere", "", "Made by `make matrix`; do not edit.", "",
              f"{about['processor']}, {about['cores']} cores; {versions}.", "",
              "| session | result | seconds |", "| --- | --- | ---: |"]  # fmt: skip
-    for session in report["sessions"]:
-        lines.append(f"| {session['signatures'][0]} | {session['result']} | {session.get('duration', 0):.0f} |")
+    lines += [f"| {s['signatures'][0]} | {s['result']} | {s.get('duration', 0):.0f} |" for s in report["sessions"]]
     return "\n".join(lines) + "\n"
 
 

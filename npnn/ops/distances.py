@@ -30,6 +30,22 @@ class Norm(Function):
         return unit * reductions.with_axes(dy, self.axes, self.keepdim), None, None
 
 
+class PNorm(Function):
+    """y = (Σ |x|ᵖ)^(1/p).   dx = sign(x) (|x| / y)ᵖ⁻¹ dy, and 0 where x or y is 0 (the subgradient torch takes)"""
+
+    def forward(self, x, p, axes, keepdim):
+        with np.errstate(divide="ignore"):  # a negative p of 0
+            y = (np.abs(x) ** p).sum(axis=axes, keepdims=True) ** (1 / p)
+        self.x, self.y, self.p, self.axes, self.keepdim = x, y, p, axes, keepdim
+        return y if keepdim else y.squeeze(axes)
+
+    def backward(self, dy):
+        share = np.zeros_like(self.x)
+        np.divide(np.abs(self.x), self.y, out=share, where=self.y != 0)
+        np.power(share, self.p - 1, out=share, where=share != 0)
+        return np.sign(self.x) * share * reductions.with_axes(dy, self.axes, self.keepdim), None, None, None
+
+
 class NuclearNorm(Function):
     """y = the sum of the singular values of the last two axes.   x = u s vᵀ, dx = u vᵀ dy"""
 
@@ -69,14 +85,11 @@ def norm(
         return Norm.apply(input, reductions.axes_of(dim, input.array.ndim), keepdim)
     if p == 0:
         return reductions.sum(Steps.apply(input, lambda x: (x != 0).astype(x.dtype)), dim, keepdim)
-    size = input.abs()  # type: ignore[attr-defined]
-    if p == math.inf:
-        return extremes.amax(size, dim, keepdim)
-    if p == -math.inf:
-        return extremes.amin(size, dim, keepdim)
-    if p == 1:
-        return reductions.sum(size, dim, keepdim)
-    return reductions.sum(size**p, dim, keepdim) ** (1 / float(p))
+    if p in (1, math.inf, -math.inf):
+        size = input.abs()  # type: ignore[attr-defined]
+        reduce = {1: reductions.sum, math.inf: extremes.amax, -math.inf: extremes.amin}[p]
+        return reduce(size, dim, keepdim)
+    return PNorm.apply(input, float(p), reductions.axes_of(dim, input.array.ndim), keepdim)
 
 
 def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:

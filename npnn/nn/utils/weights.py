@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from types import GeneratorType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.errors import ShapeError
+from npnn.errors import ShapeError, warn
 from npnn.function import Function
 from npnn.modes import no_grad
 from npnn.ops import joining, shape
@@ -23,8 +24,11 @@ Tensors = Tensor | Iterable[Tensor]
 
 
 def _gradients(parameters: Tensors) -> list[NDArray[Any]]:
-    parameters = [parameters] if isinstance(parameters, Tensor) else parameters
-    return [p.grad.array for p in parameters if p.grad is not None]
+    """Those that there are.  A generator that somebody has walked through already has none: that is told."""
+    given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
+    if not given and isinstance(parameters, GeneratorType):
+        warn("`parameters` is an empty generator, no gradient clipping will occur.")
+    return [p.grad.array for p in given if p.grad is not None]
 
 
 def clip_grad_norm_(
