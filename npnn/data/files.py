@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,10 +64,18 @@ def find(names: Sequence[str], subfolders: Sequence[str]) -> Path | None:
 def cache_folder() -> Path:
     """The folder of this user for files that can be had again."""
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local")) / "npnn" / "Cache"
+        return Path(os.environ.get("LOCALAPPDATA", _home() / "AppData" / "Local")) / "npnn" / "Cache"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "npnn"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "npnn"
+        return _home() / "Library" / "Caches" / "npnn"
+    return Path(os.environ.get("XDG_CACHE_HOME") or _home() / ".cache") / "npnn"
+
+
+def _home() -> Path:
+    """A user without a home directory (in a container) has the folder for temporary files."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        return Path(tempfile.gettempdir())
 
 
 def _roots() -> list[Path]:

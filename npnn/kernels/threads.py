@@ -47,10 +47,24 @@ def _checked(n: Any, name: str) -> int:
 
 
 def _cores() -> int:
+    """How many cores this process may use: those it is tied to, and no more than its container grants it time of."""
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows have no affinity
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    return min(cores, _granted() or cores)
+
+
+def _granted(root: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """The cores' worth of time that a container may use (docker run --cpus=1.5), rounded up; None without a limit."""
+    for names in (("cpu.max",), ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((root / name).read_text() for name in names).split()
+        except (OSError, ValueError):
+            continue
+        if quota.isdecimal() and period.isdecimal() and int(period):
+            return max(1, -(-int(quota) // int(period)))
+    return None
 
 
 def _ranks() -> int:

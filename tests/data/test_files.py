@@ -216,3 +216,13 @@ def test_cache_folder(platform, variable, expected, tmp_path, monkeypatch):
     if variable:
         monkeypatch.setenv(variable, str(tmp_path / "base"))
     assert cache_folder() == tmp_path / expected
+
+
+def test_a_user_without_a_home_directory(monkeypatch, tmp_path):
+    def homeless():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("pathlib.Path.home", homeless)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    assert tmp_path in files.cache_folder().parents

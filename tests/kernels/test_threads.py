@@ -225,3 +225,26 @@ def test_parallel_loops_run_through_threads_run(path):
     compilers = {"numba.njit", "numba.jit", "numba.vectorize", "numba.guvectorize"}
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and ast.unparse(node) in compilers]
     assert not found or path.stem == "_cache", "functions are compiled in one place"
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu.max": "100000 100000"}, 1),
+        ({"cpu.max": "150000 100000"}, 2),
+        ({"cpu.max": "20000 100000"}, 1),
+        ({"cpu.max": "what is this"}, None),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "400000", "cpu/cpu.cfs_period_us": "100000"}, 4),
+    ],
+)
+def test_a_container_grants_no_more_than_its_share(tmp_path, monkeypatch, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text + "\n")
+    assert threads._granted(tmp_path) == expected
+    monkeypatch.setattr(threads, "_granted", lambda: expected)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: range(3), raising=False)
+    assert threads._cores() == min(3, expected or 3)
