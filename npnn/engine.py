@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn import memory
+from npnn.kernels.reduce import copied
 from npnn.modes import mode
 
 __all__ = ["walk"]
@@ -93,7 +94,7 @@ def walk(
                     taken = {id(g if g.base is None else memory.owner(g)) for g in grads if g is not None}
                 owner = id(dx if dx.base is None else memory.owner(dx))
                 if owner in taken or not dx.flags.writeable:
-                    dx = dx.copy("K")
+                    dx = copied(dx)
                 taken.add(owner)
                 if wanted is None and source._hooks is None:
                     source._accumulate(dx)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.exponential import exp_of_negatives
+from npnn.kernels.softmax_rows import LANES, largest
 
 __all__ = ["cross_entropy", "log_softmax"]
 
@@ -88,6 +89,23 @@ def _cross_entropy(chunks, z, target, weight, ignore_index, smoothing, losses, d
         )
 
 
+@jit(fastmath={"reassoc", "contract"})
+def _total(row):  # type: ignore[no-untyped-def]
+    """Σ of positive numbers, added side by side."""
+    total = row.dtype.type(0)
+    for c in range(row.size):
+        total += row[c]
+    return total
+
+
+@jit
+def _largest_of_few(row):  # type: ignore[no-untyped-def]
+    top = row[0]
+    for c in range(1, row.size):
+        top = max(top, row[c])
+    return top
+
+
 @jit
 def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, losses, dz):  # type: ignore[no-untyped-def]
     M, C = z.shape
@@ -99,6 +117,7 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
         all_shares += share[c]
     total, total_weight, first_invalid = 0.0, 0.0, M
     step = max(1, _BLOCK // max(1, C))  # so many rows at a time: a pass finds in cache what the last one left
+    lanes = np.empty(LANES, z.dtype)
     bits = np.empty(min(step, hi - lo) * C, np.int32)
     for start in range(lo, hi, step):
         stop = min(start + step, hi)
@@ -110,9 +129,7 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
                 for c in range(C):
                     dz[i, c] = 0
                 continue
-            top = z[i, 0]
-            for c in range(1, C):
-                top = max(top, z[i, c])
+            top = largest(z[i], lanes) if C >= LANES else _largest_of_few(z[i])
             for c in range(C):
                 dz[i, c] = z[i, c] - top
             loss = keep * (weight[y] if weight.size else number(1)) * -dz[i, y]
@@ -127,13 +144,11 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
                 for c in range(C):
                     dz[i, c] = 0
                 continue
-            normaliser = 0.0
-            for c in range(C):
-                normaliser += dz[i, c]
+            normaliser = _total(dz[i])
             w = weight[y] if weight.size else number(1)
             mass = keep * w + all_shares
-            losses[i] += mass * math.log(number(normaliser))
-            scale = mass / number(normaliser)
+            losses[i] += mass * math.log(normaliser)
+            scale = mass / normaliser
             for c in range(C):
                 dz[i, c] *= scale
             for c in range(share.size):

@@ -13,6 +13,7 @@ import numpy as np
 
 from npnn import dtypes
 from npnn.function import Function
+from npnn.kernels.reduce import sums
 from npnn.ops.promotion import as_float, cast
 from npnn.tensor import Tensor, _from_array, of_array
 
@@ -71,7 +72,7 @@ class Sum(Function):
 
     def forward(self, x, axes, keepdim):
         self.shape, self.axes, self.keepdim = x.shape, axes, keepdim
-        return x.sum(axis=axes, keepdims=keepdim)
+        return sums(x, axes, keepdim)
 
     def backward(self, dy):
         return np.broadcast_to(with_axes(dy, self.axes, self.keepdim), self.shape), None, None
@@ -85,7 +86,7 @@ class Mean(Function):
         self.n = int(np.prod([x.shape[a] for a in axes]))
         if self.n == 0:  # the mean of nothing is nan, quietly, as in torch
             return np.full(x.sum(axis=axes, keepdims=keepdim).shape, np.nan, x.dtype)
-        return x.mean(axis=axes, keepdims=keepdim)
+        return np.divide(sums(x, axes, keepdim), self.n, dtype=x.dtype)
 
     def backward(self, dy):
         dy = with_axes(dy, self.axes, self.keepdim)
