@@ -3,25 +3,36 @@
     y[n, i, j, o] = b[o] + Σ_{k, l}  x[n, i·s + k·d - p, j·s + l·d - p, o // M] · w[o, k, l],   M outputs for each channel
 
 There is no sum over channels, so a matrix product would multiply by columns of one number.  Arrays are
-channels-last: the channels of a pixel lie side by side, and one tap of the kernel is one product of vectors.
-Each row of the result is added up by itself, tap by tap, while it stays in the nearest cache.
+channels-last: the channels of a pixel lie side by side, and so do the pixels of a row and the rows of an image.  Once
+rows are padded with the zeros that the kernel sees, one tap of it is one product of long vectors,
+
+    y[p] += x[p + offset] w[p mod T]        p counts all numbers of some rows, T is a multiple of the channels,
+
+whatever the number of channels.  (At the end of a row p runs through the padding: what comes out there is left away.)
+With a stride s > 1 the pixels are first sorted into s × s phases: in each a tap sees pixels side by side.
+Some rows at a time are added up, three taps at once, while they stay in the nearest cache.
 Source: Howard et al., MobileNets, 2017, section 3.1.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.blas import column_sums
 from npnn.kernels.im2col import Geometry, windows
 
 __all__ = ["backward_input", "backward_weight", "forward"]
 
 prange = range  # numba reads this name as its parallel range
+
+LANES = 16  # as many numbers as a vector register holds
+LONG = 512  # numbers, from which on a row is worth a loop of its own
 
 Array = NDArray[Any]
 
@@ -46,6 +57,70 @@ def _chunks(y: Array, taps: int) -> int:
     return threads.split(y.size * taps // 8)  # 8 multiply-adds in one elementary time
 
 
+class Plan(NamedTuple):
+    """Where the taps of a kernel look: for each its phase, and its place in the padded rows of that phase.
+
+    At output i a tap looks at pixel i s + ρ with ρ = k d - p: pixel i + q of phase ρ mod s, with q = ⌊ρ / s⌋.
+    """
+
+    phase: tuple[Array, Array]  # ρ mod s, of the taps along rows and columns
+    place: tuple[Array, Array]  # q, less the least of them
+    first: tuple[int, int]  # the least q
+    extent: tuple[int, int]  # the largest place
+
+
+def _plan(kernel_size: tuple[int, ...], geometry: Geometry) -> Plan:
+    (sh, sw), before, _, dilation, _ = geometry
+    shifts = [np.arange(n) * d - p for n, d, p in zip(kernel_size, dilation, before, strict=True)]
+    q = [shift // s for shift, s in zip(shifts, (sh, sw), strict=True)]
+    first = int(q[0].min()), int(q[1].min())
+    place = q[0] - first[0], q[1] - first[1]
+    extent = int(place[0].max()), int(place[1].max())
+    return Plan((shifts[0] % sh, shifts[1] % sw), place, first, extent)
+
+
+def _place(out: Array, x: Array, top: int, left: int) -> None:
+    """out[n, i, j] = x[n, i + top, j + left] where that is inside of x; the rest stays.   (N, H', W', C), (N, H, W, C)"""
+    part = x[:, max(top, 0) : max(top + out.shape[1], 0), max(left, 0) : max(left + out.shape[2], 0)]
+    i, j = max(-top, 0), max(-left, 0)
+    out[:, i : i + part.shape[1], j : j + part.shape[2]] = part
+
+
+def _placed(x: Array, rows: int, columns: int, top: int, left: int) -> Array:
+    """(N, H, W, C) -> (N, rows, columns, C): x[:, top:, left:], of which what is outside of x is zero."""
+    n, h, w, c = x.shape
+    if (rows, columns, top, left) == (h, w, 0, 0):
+        return np.ascontiguousarray(x)
+    out = np.zeros((n, rows, columns, c), x.dtype)
+    _place(out, x, top, left)
+    return out
+
+
+def _sorted(x: Array, size: tuple[int, int], plan: Plan, stride: tuple[int, int]) -> Array:
+    """(N, H, W, C) -> (s s, N, OH + extent, OW + extent, C): all phases, as the taps look at them."""
+    (sh, sw), (top, left) = stride, plan.first
+    rows, columns = (n + extent for n, extent in zip(size, plan.extent, strict=True))
+    if sh * sw == 1:
+        return _placed(x, rows, columns, top, left)[None]
+    phases = np.zeros((sh * sw, len(x), rows, columns, x.shape[3]), x.dtype)
+    for r in range(sh):
+        for c in range(sw):
+            _place(phases[r * sw + c], x[:, r::sh, c::sw], top, left)
+    return phases
+
+
+def _tiles(w: Array) -> Array:
+    """(O, KH, KW, 1) -> (KH KW, T): each tap's weights, repeated so often that registers are full."""
+    taps = _taps(w)
+    return np.tile(taps.reshape(w[0].size, len(w)), (1, _repeats(len(w))))
+
+
+def _repeats(o: int) -> int:
+    """So often that T is a multiple of a register's numbers, and long; but some taps stay in the nearest cache."""
+    least = LANES // math.gcd(o, LANES)
+    return least * max(1, LONG // max(o * least, 1))
+
+
 @kernel
 def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     """(N, H, W, C), (O, KH, KW, 1), (O,) -> (N, OH, OW, O)"""
@@ -57,50 +132,91 @@ def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
 @forward.fast
 def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     y = np.empty((len(x), *geometry.output_size(x.shape[1:3], w.shape[1:3]), len(w)), x.dtype)
-    bias = np.zeros(len(w), x.dtype) if b is None else b
-    x, taps = np.ascontiguousarray(_repeated(x, len(w))), _taps(w)
-    threads.run(_forward, _chunks(y, taps[..., 0].size), x, taps, bias, y, _moves(geometry))
+    if not y.size:
+        return y
+    plan, (_, sw) = _plan(w.shape[1:3], geometry), geometry.stride
+    source = _sorted(_repeated(x, len(w)), (y.shape[1], y.shape[2]), plan, geometry.stride)
+    phase = plan.phase[0][:, None] * sw + plan.phase[1]
+    places = plan.place[0][:, None] * source.shape[3] + plan.place[1]
+    _correlate(source, phase.ravel(), places.ravel(), w, b, y)
     return y
 
 
+def _correlate(source: Array, phase: Array, places: Array, w: Array, b: Array | None, y: Array) -> None:
+    """y[n, i, j] = b + Σ_t source[phase_t, n, (i, j) + place_t] w_t, places counted in pixels of padded rows."""
+    o, tiles = y.shape[3], _tiles(w)
+    bias = np.resize(np.zeros(o, y.dtype) if b is None else b, tiles.shape[1])
+    flat = source.reshape(*source.shape[:2], source[0, 0].size)
+    taps = np.stack([phase, places * o, np.arange(len(tiles))], axis=1)
+    threads.run(
+        _add_taps,
+        _chunks(y, len(tiles)),
+        flat,
+        taps,
+        tiles,
+        bias,
+        y.reshape(*y.shape[:2], y.shape[2] * o),
+        source.shape[3] * o,
+    )
+
+
 @jit
-def _inside(n, size, stride, shift):  # type: ignore[no-untyped-def]
-    """The first and last + 1 of j = 0 .. n - 1 for which j · stride + shift is in 0 .. size - 1."""
-    lo = 0 if shift >= 0 else (-shift + stride - 1) // stride
-    hi = 0 if size <= shift else (size - shift + stride - 1) // stride
-    return min(lo, n), max(min(hi, n), min(lo, n))
+def _rows_at_once(row):  # type: ignore[no-untyped-def]
+    """How many rows of so many numbers stay in the nearest cache."""
+    return max(1, 2048 // max(row, 1))
 
 
 @jit(fastmath={"contract"})
-def _add_products(out, a, w, step_out, step_a):  # type: ignore[no-untyped-def]
-    """out[j · step_out] += a[j · step_a] w, for all j: rows of channels, (J, C) and w (C,)."""
-    n = min((len(out) + step_out - 1) // step_out, (len(a) + step_a - 1) // step_a)
-    for j in range(n):
-        y, x = out[j * step_out], a[j * step_a]
-        for c in range(w.size):
-            y[c] += x[c] * w[c]
+def _add_three(out, a, b, c, u, v, w):  # type: ignore[no-untyped-def]
+    """out += a u + b v + c w, where u, v and w begin anew every T numbers."""
+    for start in range(0, out.size, u.size):
+        stop = min(start + u.size, out.size)
+        y, p, q, r = out[start:stop], a[start:stop], b[start:stop], c[start:stop]
+        for t in range(y.size):
+            y[t] += p[t] * u[t] + q[t] * v[t] + r[t] * w[t]
+
+
+@jit(fastmath={"contract"})
+def _add_one(out, a, u):  # type: ignore[no-untyped-def]
+    for start in range(0, out.size, u.size):
+        stop = min(start + u.size, out.size)
+        y, p = out[start:stop], a[start:stop]
+        for t in range(y.size):
+            y[t] += p[t] * u[t]
 
 
 @jit(parallel=True)
-def _forward(chunks, x, taps, bias, y, moves):  # type: ignore[no-untyped-def]
-    sh, sw, top, left, dh, dw = moves
-    N, OH, OW, _ = y.shape
+def _add_taps(chunks, source, taps, tiles, bias, y, row):  # type: ignore[no-untyped-def]
+    N, OH, inside = y.shape
+    at_once = _rows_at_once(row)
+    blocks = (OH + at_once - 1) // at_once
     for chunk in prange(chunks):
-        for row in range(N * OH * chunk // chunks, N * OH * (chunk + 1) // chunks):
-            n, i = row // OH, row % OH
-            out = y[n, i]
-            for j in range(OW):
-                for c in range(bias.size):
-                    out[j, c] = bias[c]
-            for k in range(taps.shape[0]):
-                ih = i * sh + k * dh - top
-                if ih < 0 or ih >= x.shape[1]:
-                    continue
-                for m in range(taps.shape[1]):
-                    shift = m * dw - left
-                    lo, hi = _inside(OW, x.shape[2], sw, shift)
-                    if hi > lo:
-                        _add_products(out[lo:hi], x[n, ih, lo * sw + shift :], taps[k, m], 1, sw)
+        room = np.empty(at_once * row, y.dtype)
+        for block in range(N * blocks * chunk // chunks, N * blocks * (chunk + 1) // chunks):
+            n, i = block // blocks, block % blocks * at_once
+            rows = min(at_once, OH - i)
+            size = (rows - 1) * row + inside
+            out = room[:size]
+            for start in range(0, size, bias.size):
+                part = out[start : start + bias.size]
+                for t in range(part.size):
+                    part[t] = bias[t]
+            t, first = 0, i * row
+            while t + 3 <= len(taps):
+                p, q, r = taps[t], taps[t + 1], taps[t + 2]
+                a = source[p[0], n, first + p[1] : first + p[1] + size]
+                b = source[q[0], n, first + q[1] : first + q[1] + size]
+                c = source[r[0], n, first + r[1] : first + r[1] + size]
+                _add_three(out, a, b, c, tiles[p[2]], tiles[q[2]], tiles[r[2]])
+                t += 3
+            while t < len(taps):
+                p = taps[t]
+                _add_one(out, source[p[0], n, first + p[1] : first + p[1] + size], tiles[p[2]])
+                t += 1
+            for k in range(rows):
+                full, some = y[n, i + k], out[k * row : k * row + inside]
+                for t in range(inside):
+                    full[t] = some[t]
 
 
 @kernel
@@ -128,32 +244,28 @@ def _summed(dx: Array, c: int) -> Array:
 
 @backward_input.fast
 def backward_input(dy: Array, w: Array, size: tuple[int, int], geometry: Geometry) -> Array:
-    dx, taps = np.empty((len(dy), *size, len(w)), dy.dtype), _taps(w)
-    threads.run(_backward_input, _chunks(dy, taps[..., 0].size), np.ascontiguousarray(dy), taps, dx, _moves(geometry))
+    """Phase by phase of dx: at pixel i of a phase a tap of that phase looks at output i - q."""
+    (n, _, _, o), (sh, sw), plan = dy.shape, geometry.stride, _plan(w.shape[1:3], geometry)
+    dx = np.zeros((n, *size, o), dy.dtype) if sh * sw > 1 else np.empty((n, *size, o), dy.dtype)
+    if not dx.size or not dy.size:
+        dx[...] = 0
+        return _summed(dx, geometry.groups)
+    (down, right), (top, left) = plan.extent, plan.first
+    for r in range(sh):
+        for c in range(sw):
+            rows, columns = np.flatnonzero(plan.phase[0] == r), np.flatnonzero(plan.phase[1] == c)
+            part = dx[:, r::sh, c::sw]
+            if not len(rows) or not len(columns) or not part.size:
+                continue
+            height, width = part.shape[1] + down, part.shape[2] + right
+            source = _placed(dy, height, width, -(down + top), -(right + left))
+            places = (down - plan.place[0][rows])[:, None] * width + (right - plan.place[1][columns])
+            found = part if part.flags.c_contiguous else np.empty(part.shape, dx.dtype)
+            some = w[:, rows][:, :, columns]
+            _correlate(source[None], np.zeros(places.size, np.int64), places.ravel(), some, None, found)
+            if found is not part:
+                part[...] = found
     return _summed(dx, geometry.groups)
-
-
-@jit(parallel=True)
-def _backward_input(chunks, dy, taps, dx, moves):  # type: ignore[no-untyped-def]
-    sh, sw, top, left, dh, dw = moves
-    N, H, W, _ = dx.shape
-    zero = dx.dtype.type(0)
-    for chunk in prange(chunks):
-        for row in range(N * H * chunk // chunks, N * H * (chunk + 1) // chunks):
-            n, ih = row // H, row % H
-            out = dx[n, ih]
-            for j in range(W):
-                for c in range(out.shape[1]):
-                    out[j, c] = zero
-            for k in range(taps.shape[0]):
-                i, rest = divmod(ih + top - k * dh, sh)
-                if rest != 0 or i < 0 or i >= dy.shape[1]:
-                    continue
-                for m in range(taps.shape[1]):
-                    shift = m * dw - left
-                    lo, hi = _inside(dy.shape[2], W, sw, shift)
-                    if hi > lo:
-                        _add_products(out[lo * sw + shift :], dy[n, i, lo:hi], taps[k, m], sw, 1)
 
 
 @kernel
@@ -166,40 +278,49 @@ def backward_weight(x: Array, dy: Array, kernel_size: tuple[int, int], geometry:
 
 @backward_weight.fast
 def backward_weight(x: Array, dy: Array, kernel_size: tuple[int, int], geometry: Geometry) -> tuple[Array, Array]:
-    o, dy = dy.shape[3], np.ascontiguousarray(dy)
-    chunks = _chunks(dy, kernel_size[0] * kernel_size[1])
-    dw, db = np.zeros((chunks, *kernel_size, o), x.dtype), np.zeros((chunks, o), x.dtype)
-    x = np.ascontiguousarray(_repeated(x, o))
-    threads.run(_backward_weight, chunks, x, dy, dw, db, _moves(geometry))
-    return np.ascontiguousarray(dw.sum(axis=0).transpose(2, 0, 1))[..., None], db.sum(axis=0)
+    (n, oh, ow, o), (_, sw) = dy.shape, geometry.stride
+    if not dy.size or not x.size:
+        return np.zeros((o, *kernel_size, 1), x.dtype), dy.sum(axis=(0, 1, 2))
+    plan, count = _plan(kernel_size, geometry), kernel_size[0] * kernel_size[1]
+    source = _sorted(_repeated(x, o), (oh, ow), plan, geometry.stride)
+    width, times, chunks = source.shape[3], _repeats(o), _chunks(dy, count)
+    if ow * o < LONG:  # rows are too short one by one: with zeros for what a tap sees beyond the end of each
+        dy = _placed(dy, oh, width, 0, 0)
+    phase = plan.phase[0][:, None] * sw + plan.phase[1]
+    places = plan.place[0][:, None] * width + plan.place[1]
+    taps = np.stack([phase.ravel(), places.ravel() * o], axis=1)
+    dw = np.zeros((chunks, count, times * o), x.dtype)
+    flat = source.reshape(*source.shape[:2], source[0, 0].size)
+    given = np.ascontiguousarray(dy).reshape(n, oh, dy.shape[2] * o)
+    threads.run(_multiply_taps, chunks, flat, given, taps, dw, (width * o, ow * o))
+    summed = dw.reshape(chunks, count, times, o).sum(axis=(0, 2))  # (KH KW, O)
+    return np.ascontiguousarray(summed.T).reshape(o, *kernel_size, 1), column_sums(
+        np.ascontiguousarray(dy).reshape(-1, o)
+    )
 
 
 @jit(fastmath={"contract"})
-def _sum_products(total, a, b, step_a):  # type: ignore[no-untyped-def]
-    """total += Σ_j a[j · step_a] b[j]:   (C,), (J', C), (J, C)"""
-    for j in range(len(b)):
-        x, y = a[j * step_a], b[j]
-        for c in range(total.size):
-            total[c] += x[c] * y[c]
+def _sum_products(total, a, dy):  # type: ignore[no-untyped-def]
+    """total += Σ a dy, over every T-th number."""
+    for start in range(0, dy.size, total.size):
+        stop = min(start + total.size, dy.size)
+        y, p = dy[start:stop], a[start:stop]
+        for t in range(y.size):
+            total[t] += p[t] * y[t]
 
 
 @jit(parallel=True)
-def _backward_weight(chunks, x, dy, dw, db, moves):  # type: ignore[no-untyped-def]
-    sh, sw, top, left, dh, dilation = moves
-    N, OH, OW, C = dy.shape
+def _multiply_taps(chunks, source, dy, taps, dw, sizes):  # type: ignore[no-untyped-def]
+    row, inside = sizes
+    N, OH, given_row = dy.shape
+    at_once = _rows_at_once(row) if given_row == row else 1
+    blocks = (OH + at_once - 1) // at_once
     for chunk in prange(chunks):
-        for row in range(N * OH * chunk // chunks, N * OH * (chunk + 1) // chunks):
-            n, i = row // OH, row % OH
-            total = db[chunk]
-            for j in range(OW):
-                for c in range(C):
-                    total[c] += dy[n, i, j, c]
-            for k in range(dw.shape[1]):
-                ih = i * sh + k * dh - top
-                if ih < 0 or ih >= x.shape[1]:
-                    continue
-                for m in range(dw.shape[2]):
-                    shift = m * dilation - left
-                    lo, hi = _inside(OW, x.shape[2], sw, shift)
-                    if hi > lo:
-                        _sum_products(dw[chunk, k, m], x[n, ih, lo * sw + shift :], dy[n, i, lo:hi], sw)
+        for block in range(N * blocks * chunk // chunks, N * blocks * (chunk + 1) // chunks):
+            n, i = block // blocks, block % blocks * at_once
+            rows = min(at_once, OH - i)
+            size = (rows - 1) * row + inside
+            given = dy[n, i : i + rows].reshape(rows * given_row)[:size]
+            for t in range(len(taps)):
+                first = i * row + taps[t, 1]
+                _sum_products(dw[chunk, t], source[taps[t, 0], n, first : first + size], given)
