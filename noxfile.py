@@ -27,7 +27,8 @@ PROCESSORS = {
 }  # fmt: skip
 # The oldest that pyproject.toml allows
 OLDEST = ["numpy==2.0.0", "scipy==1.13.0", "numba==0.61.0", "safetensors==0.4.3", "tqdm==4.66.0", "threadpoolctl==3.2.0",
-          "matplotlib==3.9.0", "requests==2.31.0", "scikit-learn==1.6.0", "joblib==1.4.0"]  # fmt: skip
+          "matplotlib==3.9.0", "requests==2.31.0", "scikit-learn==1.6.0", "joblib==1.4.0",
+          "pyparsing==3.1.0"]  # fmt: skip
 
 
 def tests(session: nox.Session, **env: str) -> None:

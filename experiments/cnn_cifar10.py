@@ -25,6 +25,11 @@ The second softmax costs Adam 20 points after 6 epochs: its outputs lie between 
 classes can only go from 2.30 to 1.46, and where a class has all probability its gradient is nothing, whoever is right.  So ended
 Adam at 1e-3 and 0.05, and SGD with momentum, which had been at 29.9 % after half of its run: one class for all
 pictures, and a loss of log(e + 9) - 0.1 = 2.3612 (1.4612 for the tenth that is right, 2.4612 for the others).
+With a sigmoid before the loss, or a second softmax, a network of 16 to 128 channels comes in 50 epochs of Adam to 71.6 and
+71.9 %, with losses of 1.69 and 1.74; without either to 73.6 %.  One report has 72 % and a loss of 2.07, which neither
+gives.  Both hold overfitting back: training ends at 83 %, and at 98 % without them.  SGD at Adam's rate is at 10.0 %
+after 50 epochs, and 9 % were reported.
+
 The 9 % of SGD at 1e-4 are another matter: its loss is log 10 = 2.3026, that of guessing, with the softmax twice
 or once.  At Adam's rate SGD has learnt nothing yet.  And Adam at 0.05 learns nothing either way.
 
@@ -160,7 +165,6 @@ VARIANTS = {
     "small-twice": replace(SMALL, softmax=True),
     "small-right": SMALL,
     "small-sigmoid-sgd": replace(SMALL, sigmoid=True, optimizer="sgd"),
-    "small-sgd-right": replace(SMALL, optimizer="sgd", lr=5e-2, momentum=0.9),
     "dropout": Config(
         net="pairs", lr=1e-3, dropout=0.5, shift=4, batch_size=128, epochs=6, validation=5000, patience=2
     ),
@@ -170,12 +174,20 @@ VARIANTS = {
     ),
 }  # fmt: skip
 TWICE = "the softmax is applied twice, as there"
+SIGMOID = "the sigmoid before the loss, as there; 16 to 128 channels, its sizes are not told"
 SURE = "one class soon has all probability; then the loss is log(e + 9) - 0.1 = 2.3612 and the gradient nothing"
 REPORTED = {
     "adam": (
         Reported("S0-3", "test about 85 %", f"{TWICE}; 6 epochs of 200", 85),
         Reported("S0-7", "cars, ships, trucks high; dogs, cats, birds low", "so it is here"),
-        Reported("S2-4", "train 78 %, test 72 %, losses 2.06, 2.07", f"{TWICE}; 6 epochs of 50; a larger net", 72),
+    ),
+    "small-sigmoid": Reported("S2-4", "train 78 %, test 72 %, losses 2.06, 2.07", SIGMOID, 72),
+    "small-twice": Reported(
+        "S2-4", "", "if its network applied the softmax, and not a sigmoid: the same within a point"
+    ),
+    "small-right": Reported("S2-4", "", "neither: overfitting comes sooner, and the end is two points better"),
+    "small-sigmoid-sgd": Reported(
+        "S2-5", "9 %, loss 2.30", f"{SIGMOID}; SGD at Adam's rate learns nothing in 50 epochs", 9
     ),
     "momentum": Reported(
         "S0-4", "78 to 80 %", f"{TWICE}; 3 epochs of 200; the rate is not told: here 0.03, and momentum 0.9", 79
@@ -184,11 +196,8 @@ REPORTED = {
     "lr1e-3": Reported("S0-6", "faster", f"{TWICE}; 1 epoch; {SURE}"),
     "lr5e-2": Reported("S0-6", "a lower ceiling, violent oscillation", f"{TWICE}; 1 epoch; {SURE}"),
     "batchnorm": Reported("S1-6", "train near 100 %, test about 80 %", f"{TWICE}; 6 epochs of 400", 80),
-    "sgd": Reported("S2-5", "9 %, loss 2.30", f"{TWICE}; 1 epoch; Adam's rate is too small for SGD", 9),
-    "adam-right": (
-        Reported("S0-3", "", "the softmax once; 30 epochs of 200"),
-        Reported("S2-4", "", "the softmax once; 30 epochs of 50"),
-    ),
+    "sgd": Reported("S2-5", "", f"{TWICE}; 1 epoch; a larger net: Adam's rate is too small for SGD"),
+    "adam-right": Reported("S0-3", "", "the softmax once; 30 epochs of 200"),
     "sgd-once": Reported("S2-5", "", "the softmax once: the rate is still too small"),
     "sgd-right": (
         Reported("S0-4", "", "the softmax once, rate 0.05, momentum 0.9, BatchNorm"),

@@ -14,8 +14,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 import pytest
 
 import npnn
-from npnn.kernels import threads
+from npnn.kernels import _cache, threads
 from tests.parity import torch
+
+# The line that says so would be in whatever a test captures, if it happens to be the first that needs a kernel.
+_cache._said.add("compiling kernels for this machine, the first run takes a while ...")
 
 if torch is not None:
     torch.set_num_threads(1)
