@@ -116,6 +116,8 @@ class Jax(Peer):
         import npnn
 
         super().__init__(workload, state)
+        if workload.name[0] != "W":
+            raise LookupError("JAX's twins are written for the W networks only")
         os.environ.setdefault("JAX_PLATFORMS", "cpu")
         self.model = workload.build(npnn.nn)
 

@@ -28,7 +28,7 @@ class Eager(Peer):
         self.model.load_state_dict({k: self.tensor(v) for k, v in state.items()})
         make = getattr(self.lib.optim, workload.optimizer)
         self.optimizer = make(self.model.parameters(), **workload.options, **self.extra)
-        self.loss = self.lib.nn.CrossEntropyLoss()
+        self.loss = getattr(self.lib.nn, workload.loss)()
 
     def tensor(self, array: NDArray[Any]) -> Any:
         return self.lib.tensor(array)
@@ -38,6 +38,7 @@ class Eager(Peer):
 
     def trainer(self, batch: tuple[NDArray[Any], NDArray[Any]]) -> Callable[[], Any]:
         x, y = (self.tensor(a) for a in batch)
+        self.lib.manual_seed(0)  # dropout's masks
         model, loss_fn, optimizer = self.model.train(), self.loss, self.optimizer
 
         def step() -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import course
+
 __all__ = ["WORKLOADS", "Workload"]
 
 
@@ -28,12 +30,22 @@ class Workload:
     inference: bool = False  # time the forward pass under no_grad as well
     memory: bool = False  # measure the peak memory of a step
     steps: int = field(default=40)  # per round of the alternation
+    tokens: int = 0  # inputs are whole numbers below this, if it is not 0
+    places: int = 0  # there is a label at each of so many places, if it is not 0
+    image: tuple[int, ...] = ()  # instead of classes numbers of this shape are to be met, with the mean square as loss
 
     def batch(self, size: int | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Inputs and labels, always the same."""
         rng = np.random.default_rng(0)
         shape = (size or self.input_shape[0], *self.input_shape[1:])
-        return rng.standard_normal(shape, np.float32), rng.integers(0, self.classes, shape[0])
+        x = rng.integers(0, self.tokens, shape) if self.tokens else rng.standard_normal(shape, np.float32)
+        if self.image:
+            return x, rng.random((shape[0], *self.image), np.float32)
+        return x, rng.integers(0, self.classes, (shape[0], self.places) if self.places else shape[0])
+
+    @property
+    def loss(self) -> str:
+        return "MSELoss" if self.image else "CrossEntropyLoss"
 
 
 def mlp(*sizes: int) -> Callable[[Any], Any]:
@@ -109,4 +121,22 @@ WORKLOADS = [
              (64, 1, 28, 28), 10, 0.45),
     Workload("W8", "LSTM 1-128, T = 19, batch 128, RMSprop", recurrent("LSTM"), "RMSprop", {"lr": 1e-3},
              (128, 19, 1), 10, 0.60),
+    *[
+        Workload(name, text, build, "Adam", {"lr": 1e-3}, shape, classes, target, **more)
+        for name, text, build, shape, classes, target, more in (
+            ("C1", "MobileNet-like: three separable blocks, batch 32 of 3x32x32", course.mobilenet, (32, 3, 32, 32), 10, 0.70,
+             {"steps": 8, "memory": True}),
+            ("C2", "characters: LSTM 65-256, T 64, batch 32", course.characters, (32, 64, 65), 65, 0.60,
+             {"places": 64, "steps": 8}),
+            ("C3", "LeNet-5, batch 64", course.lenet, (64, 1, 28, 28), 10, 0.60, {}),
+            ("C4", "ResNet-8, batch 64 of 3x32x32", course.resnet, (64, 3, 32, 32), 10, 0.60, {"steps": 8, "memory": True}),
+            ("C5", "GPT of two blocks by hand, T 64, batch 16", course.gpt, (16, 64), 65, 0.65,
+             {"tokens": 65, "places": 64, "steps": 20}),
+            ("C6", "MNIST's CNN with dropout, batch 64", course.mnist_cnn, (64, 1, 28, 28), 10, 0.60, {"steps": 8}),
+            ("C7", "DCGAN's generator, batch 64 to 3x32x32", course.dcgan, (64, 100, 1, 1), 0, 0.60,
+             {"image": (3, 32, 32), "steps": 8}),
+            ("C8", "GAN's generator 100-256-512-1024-784, batch 64", course.gan, (64, 100), 0, 0.60, {"image": (784,)}),
+            ("C9", "autoencoder 784-400-20-400-784, batch 128", course.autoencoder, (128, 784), 0, 0.60, {"image": (784,)}),
+        )
+    ],
 ]  # fmt: skip
