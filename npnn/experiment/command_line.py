@@ -55,9 +55,13 @@ def parser(argv: Sequence[str], program: str) -> Parser:
     top.set_defaults(perform=commands.list_all, name=None, program=program)
     words = top.add_subparsers(metavar="COMMAND", parser_class=Parser)
     add_list(words)
-    run = words.add_parser("run", help="run one variant of an experiment: figure, weights, numbers")
+    help = "run one variant of an experiment: figure, weights, numbers; or, with --missing, what was not run yet"
+    run = words.add_parser("run", help=help, description="run NAME, or run --missing (run --missing --help)")
     compare = words.add_parser("compare", help="run a variant in npnn and in torch, from one seed")
-    for word, perform in ((run, commands.run), (compare, commands.compare)):
+    queued = list(argv[:1]) == ["run"] and "--missing" in argv
+    if queued:
+        add_queue(run)
+    for word, perform in ((run, commands.run), (compare, commands.compare))[queued:]:
         for one, found in add_names(word, argv):
             one.set_defaults(perform=perform, experiment=found)
             add_settings(one, found)
@@ -80,6 +84,18 @@ def parser(argv: Sequence[str], program: str) -> Parser:
     add_new(words)
     add_outputs(words)
     return top
+
+
+def add_queue(run: Parser) -> None:
+    """``run --missing``: no experiment is named."""
+    run.set_defaults(perform=commands.queue)
+    run.add_argument("--missing", action="store_true", help="run what has no finished run yet, the shortest first")
+    run.add_argument(
+        "--budget", metavar="TIME", help="stop after so long (90m, 2h, 45s); the next time goes on from there"
+    )
+    run.add_argument("--only", nargs="+", metavar="NAME", help="of these experiments (default: all)")
+    run.add_argument("--dry-run", action="store_true", help="only say what would run, and how long it may take")
+    add_many(run)
 
 
 def add_names(word: Parser, argv: Sequence[str]) -> Iterator[tuple[Parser, Experiment]]:
@@ -114,16 +130,21 @@ def add_sweep(words: Any, argv: Sequence[str]) -> None:
         one.set_defaults(perform=commands.sweep, experiment=found)
         variants = f"some of {', '.join(found.VARIANTS)} (default: all)"
         one.add_argument("--variants", nargs="+", choices=found.VARIANTS, metavar="V", help=variants)
-        one.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds of each (default: 1)")
-        one.add_argument(
-            "--backends", nargs="+", choices=("npnn", "torch"), default=["npnn"], metavar="B",
-            help="npnn, torch or both (default: npnn)",
-        )  # fmt: skip
-        one.add_argument(
-            "--jobs", type=int, default=os.cpu_count(), metavar="J",
-            help="processes, of one thread each (default: one for each core)",
-        )  # fmt: skip
-        add_folders(one, Folders._fields)
+        add_many(one)
+
+
+def add_many(one: Parser) -> None:
+    """The options of a command that runs many."""
+    one.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds of each (default: 1)")
+    one.add_argument(
+        "--backends", nargs="+", choices=("npnn", "torch"), default=["npnn"], metavar="B",
+        help="npnn, torch or both (default: npnn)",
+    )  # fmt: skip
+    one.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), metavar="J",
+        help="processes, of one thread each (default: one for each core)",
+    )  # fmt: skip
+    add_folders(one, Folders._fields)
 
 
 def add_new(words: Any) -> None:

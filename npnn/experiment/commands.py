@@ -11,7 +11,8 @@ from npnn.experiment.compare import compare as compare_job
 from npnn.experiment.config import UserError, replace
 from npnn.experiment.job import Job
 from npnn.experiment.numbers import job_of
-from npnn.experiment.registry import Experiment, experiment, names
+from npnn.experiment.queue import missing, seconds_of
+from npnn.experiment.registry import Experiment, experiment, experiments, names
 from npnn.experiment.report import page
 from npnn.experiment.results import Folders, Result, draw_again, finished, named, save_figure
 from npnn.experiment.results import evaluate as evaluate_file
@@ -25,7 +26,7 @@ from npnn.experiment.table import update as update_table
 from npnn.experiment.template import write as write_template
 from npnn.train.parallel import world
 
-__all__ = ["compare", "demo", "draw", "evaluate", "list_all", "new", "report", "results", "run", "sweep"]
+__all__ = ["compare", "demo", "draw", "evaluate", "list_all", "new", "queue", "report", "results", "run", "sweep"]
 
 #: One variant of each family, trained within seconds.
 DEMO = (("mlp_toy", "moons-lr0.1"), ("cnn_digits", "dropout"), ("rnn_palindrome", "T10"))
@@ -98,13 +99,65 @@ def _then(folders: Folders) -> str:
     return f"python -m experiments results{folders.options} brings the table up to date"
 
 
+def queue(arguments: Namespace) -> int:
+    """What has no finished run yet, the shortest first, until the budget is spent."""
+    from tqdm.auto import tqdm
+
+    folders = _folders(arguments)
+    _check_counts(arguments)
+    budget = None if arguments.budget is None else seconds_of(arguments.budget)
+    chosen = [experiment(name) for name in arguments.only] if arguments.only else list(experiments())
+    todo = missing(chosen, folders, arguments.seeds, arguments.backends)
+    total = sum(seconds for _, _, seconds in todo)
+    print(f"{len(todo)} runs are missing; they may take {_told(total / arguments.jobs)} in {arguments.jobs} processes")
+    if arguments.dry_run or not todo:
+        for job, _, seconds in todo:
+            print(f"{_told(seconds):>8}  {job.command}")
+        return 0
+    deadline = None if budget is None else time.time() + budget
+    expected = {job.stem: seconds for job, _, seconds in todo}
+    done, failed = 0, []
+    form = "{l_bar}{bar}| {elapsed}, {remaining} left of what is expected"
+    with tqdm(total=round(total), disable=None, bar_format=form) as bar:
+        bar.write(f"first {', '.join(job.stem for job, _, _ in todo[: arguments.jobs])}")
+        for outcome in run_all([(job, keep) for job, keep, _ in todo], folders, arguments.jobs, deadline):
+            bar.update(round(expected[outcome.stem]))
+            said = f"test accuracy {outcome.accuracy:.2%}" if outcome.accuracy is not None else outcome.problem
+            bar.write(f"{outcome.stem}: {said}")
+            done += outcome.accuracy is not None
+            failed += [outcome.stem] * (outcome.accuracy is None and outcome.problem != "interrupted")
+    print(
+        f"{done} of {len(todo)} runs done; the same command goes on with the others"
+        if done < len(todo)
+        else f"all {done} done"
+    )
+    if failed:
+        raise UserError(f"these failed: {', '.join(failed)}")
+    print(_then(folders))
+    return 0
+
+
+def _told(seconds: float) -> str:
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 90
+        else f"{seconds / 60:.0f} min"
+        if seconds < 5400
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _check_counts(arguments: Namespace) -> None:
+    for name in ("seeds", "jobs"):
+        if getattr(arguments, name) < 1:
+            raise UserError(f"--{name} must be at least 1, got {getattr(arguments, name)}")
+
+
 def sweep(arguments: Namespace) -> int:
     from tqdm.auto import tqdm
 
     folders = _folders(arguments)
-    for name in ("seeds", "jobs"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name} must be at least 1, got {getattr(arguments, name)}")
+    _check_counts(arguments)
     found = arguments.experiment
     every = jobs(found, arguments.variants or list(found.VARIANTS), arguments.seeds, arguments.backends)
     todo = [(job, keep) for job, keep in every if not finished(job, folders)]

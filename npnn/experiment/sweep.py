@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib
+import signal
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -35,11 +39,13 @@ def jobs(found: Experiment, variants: Sequence[str], count: int, backends: Seque
     return [(of_seed[k], k == 0 and backend == "npnn") for k in range(count) for _, backend, of_seed in made]
 
 
-def sweep(todo: Sequence[tuple[Job, bool]], folders: Folders, workers: int) -> Iterator[Outcome]:
+def sweep(
+    todo: Sequence[tuple[Job, bool]], folders: Folders, workers: int, deadline: float | None = None
+) -> Iterator[Outcome]:
     """Run the jobs in ``workers`` processes; what came of each, as it comes.
 
-    After Ctrl-C no job begins any more, and those under way save their checkpoints, from which the
-    next sweep goes on.  Errors: UserError without joblib.
+    After Ctrl-C, or past ``deadline`` (of time.time), no job begins any more, and those under way save their
+    checkpoints, from which the next sweep goes on.  Errors: UserError without joblib.
     """
     try:
         joblib = importlib.import_module("joblib")
@@ -48,10 +54,16 @@ def sweep(todo: Sequence[tuple[Job, bool]], folders: Folders, workers: int) -> I
     with Interrupt() as interrupt, joblib.parallel_config("loky", inner_max_num_threads=1):
         tasks = (
             joblib.delayed(_work)(
-                job.experiment.address, job.variant, dataclasses.asdict(job.config), job.backend, folders, keep
+                job.experiment.address,
+                job.variant,
+                dataclasses.asdict(job.config),
+                job.backend,
+                folders,
+                keep,
+                deadline,
             )
             for job, keep in todo
-            if not interrupt.requested
+            if not interrupt.requested and (deadline is None or time.time() < deadline)
         )
         parallel = joblib.Parallel(workers, batch_size=1, pre_dispatch=workers, return_as="generator_unordered")
         try:
@@ -63,14 +75,38 @@ def sweep(todo: Sequence[tuple[Job, bool]], folders: Folders, workers: int) -> I
             raise KeyboardInterrupt
 
 
-def _work(address: str, variant: str, config: dict[str, Any], backend: str, folders: Folders, keep: bool) -> Outcome:
+@contextlib.contextmanager
+def _alarm(deadline: float | None) -> Iterator[None]:
+    """At the deadline what Ctrl-C does in a terminal, to this process alone: the run saves itself and ends."""
+    if deadline is None:
+        yield
+        return
+    timer = threading.Timer(max(0.0, deadline - time.time()), signal.raise_signal, (signal.SIGINT,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _work(
+    address: str,
+    variant: str,
+    config: dict[str, Any],
+    backend: str,
+    folders: Folders,
+    keep: bool,
+    deadline: float | None = None,
+) -> Outcome:
     """One job, in a process that other jobs may have used before."""
     found = experiment(address)
     job = Job(found, variant, found.Config(**config), backend)
     try:
         for name in {"npnn", backend}:
             framework(name).set_num_threads(1)
-        result = run(job, folders, resume=can_resume(job, folders), keep=keep, progress=False)
+        with _alarm(deadline):
+            result = run(job, folders, resume=can_resume(job, folders), keep=keep, progress=False)
     except (Interrupted, KeyboardInterrupt):
         return Outcome(job.stem, None, "interrupted")
     except Exception as error:  # whatever it is, the other jobs go on
