@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks import drift, layers, mpi, ops, sklearn_mlp, table
 from npnn.experiment.commands import DEMO
+from npnn.experiment.numbers import read
 from npnn.experiment.registry import experiment, names
 
 __all__ = ["render", "results", "update"]
@@ -55,7 +56,7 @@ def _sklearn() -> str:
 
 def _experiment(name: str, variant: str) -> tuple[dict[str, Any], list[str]]:
     """The recorded run of a variant; its parameters and its test accuracy."""
-    run = json.loads((ROOT / "experiments" / "results" / f"{name}-{variant}.json").read_text())
+    run = read(ROOT / "experiments" / "results" / f"{name}-{variant}.json")
     return run, [f"{run['parameters']:,}", f"{run['metrics']['test_accuracy'] * 100:.2f} %"]
 
 

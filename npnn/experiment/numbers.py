@@ -6,10 +6,12 @@ reports know of a run.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,12 @@ from npnn.experiment.registry import Experiment, experiment
 from npnn.io.atomic import atomic_write
 from npnn.train import History, Trainer
 
-__all__ = ["compact", "config_of", "history_of", "identity", "job_of", "measure", "read", "write"]
+__all__ = ["compact", "config_of", "history_of", "identity", "job_of", "measure", "read", "runs", "write"]
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks
+    fcntl = None  # type: ignore[assignment]
 
 RECORDS = 200  # of a history: more than a figure of one column can show
 PACKAGES = ("python", "npnn", "numpy", "scipy", "numba")
@@ -136,17 +143,57 @@ def job_of(numbers: Mapping[str, Any]) -> Job:
     return Job(found, numbers["variant"], config, numbers["backend"])
 
 
-def write(numbers: Mapping[str, Any], path: Path) -> None:
+def write(numbers: Mapping[str, Any], path: Path, stem: str | None = None) -> None:
+    """Write the numbers of a run: to a file of their own or, with its ``stem``, into the file of all runs of a variant.
+
+    Several processes may write into one file: each finds in it what the others have written.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if stem is None:
+        with atomic_write(path) as file:
+            file.write(f"{_text(numbers)}\n".encode())
+        return
+    with _alone_in(path.parent):
+        every = {**runs(path), stem: numbers}
+        parts = [f"{json.dumps(name)}: {_text(every[name])}" for name in sorted(every)]
+        with atomic_write(path) as file:
+            file.write(('{"runs": {\n' + ",\n".join(parts) + "\n}}\n").encode())
+
+
+def _text(numbers: Mapping[str, Any]) -> str:
+    """As JSON, with a line for each column of the history."""
     text = json.dumps({k: v for k, v in numbers.items() if k != "history"}, indent=1)
     lines = [f'  "{name}": {json.dumps(values, separators=(",", ":"))}' for name, values in numbers["history"].items()]
-    with atomic_write(path) as file:  # a line for each column of the history
-        file.write((text[:-2] + ',\n "history": {\n' + ",\n".join(lines) + "\n }\n}\n").encode())
+    return text[:-2] + ',\n "history": {\n' + ",\n".join(lines) + "\n }\n}"
 
 
-def read(path: Path) -> dict[str, Any] | None:
-    """The numbers in a file; None if there is no file."""
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Inside the block no other process that asks for it is at work in this folder."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        return json.loads(path.read_text())
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def read(path: Path, stem: str | None = None) -> dict[str, Any] | None:
+    """The numbers in a file of one run; of a file of many, those of the run ``stem``, by default the one that the file
+    is called after.  None if there is no such file, or no such run in it."""
+    try:
+        found = json.loads(path.read_text())
     except FileNotFoundError:
         return None
+    return found["runs"].get(stem or path.stem) if "runs" in found else found
+
+
+def runs(path: Path) -> dict[str, dict[str, Any]]:
+    """All runs in the file of a variant, by their names; none if there is no such file."""
+    try:
+        return json.loads(path.read_text())["runs"]
+    except FileNotFoundError:
+        return {}

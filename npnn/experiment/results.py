@@ -76,9 +76,9 @@ class Folders(NamedTuple):
         return self.runs / stem / "run.json"
 
     def numbers(self, job: Job) -> Path:
-        """The numbers of a run that is finished."""
+        """Where the numbers of a run that is finished are: in the file of its variant, or in the run's own folder."""
         shared = job.in_table or self.results != Folders().results
-        return self.results / f"{job.stem}.json" if shared else self.sofar(job.stem)
+        return self.results / f"{job.experiment.name}-{job.variant}.json" if shared else self.sofar(job.stem)
 
     def weights(self, job: Job) -> Path:
         """The weights of the best variants are for everyone, those of other runs stay with the checkpoints."""
@@ -153,7 +153,7 @@ class Result:
 
 def finished(job: Job, folders: Folders) -> dict[str, Any] | None:
     """The numbers of a finished run of exactly this job, None if there are none."""
-    numbers = numbers_of.read(folders.numbers(job))
+    numbers = numbers_of.read(folders.numbers(job), job.stem)
     if numbers is None or not numbers["finished"]:
         return None
     try:
@@ -165,14 +165,15 @@ def finished(job: Job, folders: Folders) -> dict[str, Any] | None:
 
 def named(stem: str, folders: Folders) -> dict[str, Any]:
     """The numbers of the finished run of this name.  Errors: UserError, with the nearest name."""
-    for path in (folders.results / f"{stem}.json", folders.sofar(stem)):
-        numbers = numbers_of.read(path)
+    files = sorted(folders.results.glob("*.json"))
+    for path in (*(path for path in files if stem.startswith(path.stem)), folders.sofar(stem)):
+        numbers = numbers_of.read(path, stem)
         if numbers is not None and numbers["finished"]:
             return numbers
-    known = [path.stem for path in folders.results.glob("*.json")]
+    known = [name for path in files for name in numbers_of.runs(path)]
     known += [path.parent.name for path in folders.runs.glob("*/run.json")]
     near = difflib.get_close_matches(stem, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"their names are those of the files in {folders.results}"
+    hint = f"did you mean {near[0]!r}?" if near else f"they are in the files of {folders.results}"
     raise UserError(f"there is no finished run {stem!r}: {hint}")
 
 
@@ -195,8 +196,9 @@ def save(job: Job, start: Start, folders: Folders, keep: bool = True) -> Result:
         save_file(arrays, path, {"run": json.dumps(numbers_of.identity(job, metrics))})
         if job.kept:
             numbers["weights"] = {"dtype": job.kept, "bytes": path.stat().st_size}
-    for file in {folders.sofar(job.stem), folders.numbers(job)}:
-        numbers_of.write(numbers, file)
+    numbers_of.write(numbers, folders.sofar(job.stem))
+    if folders.numbers(job) != folders.sofar(job.stem):
+        numbers_of.write(numbers, folders.numbers(job), job.stem)
     result = Result(job, start.data, trainer, numbers, folders)
     if keep:
         save_figure(job.experiment.draw(result), folders.figure(job))

@@ -83,9 +83,9 @@ def _all(folders: Folders, found: Experiment | None = None) -> Iterator[dict[str
     own = found is not None and found.file is not None
     paths = folders.runs.glob(f"{name}-*/run.json") if own else folders.results.glob(f"{name}-*.json")
     for path in sorted(paths):
-        numbers = numbers_of.read(path)
-        if numbers is not None and numbers["finished"] and (found is None or numbers["experiment"] == name):
-            yield numbers
+        for numbers in [numbers_of.read(path)] if own else numbers_of.runs(path).values():
+            if numbers is not None and numbers["finished"] and (found is None or numbers["experiment"] == name):
+                yield numbers
 
 
 def _is_current(numbers: Mapping[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from npnn.experiment import numbers as numbers_of
 from npnn.experiment.results import evaluate
 from npnn.io.weights import read
 
@@ -18,9 +19,9 @@ SMALL = [path for path in MODELS if path.name.startswith(("cnn_digits-", "mlp_to
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_the_run_in_the_file_is_the_one_that_is_recorded(path):
     stem, saved = path.stem, json.loads(read(path)[1]["run"])
-    kept, own = ROOT / "experiments" / "results" / f"{stem}.json", ROOT / "runs" / f"{stem}.json"
+    files = [ROOT / folder / f"{stem}.json" for folder in ("experiments/results", "runs")]
     # `make demo` writes a model anew, and its record into runs/
-    records = [json.loads(file.read_text()) for file in (kept, own) if file.exists()]
+    records = [record for file in files if (record := numbers_of.read(file)) is not None]
     recorded = next((r for r in records if saved["metrics"] == r["metrics"]), records[0])
     assert saved == {name: recorded[name] for name in saved}
     assert saved.keys() >= {"experiment", "variant", "config", "metrics"}

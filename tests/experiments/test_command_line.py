@@ -15,7 +15,7 @@ import pytest
 
 import npnn
 from npnn.experiment.command_line import main
-from npnn.experiment.numbers import read
+from npnn.experiment.numbers import read, runs
 from npnn.experiment.registry import experiment, names
 from npnn.io import load_file
 from tests.parity import requires_torch
@@ -144,7 +144,7 @@ def test_run_then_evaluate(tmp_path, capsys):
     (weights,) = (tmp_path / "runs").glob("*/weights.safetensors")
     assert str(weights) in out
     assert main(["evaluate", str(weights)]) == 0
-    numbers = json.loads((tmp_path / "results" / f"{weights.parent.name}.json").read_text())
+    numbers = read(tmp_path / "results" / "mlp_toy-moons.json", weights.parent.name)
     line = f"{weights}: test accuracy {numbers['metrics']['test_accuracy']:.2%}, test loss"
     assert capsys.readouterr().out.startswith(line)
     assert main(["evaluate", str(weights), str(weights)]) == 0
@@ -177,19 +177,19 @@ def test_another_seed_is_recorded_but_its_figure_is_its_own(tmp_path, capsys, mo
         assert said.endswith("\npython -m experiments results brings the table up to date\n")
     assert [path.name for path in Path("figs").iterdir()] == ["mlp_toy-moons.png"]
     assert Path("runs/mlp_toy-moons-seed1/figure.png").exists()
-    recorded = {path.name for path in Path("experiments/results").iterdir()}
-    assert recorded == {"mlp_toy-moons.json", "mlp_toy-moons-seed1.json"}
+    (file,) = Path("experiments/results").iterdir()
+    assert set(runs(file)) == {"mlp_toy-moons", "mlp_toy-moons-seed1"}
 
 
 @pytest.mark.parametrize("word", ["report", "draw"])
 def test_a_name_that_is_nearly_right_is_suggested(word, tmp_path, capsys):
     folder = tmp_path / "results"
     folder.mkdir()
-    (folder / "mlp_toy-moons.json").write_text("{}")
+    (folder / "mlp_toy-moons.json").write_text('{"runs": {"mlp_toy-moons": {"finished": false}}}')
     assert main([word, "mlp_toy-moon", "--results", str(folder)]) == 1
     assert "no finished run 'mlp_toy-moon': did you mean 'mlp_toy-moons'?" in capsys.readouterr().err
     assert main([word, "resnet", "--results", str(folder)]) == 1
-    assert f"no finished run 'resnet': their names are those of the files in {folder}" in capsys.readouterr().err
+    assert f"no finished run 'resnet': they are in the files of {folder}" in capsys.readouterr().err
 
 
 def test_evaluate_sees_weights_that_do_not_belong_to_the_numbers(tmp_path, capsys):
@@ -217,9 +217,8 @@ def test_evaluate_sees_weights_that_do_not_belong_to_the_numbers(tmp_path, capsy
 def test_several_seeds_give_mean_and_spread(tmp_path, capsys):
     assert main(["run", "mlp_toy", *TINY, "--seeds", "3", *map(str, into(tmp_path))]) == 0
     assert "3 seeds: " in capsys.readouterr().out
-    files = sorted((tmp_path / "results").glob("*.json"))
-    runs = [json.loads(path.read_text()) for path in files]
-    assert sorted(run["config"]["seed"] for run in runs) == [0, 1, 2]
+    (file,) = (tmp_path / "results").glob("*.json")
+    assert sorted(run["config"]["seed"] for run in runs(file).values()) == [0, 1, 2]
     assert len(list((tmp_path / "figs").iterdir())) == len(list((tmp_path / "runs").glob("*/weights.safetensors"))) == 1
 
 
@@ -262,9 +261,7 @@ def test_interrupted_and_resumed_equals_unbroken(backend, steps, tmp_path):
     other = broken / "runs" / stem / one.name
     for key, array in load_file(one).items():
         np.testing.assert_array_equal(array.view(np.int32), load_file(other)[key].view(np.int32), err_msg=key)
-    histories = [
-        json.loads((folder / "results" / f"{stem}.json").read_text())["history"] for folder in (unbroken, broken)
-    ]
+    histories = [read(folder / "results" / "mlp_toy-moons.json", stem)["history"] for folder in (unbroken, broken)]
     for history in histories:
         del history["seconds"]
     assert histories[0] == histories[1]

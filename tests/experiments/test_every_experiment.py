@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
 import pytest
 
+from npnn.experiment.numbers import read
 from npnn.experiment.registry import experiment, names
 from npnn.experiment.results import evaluate
 from npnn.experiment.run import run
@@ -41,7 +41,7 @@ def test_two_steps_leave_figure_weights_and_numbers(name, variant, folders, monk
         monkeypatch.setattr("npnn.plot.save", lambda figure, path: path.write_bytes(b"\x89PNG"))
     run(job, folders)
     assert folders.figure(job).read_bytes().startswith(b"\x89PNG")
-    numbers = json.loads(folders.numbers(job).read_text())
+    numbers = read(folders.numbers(job), job.stem)
     assert numbers["experiment"] == name
     assert numbers["config"]["steps"] == 2
     assert numbers["config"]["seed"] == job.experiment.VARIANTS[variant].seed

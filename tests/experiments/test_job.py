@@ -90,7 +90,7 @@ def test_with_a_validation_set_the_test_set_is_looked_at_once(folders, monkeypat
     job = tiny_job("mlp_toy", steps=6, evaluate_every=2, validation=9)
     run(job, folders, keep=False)
     assert looks == [9, 9, 9, 12]
-    numbers = read(folders.numbers(job))
+    numbers = read(folders.numbers(job), job.stem)
     assert numbers["test_set_measured"] == "once, after training"
     assert numbers["validation_accuracy"] == pytest.approx(numbers["history"]["validation_accuracy"][-1], abs=1e-5)
 

@@ -84,7 +84,7 @@ def test_a_run_whose_time_is_over_goes_on_to_the_same_end(folders, tmp_path):
     assert second.problem == ""
     elsewhere = folders._replace(runs=tmp_path / "whole", results=tmp_path / "whole" / "results")
     run(job, elsewhere, progress=False)
-    found = [read(place.numbers(job)) for place in (folders, elsewhere)]
+    found = [read(place.numbers(job), job.stem) for place in (folders, elsewhere)]
     for numbers in found:
         for name in ("seconds", "step_ms"):
             numbers.pop(name)

@@ -53,7 +53,7 @@ def test_a_run_and_its_twin_are_one_section_with_all_seeds(toy, folders):
     first, second = (run(one, folders, keep=False) for one in seeds(Job(toy, "moons", toy.VARIANTS["moons"]), 2))
     accuracies = [result.metrics["accuracy"] for result in (first, second)]
     losses = [result.metrics["loss"] for result in (first, second)]
-    write({**first.numbers, "backend": "torch"}, folders.results / "mlp_toy-moons-torch.json")
+    write({**first.numbers, "backend": "torch"}, folders.results / "mlp_toy-moons.json", "mlp_toy-moons-torch")
     text = page(["mlp_toy-moons", "mlp_toy-moons-torch"], folders)
     assert text.count('<section id="mlp_toy-moons"') == text.count("<section") == 1
     assert f"<td>npnn</td><td>{mean_and_spread(accuracies)}</td><td>{np.median(losses):.4g}</td>" in text

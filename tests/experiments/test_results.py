@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from npnn.experiment.job import Job
-from npnn.experiment.numbers import compact, history_of, read, write
+from npnn.experiment.numbers import compact, history_of, read, runs, write
 from npnn.experiment.registry import experiment
 from npnn.experiment.results import draw_again, evaluate, finished
 from npnn.experiment.run import run
@@ -108,7 +109,7 @@ def test_a_run_that_is_not_finished_is_no_result(folders):
     job = tiny_job("mlp_toy")
     run(job, folders, keep=False)
     path = folders.numbers(job)
-    path.write_text(json.dumps({**read(path), "finished": False}))
+    write({**read(path, job.stem), "finished": False}, path, job.stem)
     assert finished(job, folders) is None
 
 
@@ -117,5 +118,29 @@ def test_the_numbers_of_another_variant_with_the_same_settings_are_not_taken(fol
     run(job, folders, keep=False)
     path = folders.numbers(job)
     assert finished(job, folders) is not None
-    path.write_text(json.dumps({**read(path), "variant": "circles"}))
+    write({**read(path, job.stem), "variant": "circles"}, path, job.stem)
     assert finished(job, folders) is None
+
+
+def test_many_processes_write_into_one_file(tmp_path):
+    """Each finds what the others wrote: nothing is lost."""
+    path, count = tmp_path / "results" / "toy-a.json", 6
+    code = (
+        "import sys; from pathlib import Path; from npnn.experiment.numbers import write\n"
+        "for k in range(5): write({'k': k, 'history': {'step': [k]}}, Path(sys.argv[1]), f'toy-a-{sys.argv[2]}-{k}')"
+    )
+    started = [subprocess.Popen([sys.executable, "-c", code, str(path), str(n)]) for n in range(count)]
+    assert [process.wait() for process in started] == [0] * count
+    found = runs(path)
+    assert sorted(found) == sorted(f"toy-a-{n}-{k}" for n in range(count) for k in range(5))
+    assert found["toy-a-3-4"] == {"k": 4, "history": {"step": [4]}}
+    assert read(path, "toy-a-0-0")["k"] == 0
+    assert read(path) is None
+    assert [p.name for p in path.parent.iterdir()] == ["toy-a.json"]
+
+
+def test_the_recorded_results_are_one_file_a_variant():
+    for path in (ROOT / "experiments" / "results").glob("*.json"):
+        for stem, numbers in runs(path).items():
+            assert path.stem == f"{numbers['experiment']}-{numbers['variant']}"
+            assert stem.startswith(path.stem)

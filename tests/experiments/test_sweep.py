@@ -12,7 +12,7 @@ import pytest
 
 from npnn.experiment import sweep as sweeps
 from npnn.experiment.command_line import main
-from npnn.experiment.numbers import read
+from npnn.experiment.numbers import read, runs
 from npnn.experiment.registry import experiment
 from npnn.experiment.results import finished
 from tests.experiments.conftest import tiny_job
@@ -59,7 +59,8 @@ def test_what_is_finished_is_not_run_again(folders, monkeypatch, capsys):
 
     write(
         {**done, "config": asdict(job.config), "history": {"step": [1]}},
-        folders.figs.parent / "results" / f"{job.stem}.json",
+        folders.figs.parent / "results" / "mlp_toy-moons.json",
+        job.stem,
     )
     assert main(words) == 0
     assert asked == [["mlp_toy-moons", "mlp_toy-moons-seed1"], ["mlp_toy-moons-seed1"]]
@@ -80,7 +81,7 @@ def test_after_ctrl_c_the_next_sweep_goes_on(tmp_path):
     assert process.returncode == 130, (out, errors)
     assert "Traceback" not in errors
     stands = [read(path) for path in (tmp_path / "runs").glob("*/run.json")]
-    results = list((tmp_path / "results").glob("*.json"))
+    results = [name for path in (tmp_path / "results").glob("*.json") for name in runs(path)]
     assert sum(run["finished"] for run in stands) == len(results) < 72
     for run in stands:
         if not run["finished"] and run["step"]:
