@@ -142,7 +142,13 @@ class _Looker:
 
     def parts(self) -> Iterator[tuple[Part, Callable[[Part], None]]]:
         yield Part("network", "The network", "Its layers in the order in which they are defined."), self.network
-        of_pictures = self.x is None or self.x.ndim == 4
+        of_pictures = self.x.ndim == 4 if self.x is not None else bool(self.net.of_kind("Conv"))
+        if of_pictures or self.net.of_kind("Conv", "LazyConv"):
+            text = (
+                "The weights of a layer as pictures: grey is zero. Neighbours are alike. Below each row, which patterns of "
+                "waves a kernel lets through."
+            )
+            yield Part("kernels", "Kernels", text), self.kernels
         if of_pictures:
             yield from self._of_pictures()
         if self.net.of_kind(*GATES):
@@ -155,13 +161,13 @@ class _Looker:
             yield Part("recurrence", "Memory", text), self.recurrence
         elif self.x is not None and self.x.ndim == 2 and self.x.shape[1] == 2:
             yield Part("border", "The border", "What the network says for each point of the plane."), self.border
+        elif not of_pictures:
+            yield (
+                Part("inputs", "Its inputs", "What follows on this page for other networks needs pictures."),
+                self.inputs,
+            )
 
     def _of_pictures(self) -> Iterator[tuple[Part, Callable[[Part], None]]]:
-        text = (
-            "The weights of a layer as pictures: grey is zero. Neighbours are alike. Below each row, which patterns of "
-            "waves a kernel lets through."
-        )
-        yield Part("kernels", "Kernels", text), self.kernels
         text = (
             "For some units of a layer, the pieces of pictures in which they answer most strongly, cut to what the unit "
             "can see, and a picture that was made to excite the unit, beginning from noise. Grey is outside of the picture."
@@ -335,6 +341,13 @@ class _Looker:
             raise ValueError("it takes points and their classes")
         figure = plot.decision_boundary(self.net.outputs, self.x, self.y, width=plot.PAGE * 0.7)
         self._draw(part, figure, "The regions of the plane by class, and the points.")
+
+    def inputs(self, part: Part) -> None:
+        if self.x is None:
+            raise ValueError("there are no data to show it with")
+        raise ValueError(
+            f"an input has the shape {self.x.shape[1:]}, which is no picture, no sequence and no point of a plane"
+        )
 
     def _draw(self, part: Part, figure: Any, alt: str) -> None:
         from npnn.plot.style import encoded

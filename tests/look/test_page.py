@@ -95,6 +95,13 @@ def test_networks_without_convolutions():
     assert parts["recurrence"].figures
     plane = look.look(nn.Linear(2, 2), x[:, 0, :2], np.arange(12) % 2, progress=False)
     assert checked(plane)["border"].figures
+    words = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(24, 2))
+    parts = checked(look.look(words, np.zeros((4, 6), np.int64), np.zeros(4, np.int64), progress=False))
+    assert "an input has the shape (6,), which is no picture" in parts["inputs"].problem
+    waves = nn.Sequential(nn.Conv1d(4, 2, 3), nn.Flatten(), nn.Linear(12, 3))
+    parts = checked(look.look(waves, np.zeros((4, 4, 8), np.float32), progress=False))
+    assert parts["kernels"].figures
+    assert "an input has the shape (4, 8)" in parts["inputs"].problem
     with pytest.raises(ValueError, match="12 inputs and 3 labels"):
         look.look(mlp, x, np.arange(3))
 
