@@ -17,7 +17,7 @@ Source: Howard et al., MobileNets, 2017, section 3.1.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.blas import column_sums
 from npnn.kernels.im2col import Geometry, windows
+from npnn.kernels.phases import placed, plan_of, sorted_pixels
 
 __all__ = ["backward_input", "backward_weight", "forward"]
 
@@ -57,58 +58,6 @@ def _chunks(y: Array, taps: int) -> int:
     return threads.split(y.size * taps // 8)  # 8 multiply-adds in one elementary time
 
 
-class Plan(NamedTuple):
-    """Where the taps of a kernel look: for each its phase, and its place in the padded rows of that phase.
-
-    At output i a tap looks at pixel i s + ρ with ρ = k d - p: pixel i + q of phase ρ mod s, with q = ⌊ρ / s⌋.
-    """
-
-    phase: tuple[Array, Array]  # ρ mod s, of the taps along rows and columns
-    place: tuple[Array, Array]  # q, less the least of them
-    first: tuple[int, int]  # the least q
-    extent: tuple[int, int]  # the largest place
-
-
-def _plan(kernel_size: tuple[int, ...], geometry: Geometry) -> Plan:
-    (sh, sw), before, _, dilation, _ = geometry
-    shifts = [np.arange(n) * d - p for n, d, p in zip(kernel_size, dilation, before, strict=True)]
-    q = [shift // s for shift, s in zip(shifts, (sh, sw), strict=True)]
-    first = int(q[0].min()), int(q[1].min())
-    place = q[0] - first[0], q[1] - first[1]
-    extent = int(place[0].max()), int(place[1].max())
-    return Plan((shifts[0] % sh, shifts[1] % sw), place, first, extent)
-
-
-def _place(out: Array, x: Array, top: int, left: int) -> None:
-    """out[n, i, j] = x[n, i + top, j + left] where that is inside of x; the rest stays.   (N, H', W', C), (N, H, W, C)"""
-    part = x[:, max(top, 0) : max(top + out.shape[1], 0), max(left, 0) : max(left + out.shape[2], 0)]
-    i, j = max(-top, 0), max(-left, 0)
-    out[:, i : i + part.shape[1], j : j + part.shape[2]] = part
-
-
-def _placed(x: Array, rows: int, columns: int, top: int, left: int) -> Array:
-    """(N, H, W, C) -> (N, rows, columns, C): x[:, top:, left:], of which what is outside of x is zero."""
-    n, h, w, c = x.shape
-    if (rows, columns, top, left) == (h, w, 0, 0):
-        return np.ascontiguousarray(x)
-    out = np.zeros((n, rows, columns, c), x.dtype)
-    _place(out, x, top, left)
-    return out
-
-
-def _sorted(x: Array, size: tuple[int, int], plan: Plan, stride: tuple[int, int]) -> Array:
-    """(N, H, W, C) -> (s s, N, OH + extent, OW + extent, C): all phases, as the taps look at them."""
-    (sh, sw), (top, left) = stride, plan.first
-    rows, columns = (n + extent for n, extent in zip(size, plan.extent, strict=True))
-    if sh * sw == 1:
-        return _placed(x, rows, columns, top, left)[None]
-    phases = np.zeros((sh * sw, len(x), rows, columns, x.shape[3]), x.dtype)
-    for r in range(sh):
-        for c in range(sw):
-            _place(phases[r * sw + c], x[:, r::sh, c::sw], top, left)
-    return phases
-
-
 def _tiles(w: Array) -> Array:
     """(O, KH, KW, 1) -> (KH KW, T): each tap's weights, repeated so often that registers are full."""
     taps = _taps(w)
@@ -134,8 +83,8 @@ def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     y = np.empty((len(x), *geometry.output_size(x.shape[1:3], w.shape[1:3]), len(w)), x.dtype)
     if not y.size:
         return y
-    plan, (_, sw) = _plan(w.shape[1:3], geometry), geometry.stride
-    source = _sorted(_repeated(x, len(w)), (y.shape[1], y.shape[2]), plan, geometry.stride)
+    plan, (_, sw) = plan_of(w.shape[1:3], geometry), geometry.stride
+    source = sorted_pixels(_repeated(x, len(w)), (y.shape[1], y.shape[2]), plan, geometry.stride)
     phase = plan.phase[0][:, None] * sw + plan.phase[1]
     places = plan.place[0][:, None] * source.shape[3] + plan.place[1]
     _correlate(source, phase.ravel(), places.ravel(), w, b, y)
@@ -245,7 +194,7 @@ def _summed(dx: Array, c: int) -> Array:
 @backward_input.fast
 def backward_input(dy: Array, w: Array, size: tuple[int, int], geometry: Geometry) -> Array:
     """Phase by phase of dx: at pixel i of a phase a tap of that phase looks at output i - q."""
-    (n, _, _, o), (sh, sw), plan = dy.shape, geometry.stride, _plan(w.shape[1:3], geometry)
+    (n, _, _, o), (sh, sw), plan = dy.shape, geometry.stride, plan_of(w.shape[1:3], geometry)
     dx = np.zeros((n, *size, o), dy.dtype) if sh * sw > 1 else np.empty((n, *size, o), dy.dtype)
     if not dx.size or not dy.size:
         dx[...] = 0
@@ -258,7 +207,7 @@ def backward_input(dy: Array, w: Array, size: tuple[int, int], geometry: Geometr
             if not len(rows) or not len(columns) or not part.size:
                 continue
             height, width = part.shape[1] + down, part.shape[2] + right
-            source = _placed(dy, height, width, -(down + top), -(right + left))
+            source = placed(dy, height, width, -(down + top), -(right + left))
             places = (down - plan.place[0][rows])[:, None] * width + (right - plan.place[1][columns])
             found = part if part.flags.c_contiguous else np.empty(part.shape, dx.dtype)
             some = w[:, rows][:, :, columns]
@@ -281,11 +230,11 @@ def backward_weight(x: Array, dy: Array, kernel_size: tuple[int, int], geometry:
     (n, oh, ow, o), (_, sw) = dy.shape, geometry.stride
     if not dy.size or not x.size:
         return np.zeros((o, *kernel_size, 1), x.dtype), dy.sum(axis=(0, 1, 2))
-    plan, count = _plan(kernel_size, geometry), kernel_size[0] * kernel_size[1]
-    source = _sorted(_repeated(x, o), (oh, ow), plan, geometry.stride)
+    plan, count = plan_of(kernel_size, geometry), kernel_size[0] * kernel_size[1]
+    source = sorted_pixels(_repeated(x, o), (oh, ow), plan, geometry.stride)
     width, times, chunks = source.shape[3], _repeats(o), _chunks(dy, count)
     if ow * o < LONG:  # rows are too short one by one: with zeros for what a tap sees beyond the end of each
-        dy = _placed(dy, oh, width, 0, 0)
+        dy = placed(dy, oh, width, 0, 0)
     phase = plan.phase[0][:, None] * sw + plan.phase[1]
     places = plan.place[0][:, None] * width + plan.place[1]
     taps = np.stack([phase.ravel(), places.ravel() * o], axis=1)
