@@ -1,6 +1,7 @@
 """Put the tables of the recorded results into README.md, between their markers, and the others into RESULTS.md.
 
 python -m benchmarks --json benchmarks/results/steps.json
+python -m benchmarks --workloads C1,C2,C3,C4,C5,C6,C7,C8,C9 --json benchmarks/results/course.json
 python -m benchmarks startup --json benchmarks/results/startup.json
 python -m benchmarks ops --json benchmarks/results/ops.json
 python -m benchmarks layers --json benchmarks/results/layers.json
@@ -37,8 +38,8 @@ def _machine(row: dict[str, Any]) -> str:
     return f"{row['processor']}, {row['cores']} cores; BLAS: {', '.join(row['blas'])}; {versions}."
 
 
-def _steps() -> str:
-    rows = _rows("steps")
+def _steps(name: str = "steps") -> str:
+    rows = _rows(name)
     threads = max(r["threads"] for r in rows)
     return f"{table.step_table(rows, threads)}\n\n{_machine(rows[0])}"
 
@@ -80,7 +81,7 @@ def _models() -> str:
 
 
 SECTIONS = {
-    "steps": _steps, "startup": _startup, "sklearn": _sklearn, "experiments": _experiments, "models": _models,
+    "steps": _steps, "course": lambda: _steps("course"), "startup": _startup, "sklearn": _sklearn, "experiments": _experiments, "models": _models,
 }  # fmt: skip
 
 
