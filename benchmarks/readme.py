@@ -81,7 +81,8 @@ def _models() -> str:
 
 
 SECTIONS = {
-    "steps": _steps, "course": lambda: _steps("course"), "startup": _startup, "sklearn": _sklearn, "experiments": _experiments, "models": _models,
+    "steps": _steps, "course": lambda: _steps("course"), "startup": _startup, "sklearn": _sklearn,
+    "experiments": _experiments, "models": _models,
 }  # fmt: skip
 
 

@@ -9,7 +9,8 @@ rows are padded with the zeros that the kernel sees, one tap of it is one produc
     y[p] += x[p + offset] w[p mod T]        p counts all numbers of some rows, T is a multiple of the channels,
 
 whatever the number of channels.  (At the end of a row p runs through the padding: what comes out there is left away.)
-With a stride s > 1 the pixels are first sorted into s × s phases: in each a tap sees pixels side by side.
+With a stride s > 1 the pixels are first sorted into s × s phases: in each a tap sees pixels side by side; channels that
+fill registers by themselves are read where they lie (``channelwise_rows``).
 Some rows at a time are added up, three taps at once, while they stay in the nearest cache.
 Source: Howard et al., MobileNets, 2017, section 3.1.
 """
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.kernels import threads
+from npnn.kernels import channelwise_rows, threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.blas import column_sums
 from npnn.kernels.im2col import Geometry, windows
@@ -70,6 +71,11 @@ def _repeats(o: int) -> int:
     return least * max(1, LONG // max(o * least, 1))
 
 
+def _where_they_lie(geometry: Geometry, o: int) -> bool:
+    """True where sorting pixels into phases would cost more than reading them one by one."""
+    return geometry.stride[1] > 1 and o % LANES == 0
+
+
 @kernel
 def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     """(N, H, W, C), (O, KH, KW, 1), (O,) -> (N, OH, OW, O)"""
@@ -82,6 +88,11 @@ def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
 def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     y = np.empty((len(x), *geometry.output_size(x.shape[1:3], w.shape[1:3]), len(w)), x.dtype)
     if not y.size:
+        return y
+    if _where_they_lie(geometry, len(w)):
+        bias = np.zeros(len(w), x.dtype) if b is None else b
+        x = np.ascontiguousarray(_repeated(x, len(w)))
+        channelwise_rows.forward(x, _taps(w), bias, y, geometry, _chunks(y, w[0].size))
         return y
     plan, (_, sw) = plan_of(w.shape[1:3], geometry), geometry.stride
     source = sorted_pixels(_repeated(x, len(w)), (y.shape[1], y.shape[2]), plan, geometry.stride)
@@ -195,6 +206,10 @@ def _summed(dx: Array, c: int) -> Array:
 def backward_input(dy: Array, w: Array, size: tuple[int, int], geometry: Geometry) -> Array:
     """Phase by phase of dx: at pixel i of a phase a tap of that phase looks at output i - q."""
     (n, _, _, o), (sh, sw), plan = dy.shape, geometry.stride, plan_of(w.shape[1:3], geometry)
+    if _where_they_lie(geometry, o):
+        dx = np.empty((n, *size, o), dy.dtype)
+        channelwise_rows.backward_input(np.ascontiguousarray(dy), _taps(w), dx, geometry, _chunks(dy, w[0].size))
+        return _summed(dx, geometry.groups)
     dx = np.zeros((n, *size, o), dy.dtype) if sh * sw > 1 else np.empty((n, *size, o), dy.dtype)
     if not dx.size or not dy.size:
         dx[...] = 0
@@ -231,6 +246,10 @@ def backward_weight(x: Array, dy: Array, kernel_size: tuple[int, int], geometry:
     if not dy.size or not x.size:
         return np.zeros((o, *kernel_size, 1), x.dtype), dy.sum(axis=(0, 1, 2))
     plan, count = plan_of(kernel_size, geometry), kernel_size[0] * kernel_size[1]
+    if _where_they_lie(geometry, o):
+        pixels, given = (np.ascontiguousarray(a) for a in (_repeated(x, o), dy))
+        taps, db = channelwise_rows.backward_weight(pixels, given, kernel_size, geometry, _chunks(dy, count))
+        return np.ascontiguousarray(taps.transpose(2, 0, 1))[..., None], db
     source = sorted_pixels(_repeated(x, o), (oh, ow), plan, geometry.stride)
     width, times, chunks = source.shape[3], _repeats(o), _chunks(dy, count)
     if ow * o < LONG:  # rows are too short one by one: with zeros for what a tap sees beyond the end of each

@@ -129,7 +129,7 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
                 for c in range(C):
                     dz[i, c] = 0
                 continue
-            top = largest(z[i], lanes) if C >= LANES else _largest_of_few(z[i])
+            top = largest(z[i], lanes) if C >= 16 * LANES else _largest_of_few(z[i])
             for c in range(C):
                 dz[i, c] = z[i, c] - top
             loss = keep * (weight[y] if weight.size else number(1)) * -dz[i, y]
