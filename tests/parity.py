@@ -157,6 +157,14 @@ def assert_module_matches_torch(
         _compare(p, q, f"buffer {name}", tolerance)
 
 
+def equal_modules(build: Callable[[Any], Any]) -> list[Any]:
+    """[build(npnn), build(torch)] with the weights of the first in both: where torch was built without fused
+    multiply-add, what it draws from the same seed differs in the last places."""
+    ours, theirs = build(npnn), build(torch)
+    theirs.load_state_dict(npnn.io.to_torch(ours.state_dict()))
+    return [ours, theirs]
+
+
 def randomise(module: Any, seed: int = 1) -> None:
     """Give every parameter and floating-point buffer random values: zeros and ones hide errors."""
     rng = np.random.default_rng(seed)

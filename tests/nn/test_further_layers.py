@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import npnn
-from tests.parity import assert_module_matches_torch, random_input, requires_torch, torch
+from tests.parity import assert_module_matches_torch, equal_modules, random_input, requires_torch, torch
 
 A, B, C = random_input((5, 4)), random_input((5, 4), seed=1), random_input((5, 4), seed=2)
 SIGNS = np.array([1.0, -1.0, 1.0, 1.0, -1.0])
@@ -88,8 +88,7 @@ def test_transformers(options):
 @pytest.mark.parametrize("need_weights", [True, False])
 @pytest.mark.parametrize("options", [{}, {"add_bias_kv": True}, {"add_zero_attn": True}, {"kdim": 5, "vdim": 6}])
 def test_multi_head_attention(options, need_weights):
-    npnn.manual_seed(2), torch.manual_seed(2)
-    ours, theirs = (lib.nn.MultiheadAttention(8, 2, **options).double() for lib in (npnn, torch))
+    ours, theirs = equal_modules(lambda lib: lib.nn.MultiheadAttention(8, 2, **options).double())
     k, v = random_input((7, 3, options.get("kdim", 8)), seed=1), random_input((7, 3, options.get("vdim", 8)), seed=2)
     padding = np.zeros((3, 7), bool)
     padding[1, 4:] = True
@@ -166,9 +165,11 @@ def test_interpolation(mode, how):
 @requires_torch
 def test_hooks():
     results = []
-    for lib in (npnn, torch):
-        lib.manual_seed(0)
-        seen, net = [], lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.Tanh(), lib.nn.Linear(4, 2)).double()
+    nets = equal_modules(
+        lambda lib: lib.nn.Sequential(lib.nn.Linear(3, 4), lib.nn.Tanh(), lib.nn.Linear(4, 2)).double()
+    )
+    for lib, net in zip((npnn, torch), nets, strict=True):
+        seen = []
         handles = [
             net[0].register_forward_pre_hook(lambda m, args: (args[0] * 2,)),
             net[1].register_forward_hook(

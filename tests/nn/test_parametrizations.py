@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import npnn
-from tests.parity import random_input, requires_torch, torch
+from tests.parity import equal_modules, random_input, requires_torch, torch
 
 pytestmark = requires_torch
 
@@ -42,8 +42,7 @@ def made(lib, layer, norm):
 @pytest.mark.parametrize("norm", NORMS)
 def test_training_follows_torch(layer, norm):
     losses, states = [], []
-    for lib in (npnn, torch):
-        model = made(lib, layer, norm)
+    for lib, model in zip((npnn, torch), equal_modules(lambda lib: made(lib, layer, norm)), strict=True):
         optimizer = lib.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
         x = lib.tensor(random_input(LAYERS[layer][1]))
         losses.append([])

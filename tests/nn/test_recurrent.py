@@ -12,7 +12,7 @@ import npnn
 from npnn import nn
 from npnn.errors import ShapeError
 from npnn.testing import assert_close
-from tests.parity import assert_module_matches_torch, random_input, requires_torch, torch
+from tests.parity import assert_module_matches_torch, equal_modules, random_input, requires_torch, torch
 
 LAYERS = ["RNN", "LSTM", "GRU"]
 T, N, I, H = 4, 3, 2, 5  # noqa: E741
@@ -75,9 +75,8 @@ def test_projected_states_match_torch(num_layers, bias, batch_first, bidirection
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_packed_sequences_may_be_projected(bidirectional):
     lengths, results = [4, 2, 1], []
-    for lib in (npnn, torch):
-        lib.manual_seed(0)
-        layer = lib.nn.LSTM(I, H, 2, proj_size=2, bidirectional=bidirectional).double()
+    layers = equal_modules(lambda lib: lib.nn.LSTM(I, H, 2, proj_size=2, bidirectional=bidirectional).double())
+    for lib, layer in zip((npnn, torch), layers, strict=True):
         x = lib.tensor(random_input((T, N, I)), requires_grad=True)
         output, (h, c) = layer(lib.nn.utils.rnn.pack_padded_sequence(x, lengths))
         (output.data.sin().sum() + h.sum() + (c * c).sum()).backward()

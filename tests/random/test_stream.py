@@ -55,7 +55,8 @@ ROUNDED = {"normal", "randn", "exponential", "cauchy", "log_normal", "uniform"}
 def assert_same(ours, theirs, kind):
     ours, theirs = ours.numpy(), theirs.numpy()
     if kind in ROUNDED and not (kind == "uniform" and fused()):
-        places = 5e-7 if ours.dtype == np.float32 else 1e-13
+        # cos(2 pi u) of a rounded 2 pi u: in float32 up to 5.6 * 3.7e-7, times the deviation of 2
+        places = 1e-13 if ours.dtype == np.float64 else 5e-7 if fused() else 4e-6
         np.testing.assert_allclose(ours, theirs, rtol=places, atol=places)
     else:
         np.testing.assert_array_equal(ours, theirs)
@@ -145,7 +146,7 @@ def test_default_weights(build):
     ours, theirs = build(npnn.nn).state_dict(), build(torch.nn).state_dict()
     assert list(ours) == list(theirs)
     for name in ours:
-        tolerance = 0 if fused() else 1e-6
+        tolerance = 0 if fused() else 4e-6
         np.testing.assert_allclose(ours[name].numpy(), theirs[name].numpy(), rtol=0, atol=tolerance, err_msg=name)
     assert npnn.get_rng_state().tolist() == torch.get_rng_state().tolist()
 
