@@ -74,7 +74,15 @@ def found_by(fault: Fault, folder: Path) -> str:
     """The first test that fails in a copy of the project with this fault; "" if none does."""
     for name in ("npnn", "tests", "experiments", "benchmarks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
-    for name in ("pyproject.toml", "README.md", "DIFFERENCES.md", "figs", "best_models"):
+    for name in (
+        "pyproject.toml",
+        "README.md",
+        "DIFFERENCES.md",
+        "CITATION.cff",
+        "CHANGELOG.md",
+        "figs",
+        "best_models",
+    ):
         (folder / name).symlink_to(ROOT / name)
     (folder / "experiments" / "results").symlink_to(ROOT / "experiments" / "results")
     path = folder / "npnn" / fault.file
