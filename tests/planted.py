@@ -13,12 +13,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 PAGE = Path(__file__).with_name("PLANTED.md")
+COPY = ROOT / "build" / "planted" / "copy"  # one place for all: what numba keeps is found again
 
 
 class Fault(NamedTuple):
@@ -70,8 +70,11 @@ ORDER = ("reported", "ops", "optim", "nn", "look", "data", "kernels", "torch_nam
          "experiments", "io", "random", "plot", ".")  # fmt: skip
 
 
-def found_by(fault: Fault, folder: Path) -> str:
+def found_by(fault: Fault) -> str:
     """The first test that fails in a copy of the project with this fault; "" if none does."""
+    folder = COPY
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for name in ("npnn", "tests", "experiments", "benchmarks"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
     for name in (
@@ -95,7 +98,7 @@ def found_by(fault: Fault, folder: Path) -> str:
         words = ["-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", f"--ignore={own}", *where]
         if own == folder / "tests" / room:
             continue
-        env = {**os.environ, "PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": str(ROOT / "build" / "planted")}
+        env = {**os.environ, "PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": str(COPY.with_name("cache"))}
         done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, env=env)
         failed = re.search(r"^(?:FAILED|ERROR) tests/(\S+)", done.stdout, re.MULTILINE)
         if failed:
@@ -109,8 +112,7 @@ def main(numbers: list[int]) -> None:
     known = {int(m[1]): line for line in lines if (m := re.match(r"\| (\d+) \|", line))}
     for number in numbers or range(1, len(FAULTS) + 1):
         fault = FAULTS[number - 1]
-        with tempfile.TemporaryDirectory() as folder:
-            test = found_by(fault, Path(folder))
+        test = found_by(fault)
         known[number] = f"| {number} | {fault.what} | `{fault.file}` | {f'`{test}`' if test else '**no test**'} |"
         print(known[number], flush=True)
         head = [*(__doc__ or "").split("\n\n")[0].splitlines(), *(__doc__ or "").split("\n\n")[2].splitlines()]
