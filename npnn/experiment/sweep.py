@@ -99,11 +99,12 @@ def _work(
     keep: bool,
     deadline: float | None = None,
 ) -> Outcome:
-    """One job, in a process that other jobs may have used before."""
+    """One job, in a process that other jobs may have used before, and with one process in the caller's own."""
     found = experiment(address)
     job = Job(found, variant, found.Config(**config), backend)
+    threads = {name: framework(name).get_num_threads() for name in {"npnn", backend}}
     try:
-        for name in {"npnn", backend}:
+        for name in threads:
             framework(name).set_num_threads(1)
         with _alarm(deadline):
             result = run(job, folders, resume=can_resume(job, folders), keep=keep, progress=False)
@@ -111,5 +112,8 @@ def _work(
         return Outcome(job.stem, None, "interrupted")
     except Exception as error:  # whatever it is, the other jobs go on
         return Outcome(job.stem, None, f"{type(error).__name__}: {error}")
+    finally:
+        for name, count in threads.items():
+            framework(name).set_num_threads(count)
     assert result is not None  # there is one process to a job
     return Outcome(job.stem, result.metrics["accuracy"], "")

@@ -202,6 +202,8 @@ FOREIGN = {
 
 @pytest.mark.parametrize("name", FOREIGN)
 def test_operators_of_other_programs(name):
+    if name == "ReduceSum, nothing" and runtime.__version__.startswith("1.23."):  # the last for Python 3.10
+        pytest.skip("onnxruntime 1.23 does not run it: it asks for one number")
     names, attributes, x, *rest = FOREIGN[name]
     op_type = name.split(",")[0]
     weights = dict(zip([n for n in names.split()[1:] if n != "_"], rest, strict=True))
