@@ -16,13 +16,15 @@ def zero(case: Case) -> str | None:
 
 
 def _ratio(case: Case) -> float | None:
-    """c with n = c g, if there is one for all elements."""
+    """c with n = c g, if there is one for all elements; near 1 it must leave little of the difference unexplained."""
     g = case.at(case.g)
     norm = float(g @ g)
     if not norm:
         return None
     c = float(case.n @ g) / norm
-    return c if c and close(c * g, case.n, 10 * case.tolerance) else None
+    if not c or not close(c * g, case.n, 10 * case.tolerance):
+        return None
+    return c if np.linalg.norm(c * g - case.n) <= 0.2 * np.linalg.norm(g - case.n) else None
 
 
 def sign(case: Case) -> str | None:

@@ -47,6 +47,22 @@ def test_nothing_is_found_in_a_right_layer(name):
     assert check_layer(make(), x, reference=reference) == []
 
 
+@pytest.mark.parametrize("rate", [1e-4, 2e-4, 3e-4, 5e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_little_weight_decay_is_not_taken_for_a_factor(rate, seed):
+    """The decay changes the length of the gradient a little, too: by what share depends on chance."""
+
+    class Decayed(Linear):
+        def backward(self, dy):
+            dx = super().backward(dy)
+            self.grads["W"] = self.grads["W"] + rate * self.params["W"]
+            return dx
+
+    layer = Decayed()
+    layer.params["W"] = np.random.default_rng(seed).standard_normal(layer.params["W"].shape)
+    assert "scale" not in [f.kind for f in check_layer(layer, X)]
+
+
 def test_each_kind_is_tried_in_three_layers():
     for kind in KINDS - {"kink"}:
         assert len([k for k, *_ in WRONG if k == kind]) >= 3, kind
