@@ -31,6 +31,9 @@ def huber(x, y):
     return npnn.where(d < 1, 0.5 * d**2, d - 0.5).mean()
 
 
+INDEX = npnn.tensor([[1, 0, 3], [2, 1, 1]])
+PADDING = npnn.tensor([[False], [True], [False], [False]])
+
 # name: (written out, ready-made, shapes of the inputs for a shape of two to four axes)
 PAIRS = {
     "batch_norm": (
@@ -68,6 +71,11 @@ PAIRS = {
         lambda x: x.unflatten(-1, (-1, 2)).mean(-1),
         lambda x: F.avg_pool1d(x, 2),
         lambda s: [(s[0], s[1], 2 * s[-1])],
+    ),
+    "embedding": (
+        lambda w: npnn.where(PADDING, w.detach(), w)[INDEX],
+        lambda w: F.embedding(INDEX, w, padding_idx=1),
+        lambda s: [(4, s[-1])],
     ),
     "glu": (lambda x: x[:, ::2] * x[:, 1::2].sigmoid(), lambda x: F.glu(x[:, [0, 2, 4, 1, 3, 5]], 1), lambda s: [(s[0], 6)]),
 }  # fmt: skip
