@@ -118,7 +118,8 @@ def main(numbers: list[int]) -> None:
         print(known[number], flush=True)
         head = [*(__doc__ or "").split("\n\n")[0].splitlines(), *(__doc__ or "").split("\n\n")[2].splitlines()]
         table = ["| | fault | file | found by |", "| ---: | --- | --- | --- |", *(known[n] for n in sorted(known))]
-        PAGE.write_text("\n".join(["# Planted faults", "", *head, "", *table]) + "\n")
+        tried = f"{len(known)} of {len(FAULTS)} have been tried."
+        PAGE.write_text("\n".join(["# Planted faults", "", *head, "", tried, "", *table]) + "\n")
 
 
 if __name__ == "__main__":
