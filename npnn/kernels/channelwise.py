@@ -28,12 +28,12 @@ from npnn.kernels._jit import jit, kernel
 from npnn.kernels.blas import column_sums
 from npnn.kernels.im2col import Geometry, windows
 from npnn.kernels.phases import placed, plan_of, sorted_pixels
+from npnn.kernels.softmax_rows import LANES
 
 __all__ = ["backward_input", "backward_weight", "forward"]
 
 prange = range  # numba reads this name as its parallel range
 
-LANES = 16  # as many numbers as a vector register holds
 LONG = 512  # numbers, from which on a row is worth a loop of its own
 
 Array = NDArray[Any]

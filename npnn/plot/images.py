@@ -10,6 +10,7 @@ from matplotlib.figure import FigureBase
 from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
+from npnn.plot.network import mosaic
 from npnn.plot.style import COLUMN, NORMAL, PAGE, SMALL, canvas, color_bar, describe, image
 
 __all__ = ["feature_maps", "kernels", "mistakes"]
@@ -41,7 +42,7 @@ def kernels(
         tiles = w.reshape(count * C, KH, KW, 1)
         columns = C if C > 1 else columns
     limit = float(np.abs(w).max()) or 1.0
-    picture = _mosaic(tiles / (2 * limit) + 0.5, columns)
+    picture = mosaic(tiles / (2 * limit) + 0.5, min(len(tiles), columns))
     target = canvas(figure, width, 0.4 + (width - 0.7) * len(picture) / picture.shape[1])
     ax = target.subplots()
     shown = ax.imshow(picture if C == 3 else picture[..., 0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -65,17 +66,6 @@ def _first_convolution(model: Any) -> Any:
         kinds = dict.fromkeys(type(m).__name__ for m in model.modules() if not list(m.children()))
         raise ValueError(f"there is no convolution of images in this model, it has {', '.join(kinds)}")
     return found
-
-
-def _mosaic(tiles: NDArray[Any], columns: int) -> NDArray[Any]:
-    """Tiles (n, H, W, channels) of values in 0..1 as one picture, with white lines of one pixel between them."""
-    n, H, W, channels = tiles.shape
-    rows = -(-n // columns)
-    picture = np.ones((rows * (H + 1) - 1, min(n, columns) * (W + 1) - 1, channels))
-    for i, tile in enumerate(tiles):
-        top, left = i // columns * (H + 1), i % columns * (W + 1)
-        picture[top : top + H, left : left + W] = tile
-    return picture
 
 
 def feature_maps(

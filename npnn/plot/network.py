@@ -39,10 +39,10 @@ def rgb(pictures: ArrayLike, low: ArrayLike | None = None, high: ArrayLike | Non
 
 
 def mosaic(tiles: NDArray[Any], columns: int, gap: int = 1) -> NDArray[Any]:
-    """Tiles (n, H, W, 3) as one picture, with white lines between them."""
-    n, H, W, _ = tiles.shape
+    """Tiles (n, H, W, channels) of values in 0..1 as one picture, with white lines between them."""
+    n, H, W, channels = tiles.shape
     rows = -(-n // columns)
-    picture = np.ones((rows * (H + gap) - gap, columns * (W + gap) - gap, 3))
+    picture = np.ones((rows * (H + gap) - gap, columns * (W + gap) - gap, channels))
     for i, tile in enumerate(tiles):
         top, left = i // columns * (H + gap), i % columns * (W + gap)
         picture[top : top + H, left : left + W] = tile
