@@ -103,6 +103,7 @@ def _labels(part: str, x: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
 def sheet(result: Any) -> Any:
     """Loss and accuracy; what was taken for what; and the first kernels, or the border between points in a plane."""
     from npnn import plot
+    from npnn.plot.images import first_convolution
     from npnn.train import confusion_matrix
 
     data, classes = result.data, result.data.classes
@@ -110,7 +111,7 @@ def sheet(result: Any) -> Any:
     if result.outputs.ndim == 2 and 2 <= len(classes) <= MANY:
         found = confusion_matrix(result.outputs, data.test_y)
         panels.append(lambda figure: plot.confusion_matrix(found, classes, figure=figure))
-    kernels = _kernels(result.model, data.test_x)
+    kernels = first_convolution(result.model) if data.test_x.ndim == 4 else None
     if kernels is not None:
         panels.append(lambda figure: plot.kernels(kernels[:SHOWN], figure=figure))
     elif data.test_x.ndim == 2 and data.test_x.shape[1] == 2:
@@ -123,11 +124,3 @@ def sheet(result: Any) -> Any:
         for draw, place in zip(panels, places, strict=True):
             draw(place)
     return page
-
-
-def _kernels(model: Any, images: NDArray[Any]) -> Any:
-    """The weights of the first convolution of images, None without one."""
-    if images.ndim != 4:
-        return None
-    found = (p for name, p in model.named_parameters() if name.split(".")[-1] == "weight" and p.ndim == 4)
-    return next(found, None)

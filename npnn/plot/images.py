@@ -31,7 +31,10 @@ def kernels(
     title    by default their number and shape
     """
     if hasattr(weights, "named_parameters"):
-        weights = _first_convolution(weights)
+        model, weights = weights, first_convolution(weights)
+        if weights is None:
+            kinds = dict.fromkeys(type(m).__name__ for m in model.modules() if not list(m.children()))
+            raise ValueError(f"there is no convolution of images in this model, it has {', '.join(kinds)}")
     w = np.asarray(weights.detach().numpy() if hasattr(weights, "detach") else weights, float)
     if w.ndim != 4:
         raise ValueError(f"expected the weights of a 2-d convolution, (O, C, KH, KW), got shape {w.shape}")
@@ -59,13 +62,10 @@ def kernels(
     return target
 
 
-def _first_convolution(model: Any) -> Any:
-    """The weights of the first layer that has kernels for images.  Errors: ValueError that lists the layers there are."""
-    found = next((p for name, p in model.named_parameters() if name.split(".")[-1] == "weight" and p.ndim == 4), None)
-    if found is None:
-        kinds = dict.fromkeys(type(m).__name__ for m in model.modules() if not list(m.children()))
-        raise ValueError(f"there is no convolution of images in this model, it has {', '.join(kinds)}")
-    return found
+def first_convolution(model: Any) -> Any:
+    """The weights of the first layer that has kernels for images, of npnn or torch; None without one."""
+    found = (p for name, p in model.named_parameters() if name.split(".")[-1] == "weight" and p.ndim == 4)
+    return next(found, None)
 
 
 def feature_maps(
