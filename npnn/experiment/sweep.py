@@ -90,6 +90,19 @@ def _alarm(deadline: float | None) -> Iterator[None]:
         timer.cancel()
 
 
+@contextlib.contextmanager
+def _one_thread(*names: str) -> Iterator[None]:
+    """The caller's own process, too, may do a job: it gets its threads back."""
+    threads = {name: framework(name).get_num_threads() for name in names}
+    try:
+        for name in threads:
+            framework(name).set_num_threads(1)
+        yield
+    finally:
+        for name, count in threads.items():
+            framework(name).set_num_threads(count)
+
+
 def _work(
     address: str,
     variant: str,
@@ -99,21 +112,15 @@ def _work(
     keep: bool,
     deadline: float | None = None,
 ) -> Outcome:
-    """One job, in a process that other jobs may have used before, and with one process in the caller's own."""
+    """One job, in a process that other jobs may have used before."""
     found = experiment(address)
     job = Job(found, variant, found.Config(**config), backend)
-    threads = {name: framework(name).get_num_threads() for name in {"npnn", backend}}
     try:
-        for name in threads:
-            framework(name).set_num_threads(1)
-        with _alarm(deadline):
+        with _one_thread("npnn", backend), _alarm(deadline):
             result = run(job, folders, resume=can_resume(job, folders), keep=keep, progress=False)
     except (Interrupted, KeyboardInterrupt):
         return Outcome(job.stem, None, "interrupted")
     except Exception as error:  # whatever it is, the other jobs go on
         return Outcome(job.stem, None, f"{type(error).__name__}: {error}")
-    finally:
-        for name, count in threads.items():
-            framework(name).set_num_threads(count)
     assert result is not None  # there is one process to a job
     return Outcome(job.stem, result.metrics["accuracy"], "")

@@ -74,6 +74,18 @@ def test_a_dry_run_only_tells(toy, folders, monkeypatch, capsys):
     assert not folders.results.exists()
 
 
+def test_a_framework_that_is_not_there_is_told_and_the_others_go_on(folders, monkeypatch):
+    job = tiny_job("mlp_toy", "moons", steps=5)
+
+    def absent(name):
+        raise UserError(f"{name} is not installed")
+
+    monkeypatch.setattr(sweeps, "framework", absent)
+    outcome = sweeps._work("mlp_toy", "moons", dataclasses.asdict(job.config), "npnn", folders, True)
+    assert outcome.accuracy is None
+    assert outcome.problem == "UserError: npnn is not installed"
+
+
 def test_a_run_whose_time_is_over_goes_on_to_the_same_end(folders, tmp_path):
     """The deadline is past: the run is interrupted at once, and saves itself; the next call ends it."""
     job = tiny_job("mlp_toy", "moons", steps=3000)
