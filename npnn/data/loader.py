@@ -185,9 +185,15 @@ class DataLoader:
         return iter(self.batch_sampler if self._batched else self.sampler)
 
     def _slices(self) -> Iterator[Any]:
-        order, size = self.sampler.order(), int(self.batch_size)  # type: ignore[arg-type]
-        for i in range(len(self)):
-            yield order[i * size : (i + 1) * size]
+        size, rest = int(self.batch_size), np.empty(0, np.int64)  # type: ignore[arg-type]
+        for piece in self.sampler.pieces():
+            piece = np.concatenate([rest, piece]) if len(rest) else piece
+            whole = len(piece) - len(piece) % size
+            for i in range(0, whole, size):
+                yield piece[i : i + size]
+            rest = piece[whole:]
+        if len(rest) and not self.drop_last:
+            yield rest
 
     def _from_workers(self, base_seed: int) -> Iterator[Batch]:
         pool = self._pool

@@ -15,6 +15,8 @@ __all__ = [
     "BatchSampler", "RandomSampler", "Sampler", "SequentialSampler", "SubsetRandomSampler", "WeightedRandomSampler",
 ]  # fmt: skip
 
+PIECE = 1 << 16
+
 
 class Sampler:
     """Base class: write ``__iter__``, which yields sample numbers, and ``__len__`` if it is known."""
@@ -35,8 +37,11 @@ class SequentialSampler(Sampler):
     def __init__(self, data_source: Sized):
         self.data_source = data_source
 
-    def order(self) -> NDArray[np.int64]:
-        return np.arange(len(self.data_source))
+    def pieces(self) -> Iterator[NDArray[np.int64]]:
+        """The same, many at a time."""
+        n = len(self.data_source)
+        for i in range(0, n, PIECE):
+            yield np.arange(i, min(i + PIECE, n))
 
     def __iter__(self) -> Iterator[int]:
         return iter(range(len(self.data_source)))
@@ -69,18 +74,23 @@ class RandomSampler(Sampler):
             return self.generator
         return Generator().manual_seed(npnn.random.generator().random64())
 
-    def order(self) -> NDArray[np.int64]:
-        """The numbers of one epoch."""
+    def pieces(self) -> Iterator[NDArray[np.int64]]:
+        """The numbers of one epoch, each piece drawn when it is asked for: others may share the generator."""
         n, source = len(self.data_source), self._source()
         if self.replacement:
-            sizes = [32] * (self.num_samples // 32) + [self.num_samples % 32]
-            return np.concatenate([source.randint(0, n, (size,)) for size in sizes])
-        rounds = [source.randperm(n) for _ in range(self.num_samples // n)]
+            for _ in range(self.num_samples // 32):
+                yield source.randint(0, n, (32,))
+            yield source.randint(0, n, (self.num_samples % 32,))
+            return
+        for _ in range(self.num_samples // n):
+            yield source.randperm(n)
         rest = self.num_samples % n
-        return np.concatenate([*rounds, source.randperm(n)[:rest]]) if rest else np.concatenate(rounds)
+        if rest or self.generator is not None:  # PyTorch draws it where nothing is taken, too
+            yield source.randperm(n)[:rest]
 
     def __iter__(self) -> Iterator[int]:
-        yield from self.order().tolist()
+        for piece in self.pieces():
+            yield from piece.tolist()
 
     def __len__(self) -> int:
         return self.num_samples

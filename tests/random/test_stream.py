@@ -213,6 +213,39 @@ def test_loaders_samplers_and_splits_give_the_same_order():
 
 
 @requires_torch
+@pytest.mark.parametrize("seed", range(30))
+def test_a_generator_that_a_loader_shares_with_others(seed):
+    """Epochs that follow each other, that are left, and draws of the same generator in between."""
+    choose = np.random.default_rng(seed)
+    n, size = int(choose.integers(1, 80)), int(choose.integers(1, 20))
+    count, replacement = (int(choose.integers(1, 200)), bool(choose.integers(2))) if seed % 2 else (None, False)
+    drop_last, left, draws = bool(choose.integers(2)), choose.integers(0, 8, 4).tolist(), choose.integers(0, 5, 4)
+    orders = []
+    for lib in (npnn, torch):
+        own, seen = lib.Generator().manual_seed(seed), []
+        data = lib.utils.data if lib is torch else npnn.data
+        sampler = data.RandomSampler(range(n), replacement, count, generator=own)
+        loader = data.DataLoader(list(range(n)), size, sampler=sampler, drop_last=drop_last, generator=own)
+        for last, between in zip(left, draws, strict=True):
+            for i, batch in enumerate(loader):
+                seen += [batch.tolist(), lib.rand(int(between), generator=own).tolist()]
+                if i == last:
+                    break
+        orders.append([*seen, own.get_state().tolist()])
+    assert orders[0] == orders[1]
+
+
+@pytest.mark.parametrize("sampler", [
+    lambda: npnn.data.RandomSampler(range(9), replacement=True, num_samples=10**10),
+    lambda: npnn.data.RandomSampler(range(9), num_samples=10**10),
+    lambda: npnn.data.SequentialSampler(range(10**10)),
+])  # fmt: skip
+def test_a_sampler_without_an_end_costs_nothing(sampler):
+    batches = iter(npnn.data.DataLoader(range(10**10), 5, sampler=sampler()))
+    assert [len(next(batches)) for _ in range(40)] == [5] * 40
+
+
+@requires_torch
 def test_a_workers_seed_for_numpy_is_torchs():
     from torch.utils.data._utils.worker import _generate_state
 
