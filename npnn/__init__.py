@@ -29,6 +29,7 @@ from npnn.dtypes import dtype, finfo, get_default_dtype, iinfo, set_default_dtyp
 from npnn.function import Function
 from npnn.generator import Generator
 from npnn.kernels.threads import get_num_threads, set_num_threads
+from npnn.nn import native
 from npnn.ops import conversion, table
 from npnn.printing import set_printoptions
 from npnn.random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
@@ -40,12 +41,11 @@ __version__ = "0.1.0"
 
 # functions of nn that torch offers here as well, and as methods of tensors
 _OF_NN = """
-alpha_dropout batch_norm bilinear celu channel_shuffle conv1d conv2d conv_transpose1d conv_transpose2d cosine_embedding_loss
-dropout embedding embedding_bag group_norm hardshrink hinge_embedding_loss instance_norm kl_div layer_norm log_softmax
-margin_ranking_loss pairwise_distance pdist pixel_shuffle pixel_unshuffle poisson_nll_loss prelu relu rms_norm rrelu selu
-softmax threshold
+bilinear celu channel_shuffle conv1d conv2d conv_transpose1d conv_transpose2d hardshrink log_softmax pairwise_distance pdist
+pixel_shuffle pixel_unshuffle prelu relu rms_norm rrelu selu softmax threshold
 """.split()
 _FUNCTIONS = {**table.FUNCTIONS, **{name: getattr(nn.functional, name) for name in _OF_NN}}
+_FUNCTIONS |= {name: getattr(native, name) for name in native.__all__}  # as torch.NAME, not as torch.nn.functional.NAME
 table.offer(
     {n: getattr(nn.functional, n) for n in ("relu", "softmax", "log_softmax", "prelu", "hardshrink")}, True, ("relu",)
 )

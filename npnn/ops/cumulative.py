@@ -8,7 +8,7 @@ import numpy as np
 
 from npnn import dtypes
 from npnn.function import Function
-from npnn.ops.extremes import max
+from npnn.ops.joining import cat
 from npnn.ops.promotion import cast
 from npnn.ops.reductions import single_axis, sum
 from npnn.tensor import Tensor
@@ -73,12 +73,24 @@ def logcumsumexp(input: Tensor, dim: int) -> Tensor:
     return LogCumSumExp.apply(input, axis) if input.array.ndim else input.clone()
 
 
-def diff(input: Tensor, n: int = 1, dim: int = -1) -> Tensor:
-    """The differences of neighbours along an axis, n times."""
+def diff(
+    input: Tensor, n: int = 1, dim: int = -1, prepend: Tensor | None = None, append: Tensor | None = None
+) -> Tensor:
+    """The differences of neighbours along an axis, n times:  y_i = x_{i+1} - x_i; of booleans, whether they differ.
+
+    ``prepend`` and ``append`` are put before and after x first.   Errors: RuntimeError for a number or a negative n.
+    """
+    if not input.array.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
     axis = single_axis(dim, input.array.ndim)
+    if n and not (prepend is None and append is None):
+        input = cat([part for part in (prepend, input, append) if part is not None], axis)
     for _ in range(n):
-        size = input.array.shape[axis]
-        input = input.narrow(axis, 1, max(size - 1, 0)) - input.narrow(axis, 0, max(size - 1, 0))
+        rest = max(input.array.shape[axis] - 1, 0)
+        later, earlier = input.narrow(axis, input.array.shape[axis] - rest, rest), input.narrow(axis, 0, rest)
+        input = later ^ earlier if input.array.dtype == bool else later - earlier
     return input
 
 

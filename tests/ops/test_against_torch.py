@@ -76,6 +76,7 @@ SMOOTH = {
     "max dim": (lambda lib, a: (*a.max(1), *a.min(0, keepdim=True), *lib.max(a, -1)), [A]),
     "argmax": (lambda lib, a: (a.argmax(), a.argmin(1), a.argmax(0, keepdim=True), (a * 0).argmax(1)), [A]),
     "prod": (lambda lib, a: (a.prod(), a.prod(1), a.prod(0, keepdim=True)), [A]),
+    "diff": (lambda lib, a: (lib.diff(a), a.diff(2, 0, prepend=a[:1], append=a[1:])), [A]),
     "cumsum": (lambda lib, a: (a.cumsum(0), lib.cumsum(a, -1)), [A]),
     "logsumexp": (lambda lib, a: (a.logsumexp(1), lib.logsumexp(a * 50, (0, 1), keepdim=True)), [A]),
     "norm": (lambda lib, a: (a.norm(), a.norm(1, 0), a.norm(2, 1, keepdim=True), a.norm(3, 1)), [A]),

@@ -14,7 +14,7 @@ from npnn.nn.activation.smooth import softplus
 from npnn.nn.loss.base import Loss, checked_reduction
 from npnn.nn.loss.distance import cosine_similarity, pairwise_distance
 from npnn.ops.extremes import clamp_min
-from npnn.ops.indexing import where
+from npnn.ops.indexing import masked_fill, where
 from npnn.tensor import Tensor, _from_array, of_array
 
 __all__ = [
@@ -144,10 +144,8 @@ def poisson_nll_loss(
     """exp(x) - t x, or x - t ln(x + eps); ``full`` adds Stirling's approximation of ln t! for t > 1."""
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
-        t = target.array
-        with np.errstate(all="ignore"):
-            stirling = t * np.log(t) - t + 0.5 * np.log(2 * np.pi * t)
-        losses = losses + _from_array(np.where(t > 1, stirling, 0).astype(input.array.dtype))
+        stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
+        losses = losses + masked_fill(stirling, target <= 1, 0)
     return _reduced(losses, reduction)
 
 
