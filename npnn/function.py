@@ -40,6 +40,8 @@ class Function:
     # The engine's books are slots; all that an op saves lives in __dict__, dropped once used.
     __slots__ = ("__dict__", "__weakref__", "inputs", "needs_grad", "order", "outputs", "watchers")
 
+    called = ""  # torch's name for the node, where that is not the name of the class
+
     inputs: Any  # per input (producer, output index), a leaf Tensor, or None; all None once freed
     needs_grad: Sequence[bool]
     order: int  # this function's time on the clock
@@ -86,7 +88,7 @@ class Function:
 
     def name(self) -> str:
         """What torch would call this node, as far as the names agree: MulBackward0."""
-        return f"{type(self).__name__.removesuffix('Function')}Backward0"
+        return f"{self.called or type(self).__name__.removesuffix('Function')}Backward0"
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {id(self):#x}>"

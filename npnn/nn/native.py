@@ -1,7 +1,7 @@
 """The functions of nn as ``torch.NAME`` has them, where that is not ``torch.nn.functional.NAME``.
 
 PyTorch offers some functions under both names with other arguments: ``train`` for ``training``, the table before the
-indices, a number for the reduction.  Each is one call of the function in ``npnn.nn.functional``.
+indices, a number for the reduction (whose default is none).  Each is one call of the function in ``npnn.nn.functional``.
 """
 
 from __future__ import annotations
@@ -126,31 +126,29 @@ def layer_norm(
 
 
 def cosine_embedding_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0
 ) -> Tensor:
     """See npnn.nn.functional.cosine_embedding_loss.  ``reduction`` is 0 (none), 1 (mean) or 2 (sum)."""
     return F.cosine_embedding_loss(input1, input2, target, margin, reduction=_reduction(reduction))
 
 
-def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 1) -> Tensor:
+def hinge_embedding_loss(input: Tensor, target: Tensor, margin: float = 1.0, reduction: int = 0) -> Tensor:
     """See npnn.nn.functional.hinge_embedding_loss.  ``reduction`` is 0 (none), 1 (mean) or 2 (sum)."""
     return F.hinge_embedding_loss(input, target, margin, reduction=_reduction(reduction))
 
 
-def kl_div(input: Tensor, target: Tensor, reduction: int = 1, *, log_target: bool = False) -> Tensor:
+def kl_div(input: Tensor, target: Tensor, reduction: int = 0, *, log_target: bool = False) -> Tensor:
     """See npnn.nn.functional.kl_div.  ``reduction`` is 0 (none), 1 (the mean over all elements) or 2 (sum)."""
     return F.kl_div(input, target, reduction=_reduction(reduction), log_target=log_target)
 
 
 def margin_ranking_loss(
-    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 1
+    input1: Tensor, input2: Tensor, target: Tensor, margin: float = 0.0, reduction: int = 0
 ) -> Tensor:
     """See npnn.nn.functional.margin_ranking_loss.  ``reduction`` is 0 (none), 1 (mean) or 2 (sum)."""
     return F.margin_ranking_loss(input1, input2, target, margin, reduction=_reduction(reduction))
 
 
-def poisson_nll_loss(
-    input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int
-) -> Tensor:
+def poisson_nll_loss(input: Tensor, target: Tensor, log_input: bool, full: bool, eps: float, reduction: int) -> Tensor:
     """See npnn.nn.functional.poisson_nll_loss.  ``reduction`` is 0 (none), 1 (mean) or 2 (sum)."""
     return F.poisson_nll_loss(input, target, log_input, full, eps=eps, reduction=_reduction(reduction))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from npnn.function import Function
 from npnn.ops.promotion import operands
-from npnn.ops.reductions import Dim, ValuesAndIndices, axes_of, refuse_empty, single_axis, with_axes
+from npnn.ops.reductions import Dim, axes_of, refuse_empty, single_axis, with_axes
+from npnn.ops.returned import MinMax, ValuesAndIndices, named
 from npnn.tensor import Tensor, of_array
 
 __all__ = [
@@ -159,6 +160,7 @@ def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
     return Extreme.apply(input, axes_of(dim, input.array.ndim), keepdim, reduce=np.min)
 
 
+@named
 def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The largest element; over one axis, (values, indices) with the first of equal ones; of two tensors, maximum."""
     if isinstance(dim, Tensor):
@@ -166,6 +168,7 @@ def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return amax(input) if dim is None else _pick("max", input, np.argmax, dim, keepdim)
 
 
+@named
 def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The smallest element; over one axis, (values, indices) with the first of equal ones; of two tensors, minimum."""
     if isinstance(dim, Tensor):
@@ -193,11 +196,7 @@ def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tens
     return of_array(np.argmin(input.array, axis=dim, keepdims=keepdim))
 
 
+@named
 def aminmax(input: Tensor, *, dim: int | None = None, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """The smallest and the largest element."""
     return MinMax(amin(input, dim, keepdim), amax(input, dim, keepdim))
-
-
-class MinMax(NamedTuple):
-    min: Tensor
-    max: Tensor

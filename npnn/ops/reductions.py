@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,13 +23,6 @@ __all__ = [
 ]  # fmt: skip
 
 Dim = Any  # int, sequence of int, or None
-
-
-class ValuesAndIndices(NamedTuple):
-    """What max and min over one axis return."""
-
-    values: Tensor
-    indices: Tensor
 
 
 def axes_of(dim: Dim, ndim: int) -> tuple[int, ...]:

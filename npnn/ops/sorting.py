@@ -8,7 +8,7 @@ import numpy as np
 
 from npnn.function import Function
 from npnn.kernels.scatter import add_at
-from npnn.ops.reductions import ValuesAndIndices
+from npnn.ops.returned import ValuesAndIndices, named
 from npnn.ops.shape import axis_of
 from npnn.tensor import Tensor, _from_array
 
@@ -43,6 +43,7 @@ def _descending(x: Any, axis: int) -> Any:
     return x.shape[axis] - 1 - np.flip(order, axis)
 
 
+@named
 def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = True) -> ValuesAndIndices:
     """The elements in order along an axis, and where each was; equal ones keep their order."""
     if not input.array.ndim:
@@ -63,6 +64,7 @@ def msort(input: Tensor) -> Tensor:
     return sort(input, 0).values
 
 
+@named
 def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> ValuesAndIndices:
     """The k largest (or smallest) elements along an axis, in order, and where they are.
 
@@ -74,12 +76,13 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not 0 <= k <= n:
         raise RuntimeError(f"selected index k out of range: topk of {k} along an axis of {n}")
     if not ndim:
-        return sort(input)
+        return ValuesAndIndices(*sort(input))
     x = input.array
     order = _descending(x, axis) if largest else np.argsort(x, axis=axis, kind="stable")
     return _picked(input, order.take(range(k), axis), axis)
 
 
+@named
 def kthvalue(input: Tensor, k: int, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """The k-th smallest element along an axis, counted from 1, and where it is."""
     axis = axis_of(dim, max(input.array.ndim, 1))
@@ -96,6 +99,7 @@ def _one(values: Tensor, indices: Tensor, at: int, axis: int, keepdim: bool) -> 
     return ValuesAndIndices(*(chosen if keepdim else [t.squeeze(axis) for t in chosen]))
 
 
+@named
 def median(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The middle of the elements, the lower one of two; over an axis, with where it is.  nan if one is nan."""
     if dim is None:
@@ -106,6 +110,7 @@ def median(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     return _median(input, axis_of(dim, max(input.array.ndim, 1)), keepdim, False)
 
 
+@named
 def nanmedian(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
     """The median of the elements that are not nan."""
     if dim is None:
@@ -115,7 +120,7 @@ def nanmedian(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 def _median(input: Tensor, axis: int, keepdim: bool, skip: bool) -> ValuesAndIndices:
     if not input.array.ndim:
-        return sort(input)
+        return ValuesAndIndices(*sort(input))
     x = input.array
     order = np.argsort(x, axis=axis, kind="stable")
     missing = np.isnan(x).sum(axis, keepdims=True) if x.dtype.kind == "f" else np.zeros(1, int)
@@ -126,10 +131,11 @@ def _median(input: Tensor, axis: int, keepdim: bool, skip: bool) -> ValuesAndInd
     return found if keepdim else ValuesAndIndices(*[t.squeeze(axis) for t in found])
 
 
+@named
 def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesAndIndices:
     """The commonest element along an axis, the smallest of equally common ones, and the last place of it."""
     if not input.array.ndim:
-        return sort(input)
+        return ValuesAndIndices(*sort(input))
     axis = axis_of(dim, input.array.ndim)
 
     def last_of_commonest(row: Any) -> int:
@@ -155,11 +161,13 @@ def _running(input: Tensor, dim: int, better: Any) -> ValuesAndIndices:
     return _picked(input, np.ascontiguousarray(np.moveaxis(where, 0, axis)), axis)
 
 
+@named
 def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
     """The largest element so far along an axis, and where it is (the last of equal ones)."""
     return _running(input, dim, np.greater_equal)
 
 
+@named
 def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
     """The smallest element so far along an axis, and where it is (the last of equal ones)."""
     return _running(input, dim, np.less_equal)

@@ -43,6 +43,11 @@ def _trigamma(x: Array) -> Array:
     return scipy.special.polygamma(1, x).astype(x.dtype)
 
 
+def _exact(function: np.ufunc) -> Callable[[Array], Array]:
+    """Computed in float64: NumPy's float32 form gives 1.9999999 for log10 100 on some processors."""
+    return lambda x: function(x, dtype=np.float64).astype(x.dtype)
+
+
 def _normal_tail(x: Array) -> Array:
     return 2 / math.sqrt(math.pi) * np.exp(-x * x)
 
@@ -61,7 +66,7 @@ _SMOOTH = {
     "erfinv": Row("the x' with erf x' = x", _scipy("erfinv"), None, lambda y: 1 / _normal_tail(y)),
     "exp2": Row("2ˣ", np.exp2, None, lambda y: y * math.log(2)),
     "lgamma": Row("ln |Γ(x)|", _scipy("gammaln"), lambda x: _scipy("digamma")(x)),
-    "log10": Row("the logarithm to base 10", np.log10, lambda x: 1 / (x * math.log(10))),
+    "log10": Row("the logarithm to base 10", _exact(np.log10), lambda x: 1 / (x * math.log(10))),
     "log2": Row("the logarithm to base 2", np.log2, lambda x: 1 / (x * math.log(2))),
     "rad2deg": Row("180 x / π", np.rad2deg, lambda x: np.full_like(x, 180 / math.pi)),
     "sinc": Row(

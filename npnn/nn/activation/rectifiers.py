@@ -92,6 +92,8 @@ class HardswishFunction(PiecesFunction):
 class PReLUFunction(Function):
     """y = max(x, 0) + w min(x, 0).   dx = dy where x > 0, w dy elsewhere; dw = Σ dy min(x, 0)"""
 
+    called = "PreluKernel"
+
     def forward(self, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:
         self.x, self.w = x, w
         return np.maximum(x, 0) + w * np.minimum(x, 0)

@@ -13,6 +13,7 @@ from npnn.nn.activation.simple import logsigmoid
 from npnn.nn.activation.smooth import softplus
 from npnn.nn.loss.base import Loss, checked_reduction
 from npnn.nn.loss.distance import cosine_similarity, pairwise_distance
+from npnn.ops.comparison import le
 from npnn.ops.extremes import clamp_min
 from npnn.ops.indexing import masked_fill, where
 from npnn.tensor import Tensor, _from_array, of_array
@@ -145,7 +146,7 @@ def poisson_nll_loss(
     losses = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
-        losses = losses + masked_fill(stirling, target <= 1, 0)
+        losses = losses + masked_fill(stirling, le(target, 1), 0)
     return _reduced(losses, reduction)
 
 

@@ -28,6 +28,8 @@ class LayerNormalization(Function):
     without ⟨g⟩ unless ``centred``; dγ = Σ dy x̂, dβ = Σ dy over the rows.
     """
 
+    called = "NativeLayerNorm"
+
     def forward(
         self, x: NDArray[Any], weight: Any, bias: Any, shape: tuple[int, ...], eps: float, centred: bool
     ) -> NDArray[Any]:

@@ -42,6 +42,8 @@ class Normalization(Function):
     Gradient: in npnn.kernels.normalization.normalise_backward.
     """
 
+    called = "NativeBatchNorm"
+
     def forward(
         self, x: NDArray[Any], weight: Any, bias: Any, samples: int, groups: int, running: Any, eps: float
     ) -> NDArray[Any]:
