@@ -1,6 +1,7 @@
 # make demo   set up an environment and train an MLP, a CNN and an RNN
 # make test   set up an environment with PyTorch and run the tests (TORCH=0 leaves PyTorch out)
 # make matrix the tests on other processors, Pythons and versions; hours (noxfile.py)
+# make docs   build the site, open build/docs/html/index.html
 # make check  what must hold before a commit: linter, formatter, types, spelling
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ endif
 
 BIN = $(VENV)/bin
 
-.PHONY: demo test check matrix clean
+.PHONY: demo test check docs matrix clean
 
 demo: $(VENV)/.experiments
 	$(BIN)/python -m experiments demo
@@ -29,6 +30,10 @@ check: $(VENV)/.$(EXTRAS)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -j 2 docs build/docs/html
+	$(BIN)/python -m pytest -q tests/docs/test_site.py
 
 matrix: $(VENV)/.$(EXTRAS)
 	mkdir -p build

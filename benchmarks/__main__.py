@@ -18,7 +18,7 @@ def parser() -> argparse.ArgumentParser:
         "workload (the default), single layers (layers) and how their cost grows with size (ops), the first seconds of "
         "a program (startup), how far rounding drives training curves apart (drift), random draws (draws), scripts "
         "written for PyTorch (scripts), fits beside scikit-learn's MLP (sklearn), or what a second process gains (mpi); "
-        "or put the tables of the last results into README.md and benchmarks/RESULTS.md (readme).",
+        "or put the tables of the last results into the README, the guides and benchmarks/RESULTS.md (readme).",
     )
     p.add_argument(
         "what",

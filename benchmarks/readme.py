@@ -1,4 +1,4 @@
-"""Put the tables of the recorded results into README.md, between their markers, and the others into RESULTS.md.
+"""Put the tables of the recorded results into the README and the guides, between their markers, the others into RESULTS.md.
 
 python -m benchmarks --json benchmarks/results/steps.json
 python -m benchmarks --workloads C1,C2,C3,C4,C5,C6,C7,C8,C9 --json benchmarks/results/course.json
@@ -75,8 +75,7 @@ def _models() -> str:
         for variant in experiment(name).BEST:
             run, reached = _experiment(name, variant)
             minutes = f"{run['seconds'] / 60:.1f}" if run["seconds"] > 30 else "less than 1"
-            file = f"{name}-{variant}.safetensors"
-            lines.append([f"[{file}](best_models/{file})", *reached, minutes])
+            lines.append([f"`{name}-{variant}.safetensors`", *reached, minutes])
     return table.markdown(["best_models/", "parameters", "test accuracy", "minutes of training"], lines)
 
 
@@ -86,13 +85,25 @@ SECTIONS = {
 }  # fmt: skip
 
 
-def render(text: str) -> str:
-    """The README with every section between ``<!-- NAME -->`` and ``<!-- /NAME -->`` made anew."""
-    for name, make in SECTIONS.items():
+# the pages with tables, and which
+PAGES = {
+    "README.md": ("experiments",),
+    "docs/guide/experiments.md": ("models",),
+    "docs/guide/speed.md": ("steps", "course", "startup", "sklearn"),
+}
+
+
+def render(page: str) -> str:
+    """A page with each of its sections between ``<!-- NAME -->`` and ``<!-- /NAME -->`` made anew.
+
+    Errors: LookupError for a page without one of them.
+    """
+    text = (ROOT / page).read_text()
+    for name in PAGES[page]:
         pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
         if not pattern.search(text):
-            raise LookupError(f"README.md has no section {name}")
-        text = pattern.sub(lambda found, make=make: f"{found[1]}{make()}\n{found[2]}", text)
+            raise LookupError(f"{page} has no section {name}")
+        text = pattern.sub(lambda found, name=name: f"{found[1]}{SECTIONS[name]()}\n{found[2]}", text)
     return text
 
 
@@ -142,8 +153,8 @@ def _processes() -> list[str]:
 
 
 def update() -> int:
-    """Rewrite README.md and RESULTS.md."""
-    path = ROOT / "README.md"
-    path.write_text(render(path.read_text()))
+    """Rewrite the pages and RESULTS.md."""
+    for page in PAGES:
+        (ROOT / page).write_text(render(page))
     (RESULTS.parent / "RESULTS.md").write_text(results())
     return 0

@@ -29,7 +29,7 @@ FLOORS = [
     {"environment"},
     {"experiment"},
     {"sklearn", "look", "amp", "backends", "accelerator", "mps"},
-    {"cuda"},
+    {"cuda", "demo"},
     {"torch"},
     {"__main__"},
 ]

@@ -10,7 +10,7 @@ import re
 
 __all__ = ["rst"]
 
-COLUMNS = re.compile(r"[^\s.:;?!,)] {2,}\S")  # two spaces that do not follow the end of a sentence
+COLUMNS = re.compile(r"[^\s.:;?!,)] {2,}\S|\S {3,}\S")  # two spaces that do not end a sentence, or more
 LEADS = re.compile(r"^(Errors?|Sources?|Gradients?|Shapes?):", re.MULTILINE)
 ENUMERATOR = re.compile(r"^(\(?[A-Za-z0-9#]+[.)]\s|[-+•:>]|\.\. )")
 

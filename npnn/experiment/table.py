@@ -20,7 +20,7 @@ from npnn.io.atomic import atomic_write
 
 __all__ = ["made_by_run", "render", "uncited", "update"]
 
-README = Path("README.md")
+PAGES = (Path("README.md"), Path("docs"))  # what may point to a figure, beside RESULTS.md
 
 HEAD = """# Results
 
@@ -191,15 +191,18 @@ def update(folders: Folders) -> Path:
 
 
 def uncited(folders: Folders) -> list[Path]:
-    """The files in figs/ and best_models/ that neither RESULTS.md nor the README points to.
+    """The files in figs/ and best_models/ that neither RESULTS.md, the README nor a guide points to.
 
     Hidden files are another program's, at work: they are passed over.
     """
-    readme = README.read_text() if README.exists() else ""
+    pages = [page for place in PAGES for page in (sorted(place.rglob("*.md")) if place.is_dir() else [place])]
+    texts = [(page.parent, page.read_text()) for page in pages if page.is_file()]
     cited = {
         (place / link).resolve()
-        for place, text in ((folders.results.parent, render(folders)), (Path(), readme))
-        for link in re.findall(r"\]\(([^)#:]+)\)", text)
+        for place, text in ((folders.results.parent, render(folders)), *texts)
+        for either in re.findall(r"\]\(([^)#:]+)\)|<([^>#:]+)>`", text)
+        for link in either
+        if link
     }
     files = (path for folder in (folders.figs, folders.models) if folder.is_dir() for path in sorted(folder.iterdir()))
     return [path for path in files if path.resolve() not in cited and path.is_file() and path.name[0] != "."]

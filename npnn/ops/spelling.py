@@ -22,9 +22,8 @@ def spelled(name: str, function: Any, with_out: bool = True) -> Callable[..., An
 
     A method that has neither is the function itself: the detour costs a tenth of a microsecond.
     """
-    code = getattr(
-        function, "__wrapped__", function
-    ).__code__  # inspect.signature would take a twentieth of the time that importing npnn takes
+    # inspect.signature would take a twentieth of the time that importing npnn takes
+    code = getattr(function, "__wrapped__", function).__code__
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     renamed = {theirs: ours for theirs, ours in _NAMES.items() if ours in parameters and theirs not in parameters}
     if not with_out and not {"axis", "keepdims"} & set(renamed):

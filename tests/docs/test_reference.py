@@ -115,7 +115,7 @@ def test_pages_of_torch_are_of_names_that_it_has():
     ("said", "shown"),
     [
         ("y = x²   dx = 2x dy", ".. code-block:: text"),
-        ("All *names_*.  And ``code``.", "All \\*names_\\*.  And ``code``."),
+        ("All *names*, x_ and ``code``.", "All \\*names\\*, x\\_ and ``code``."),
         ("Errors: ValueError for nothing.", "**Errors:** ValueError for nothing."),
         ("a    the first\nb    the second", ".. code-block:: text"),
         ("(a) is no list.", "\\(a) is no list."),
