@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.demo.drawing import centred
+from npnn.data.drawing import centred
 from npnn.errors import LayerError
 from npnn.experiment.config import UserError
 from npnn.experiment.results import restored

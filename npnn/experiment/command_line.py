@@ -81,6 +81,11 @@ def parser(argv: Sequence[str], program: str) -> Parser:
         help="a .safetensors file that a run wrote; a few examples may come out otherwise on another processor",
     )  # fmt: skip
     evaluate.set_defaults(perform=commands.evaluate)
+    predict = words.add_parser("predict", help="name the class of pictures of your own, with its probability")
+    predict.add_argument("file", type=Path, metavar="FILE", help="a .safetensors file that a run on pictures wrote")
+    predict.add_argument("pictures", nargs="+", type=Path, metavar="PICTURE", help="PNG, JPEG, ...")
+    predict.add_argument("--top", type=int, default=3, metavar="K", help="classes that are named (default: 3)")
+    predict.set_defaults(perform=commands.predict)
     add_new(words)
     add_outputs(words)
     return top

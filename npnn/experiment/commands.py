@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+
+import numpy as np
 
 from npnn.experiment.compare import compare as compare_job
 from npnn.experiment.config import UserError, replace
 from npnn.experiment.job import Job
 from npnn.experiment.numbers import job_of
+from npnn.experiment.picture import read_picture
 from npnn.experiment.queue import missing, seconds_of
 from npnn.experiment.registry import Experiment, experiment, experiments, names
 from npnn.experiment.report import page
-from npnn.experiment.results import Folders, Result, draw_again, finished, named, save_figure
+from npnn.experiment.results import Folders, Result, draw_again, finished, named, restored, save_figure
 from npnn.experiment.results import evaluate as evaluate_file
 from npnn.experiment.rows import Row, length, mean_and_spread, median, rows, stale
 from npnn.experiment.run import run as run_job
@@ -24,9 +28,24 @@ from npnn.experiment.sweep import sweep as run_all
 from npnn.experiment.table import made_by_run, uncited
 from npnn.experiment.table import update as update_table
 from npnn.experiment.template import write as write_template
+from npnn.train.backend import backend_of
+from npnn.train.evaluation import predict as predicted
 from npnn.train.parallel import world
 
-__all__ = ["compare", "demo", "draw", "evaluate", "list_all", "new", "queue", "report", "results", "run", "sweep"]
+__all__ = [
+    "compare",
+    "demo",
+    "draw",
+    "evaluate",
+    "list_all",
+    "new",
+    "predict",
+    "queue",
+    "report",
+    "results",
+    "run",
+    "sweep",
+]
 
 #: One variant of each family, trained within seconds.
 DEMO = (("mlp_toy", "moons-lr0.1"), ("cnn_digits", "dropout"), ("rnn_palindrome", "T10"))
@@ -265,6 +284,23 @@ def evaluate(arguments: Namespace) -> int:
               f"test loss {found.measured['test_loss']:.4f}; {agreement}", flush=True)  # fmt: skip
     if others:
         raise UserError(f"the accuracy saved with the file is another: {', '.join(others)}")
+    return 0
+
+
+def predict(arguments: Namespace) -> int:
+    if arguments.top < 1:
+        raise UserError(f"--top must be at least 1, got {arguments.top}")
+    saved = restored(arguments.file)
+    data = saved.experiment.data(saved.config)
+    for path in arguments.pictures:
+        picture, said = read_picture(path, data.test_x)
+        for sentence in said:
+            print(sentence, file=sys.stderr)
+        scores = predicted(saved.model, backend_of(saved.model), picture[None], 1)[0].astype(np.float64)
+        shares = np.exp(scores - scores.max())
+        shares /= shares.sum()
+        best = np.argsort(-shares)[: arguments.top]
+        print(f"{path}: " + ", ".join(f"{data.classes[k]} {shares[k]:.1%}" for k in best), flush=True)
     return 0
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from npnn.errors import CheckpointError, DataError
 from npnn.experiment.config import UserError
+from npnn.experiment.picture import read_picture
 from npnn.experiment.results import restored
 from npnn.look.page import look
-from npnn.look.picture import read_picture
 from npnn.look.subject import subject
 
 

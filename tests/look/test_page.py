@@ -11,8 +11,8 @@ import pytest
 
 import npnn
 from npnn import look, nn
+from npnn.experiment.picture import read_picture
 from npnn.look.__main__ import main
-from npnn.look.picture import read_picture
 from tests.look.networks import chain, pictures, twins
 from tests.look.test_training import reader, trained
 
