@@ -29,8 +29,16 @@ def use_winograd(enabled: bool) -> None:
     _winograd = enabled
 
 
-def choose(n: int, size: tuple[int, int], c: int, o: int, kernel_size: tuple[int, int], geometry: Geometry) -> Any:
-    """The form that computes ``n`` images of ``size`` (OH, OW) fastest."""
+def choose(
+    n: int,
+    size: tuple[int, int],
+    c: int,
+    o: int,
+    kernel_size: tuple[int, int],
+    geometry: Geometry,
+    weight: bool = False,
+) -> Any:
+    """The form that computes ``n`` images of ``size`` (OH, OW) fastest: y and dx, or with ``weight`` dw."""
     if 1 < geometry.groups == c:
         return channelwise
     (top, left), (bottom, right) = geometry.before, geometry.after
@@ -40,12 +48,12 @@ def choose(n: int, size: tuple[int, int], c: int, o: int, kernel_size: tuple[int
         and geometry.stride == geometry.dilation == (1, 1)
         and geometry.groups == 1
         and max(top, left, bottom, right) <= 2
-        and min(c, o) >= 64
+        and max(c, PANEL if weight else o) >= 64
         and c % PANEL == o % PANEL == 0
     ):
         return im2col
-    # Measured, with 32 to 512 channels and images of 1×1 to 32×32: with 32 of either the transforms take longer
-    # than what they save.  Transforming the kernels pays from 16 tiles on, transforming the tiles where they
+    # Measured, with 32 to 512 channels and images of 1×1 to 32×32: with 32 of both, or 32 inputs for dw, the transforms
+    # take longer than what they save.  Transforming the kernels pays from 16 tiles on, transforming the tiles where they
     # save more than half of the products.
     th, tw = winograd.grid_of(size)
     return winograd if n * th * tw >= 16 and 9 * size[0] * size[1] >= 2.5 * 36 * th * tw else im2col
@@ -73,7 +81,7 @@ def backward_weight(
     x: NDArray[Any], dy: NDArray[Any], kernel_size: tuple[int, int], geometry: Geometry
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """dw and db.   (N, H, W, C), (N, OH, OW, O) -> (O, KH, KW, C/G), (O,)"""
-    form = choose(len(dy), dy.shape[1:3], x.shape[3], dy.shape[3], kernel_size, geometry)
+    form = choose(len(dy), dy.shape[1:3], x.shape[3], dy.shape[3], kernel_size, geometry, weight=True)
     if form is not winograd:
         return form.backward_weight(x, dy, kernel_size, geometry)
     return winograd.backward_weight(x, dy, geometry.before)

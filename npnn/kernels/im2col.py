@@ -108,6 +108,8 @@ def backward_weight(
     return dw, rows.sum(axis=0)
 
 
+FEW = 16  # channels: with fewer a product per tap of the kernel is slower than one per row of it
+
 # ---- the fast twins: the same sums without ever writing the columns down, see strided.py
 
 
@@ -116,7 +118,7 @@ def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: 
     y = np.empty((len(x), *geometry.output_size(x.shape[1:3], w.shape[1:3]), len(w)), x.dtype)
     bias = (np.zeros(len(w), x.dtype) if b is None else b)[None]
     chunks = _chunks(y, w)
-    x, x_view, w_view, y_view, moves = _views(x, w, y, geometry, True)
+    x, x_view, w_view, y_view, moves = _views(x, w, y, geometry, FEW)
     (panel,) = scratch(x.dtype, (chunks, w_view.shape[2], w_view.shape[4], PANEL))
     ones = np.ones((y_view.shape[2], 1), x.dtype)
     views = x.reshape(-1), _form(x_view), w.reshape(-1), _form(w_view), y.reshape(-1), _form(y_view)
@@ -127,7 +129,7 @@ def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: 
 @backward_input.fast
 def backward_input(dy: NDArray[Any], w: NDArray[Any], size: tuple[int, int], geometry: Geometry) -> NDArray[Any]:
     dx = np.empty((len(dy), *size, w.shape[3] * geometry.groups), dy.dtype)
-    _, dx_view, w_view, dy_view, moves = _views(dx, w, dy, geometry, False)
+    _, dx_view, w_view, dy_view, moves = _views(dx, w, dy, geometry, 0)
     views = dx.reshape(-1), _form(dx_view), w.reshape(-1), _form(w_view), dy.reshape(-1), _form(dy_view)
     threads.run(strided.backward_input_chunks, _chunks(dy, w), *views, moves, geometry.groups)
     return dx
@@ -139,7 +141,8 @@ def backward_weight(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     dw = np.empty((dy.shape[3], *kernel_size, x.shape[3] // geometry.groups), x.dtype)
     chunks = _chunks(dy, dw)
-    x, x_view, dw_view, dy_view, moves = _views(x, dw, dy, geometry, True)
+    few = FEW if len(dw) < PANEL else 2 * FEW
+    x, x_view, dw_view, dy_view, moves = _views(x, dw, dy, geometry, few)
     o, *taps, c = dw_view.shape
     views = x.reshape(-1), _form(x_view), dy.reshape(-1), _form(dy_view), np.ones((1, dy_view.shape[2]), x.dtype)
     shared = c >= PANEL // 2  # rows of dw long enough for the products to write them where they belong
@@ -164,13 +167,16 @@ def _form(view: NDArray[Any]) -> tuple[int, ...]:
     return (*view.shape, *view.strides)
 
 
-def _views(x: Any, w: Any, y: Any, geometry: Geometry, join: bool) -> tuple[Any, Any, Any, Any, tuple[int, ...]]:
-    """The memory of x; views x, y (P, H, R, C) and w (O, KP, KH, KR, C); stride, zeros before, dilation of P, H, R."""
+def _views(x: Any, w: Any, y: Any, geometry: Geometry, few: int) -> tuple[Any, Any, Any, Any, tuple[int, ...]]:
+    """The memory of x; views x, y (P, H, R, C) and w (O, KP, KH, KR, C); stride, zeros before, dilation of P, H, R.
+
+    Taps are joined where there are fewer than ``few`` channels.
+    """
     (sh, sw), (top, left), (bottom, right), (dh, dw), groups = geometry
     (n, h, width, c), (o, kh, kw, _), ow = x.shape, w.shape, y.shape[2]
     if kh == kw == sh == sw == 1 and not (top or left or bottom or right):
         return x, x.reshape(n, 1, h * width, c), w[:, None], y.reshape(n, 1, h * width, o), (1, 0, 1) * 3
-    if join and c < 16 and groups == dw == 1:
+    if c < few and groups == dw == 1:
         # Few channels make poor products.  The taps of one row of the kernel are neighbours in memory:
         # as windows of kw pixels they are one tap of an image with kw times the channels.
         if top or left or bottom or right:

@@ -82,8 +82,8 @@ def test_the_three_matrices_are_a_correlation():
     assert (winograd.A[winograd.ONE] == 1).all()
 
 
-def choice(n, size, c, o, stride=(1, 1), padding=(1, 1), kernel_size=(3, 3), groups=1):
-    return conv.choose(n, size, c, o, kernel_size, Geometry(stride, padding, padding, (1, 1), groups))
+def choice(n, size, c, o, stride=(1, 1), padding=(1, 1), kernel_size=(3, 3), groups=1, weight=False):
+    return conv.choose(n, size, c, o, kernel_size, Geometry(stride, padding, padding, (1, 1), groups), weight)
 
 
 def test_the_form_follows_from_the_shapes():
@@ -92,8 +92,11 @@ def test_the_form_follows_from_the_shapes():
     assert choice(1, (16, 16), 64, 128) is winograd
     assert choice(1, (8, 8), 128, 256) is im2col  # too few tiles
     assert choice(32, (16, 16), 64, 64) is winograd
-    assert choice(32, (16, 16), 32, 64) is im2col
-    assert choice(32, (16, 16), 64, 32) is im2col
+    assert choice(32, (16, 16), 32, 32) is im2col
+    assert choice(32, (16, 16), 32, 64) is winograd
+    assert choice(32, (16, 16), 64, 32) is winograd
+    assert choice(32, (16, 16), 64, 32, weight=True) is winograd
+    assert choice(32, (16, 16), 32, 64, weight=True) is im2col
     assert choice(32, (6, 6), 128, 256) is im2col  # the tiles cover 8×8
     assert choice(32, (2, 2), 512, 512) is im2col
     assert choice(32, (32, 32), 3, 64) is im2col
