@@ -289,4 +289,4 @@ REPORTED = {
 }
 REPORTED["conv"] = (REPORTED["conv"], Reported("S4-10", "a picture of the kernels", "they are in the figure"))
 TOLERANCE = Tolerance(gap=1e-3, steps=200)
-BEST = {"best-mlp": "float32", "best-cnn": "float32"}
+BEST = {"best-mlp": "float16", "best-cnn": "float32"}

@@ -82,7 +82,7 @@ def test_help_names_the_commands_and_the_settings(capsys):
         (["rnu"], "no 'rnu': did you mean 'run'?"),
         (["run"], "required: NAME"),
         (["run", "mlp_tow"], "no 'mlp_tow': did you mean 'mlp_toy'?"),
-        (["run", "resnet50000"], "no 'resnet50000': there are cnn_"),
+        (["run", "resnet50000"], "no 'resnet50000': there are cifar10_94, cnn_"),
         (["run", "mlp_toy", "--variant", "moon"], "no 'moon': did you mean 'moons'?"),
         (["run", "mlp_toy", "--dataset", "circle"], "did you mean 'circles'?"),
         (["run", "mlp_toy", "--backend", "jax"], "no 'jax': there are npnn, torch"),
