@@ -149,6 +149,21 @@ leave.set()
 other.join()
 assert os.waitpid(child, 0)[1] == 0
 
+if _jit.enabled():  # a thread that compiles: the fork waits until it is done, and the child can compile, too
+    import numba
+    from numba.core.compiler_lock import global_compiler_lock
+    compiling, forking = threading.Event(), threading.Event()
+    def compile():
+        with global_compiler_lock:
+            compiling.set()
+            forking.wait(1)
+    other = threading.Thread(target=compile)
+    other.start()
+    compiling.wait()
+    child = forked(lambda: numba.njit(lambda x: x + 1)(1) == 2)
+    other.join()
+    assert os.waitpid(child, 0)[1] == 0
+
 import multiprocessing
 with multiprocessing.get_context("fork").Pool(2) as pool:
     assert pool.map(worker, [0, 0, 0]) == [(expected, 1)] * 3

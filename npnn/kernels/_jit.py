@@ -99,6 +99,15 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
+@functools.cache
+def _forks_wait() -> None:
+    """From now on a fork waits until no thread compiles: its child would not get the thread, but its lock."""
+    from numba.core.compiler_lock import global_compiler_lock as lock
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
+
+
 class _Lazy:
     """A function that numba compiles at its first call (or when a compiled caller needs it).
 
@@ -128,6 +137,7 @@ class _Lazy:
     def _make(self, parallel: bool) -> Callable[..., Any]:
         import numba
 
+        _forks_wait()
         scope = self.function.__globals__
         if "prange" in self.function.__code__.co_names:
             scope["prange"] = numba.prange  # the module itself must not import numba

@@ -12,8 +12,8 @@ single process up to rounding, whatever the number of processes.  What is not th
 - What the model draws (dropout) and what augments the batches is drawn for each rank's rows by
   itself: as reproducible, but different for another number of processes.  PyTorch's own generator
   starts an epoch in the same state in all of them.
-- A loss must be the mean over the rows.  One that is weighted otherwise (classes with weights,
-  ``ignore_index``) is averaged over the processes as if it were.
+- A loss must be the mean over the rows, or CrossEntropyLoss or NLLLoss, whose weights are known (``weighting``).  A
+  function of your own that is weighted otherwise is averaged over the processes as if it were not.
 
 A DataLoader prepares only the share of its process.  Any other loader is asked for whole batches
 in every process; these must be the same everywhere.  Rank 0 alone evaluates, calls the callbacks
@@ -51,7 +51,9 @@ from npnn.train.batches import pairs, rest_of_epoch
 from npnn.train.buckets import Bucket, buckets, layout
 from npnn.train.generators import get_generators, set_generators
 from npnn.train.health import copy_weights, load_weights
+from npnn.train.meeting import Door, siblings_counted
 from npnn.train.run import Run
+from npnn.train.weighting import weight_of
 
 __all__ = ["Group", "Single", "together", "world"]
 
@@ -87,8 +89,12 @@ class Single:
         """A context in which what npnn draws is this process's own."""
         return _NOTHING
 
-    def mean(self, loss: float, rows: int) -> tuple[float, int]:
-        """The mean loss of all rows of the batch, and their number, from those of each process."""
+    def weight(self, loss: Any, targets: Any, backend: Backend) -> float:
+        """What this process's rows weigh in the mean of the loss; asked for only where there are others."""
+        return 1.0
+
+    def mean(self, loss: float, rows: int, weight: float) -> tuple[float, int]:
+        """The mean loss of all rows of the batch, and their number, from those of each process and their weight."""
         return loss, rows
 
     def backward(self, loss: Any) -> None:
@@ -125,7 +131,8 @@ class Group(Single):
         self.comm, self.rank, self.size = comm, comm.rank, comm.size
         self._weight = 0.0  # of this process's rows among those of the batch
         self._buckets: list[Bucket] = []
-        self._head = np.zeros(2)
+        self._head = np.zeros(3)
+        self.door: Door | None = None  # of processes, which may end by themselves
 
     def _sum(self, array: NDArray[Any]) -> None:
         self.comm.Allreduce(None, array)  # None: in place
@@ -136,6 +143,8 @@ class Group(Single):
         from threadpoolctl import threadpool_limits
 
         try:
+            if self.door is not None:
+                self.door.meet()
             with threadpool_limits(get_num_threads(), user_api="blas"):
                 yield
         except TrainingDiverged:  # raised by all of them, in the same step
@@ -187,15 +196,19 @@ class Group(Single):
         told = hashlib.blake2b(began + f"{run.step} {self.rank}".encode(), digest_size=8).digest()
         return random.use_generator(generator.Generator().manual_seed(int.from_bytes(told, "little")))
 
-    def mean(self, loss: float, rows: int) -> tuple[float, int]:
-        self._head[:] = loss * rows, rows
+    def weight(self, loss: Any, targets: Any, backend: Backend) -> float:
+        return weight_of(loss, targets, backend)
+
+    def mean(self, loss: float, rows: int, weight: float) -> tuple[float, int]:
+        self._head[:] = loss * weight if weight else 0.0, rows, weight  # all ignored: the mean of nothing is nan
         self._sum(self._head)
-        total, count = self._head.tolist()
-        self._weight = rows / count
-        return total / count, int(count)
+        total, count, weights = self._head.tolist()
+        self._weight = weight / weights if weights else np.nan
+        return total / weights if weights else np.nan, int(count)
 
     def backward(self, loss: Any) -> None:
-        (loss * self._weight).backward()  # weighted here, at one number, not at every gradient
+        if self._weight:  # at one number, not at every gradient
+            (loss * self._weight).backward()
         for bucket in self._buckets:
             bucket.sum(self._sum)
 
@@ -248,7 +261,8 @@ def world() -> Single:
     if started == 1 or multiprocessing.parent_process() is not None:
         return Single()
     try:
-        mpi = importlib.import_module("mpi4py.MPI")
+        with siblings_counted():
+            mpi = importlib.import_module("mpi4py.MPI")
     except (ImportError, RuntimeError) as error:  # RuntimeError: it finds no MPI library
         raise ImportError(f"training in {started} processes needs mpi4py and MPI: pip install npnn[mpi]") from error
     if mpi.COMM_WORLD.size != started:
@@ -257,6 +271,7 @@ def world() -> Single:
             f"MPI than mpi4py's ({mpi.Get_library_version().split(chr(10))[0].strip()})"
         )
     group = Group(mpi.COMM_WORLD)
+    group.door = Door(mpi.COMM_WORLD)
     sys.excepthook = lambda kind, error, trace: group.abort(_story(error))
     return group
 

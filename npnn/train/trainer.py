@@ -194,7 +194,8 @@ class Trainer:
         with self.parallel.own_generator(run):
             output = self.model(x)
             loss = self.loss(output, y)
-        value, rows = self.parallel.mean(loss.item(), len(y))
+        weight = self.parallel.weight(self.loss, y, self.backend)
+        value, rows = self.parallel.mean(loss.item(), len(y), weight)
         if not math.isfinite(value):
             raise diverged(self, f"the loss became {value}", x)
         self.optimizer.zero_grad()

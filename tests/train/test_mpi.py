@@ -161,6 +161,31 @@ def test_the_death_of_one_is_the_end_of_all(run, how):
         assert "rank 1 of 2 failed, and so the run ends in all processes" in result.stderr
 
 
+LEAVING = """
+import os, sys
+if os.environ["PMI_RANK"] == "1":
+    if sys.argv[2] == "at once":
+        sys.exit(0)
+    if sys.argv[2] == "by an error":
+        raise LookupError("no data here")
+driven = trainer(mlp())
+if world().rank == 1:
+    sys.exit(0)  # it has a trainer, and does not train
+fit(driven)
+"""
+
+
+@pytest.mark.parametrize("when", ["at once", "by an error", "before fit"])
+def test_nobody_waits_for_one_that_left_before_training(run, when):
+    result = run(2, LEAVING, when)
+    assert result.returncode != 0
+    if when == "before fit":
+        assert "rank 1 has ended, and does not train: every process must call fit" in result.stderr
+    else:
+        assert "ended before training began" in result.stderr
+    assert ("LookupError: no data here" in result.stderr) == (when == "by an error")
+
+
 def test_an_experiment(tmp_path):
     """``mpiexec -n 2 python -m experiments run``: one figure, one set of files, said once, as from one process."""
     folders = [f"--{name}={tmp_path / name}" for name in ("figs", "models", "runs", "results")]

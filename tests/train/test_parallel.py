@@ -479,3 +479,34 @@ def test_the_mpiexec_of_another_mpi(started, monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py.MPI", MPI)
     with pytest.raises(ImportError, match=r"mpiexec started 2 processes, mpi4py knows of 1: .* \(MPICH Version: 5\)"):
         trainer()
+
+
+# ---- losses that weigh their rows
+
+
+@pytest.mark.parametrize("name", FRAMEWORKS)
+@pytest.mark.parametrize("kind", ["weights of classes", "ignored targets", "both", "a rank with ignored targets only"])
+def test_a_weighted_loss_equals_that_of_one_process(name, kind):
+    """Whose mean is over the weights: parts of a batch with other classes weigh otherwise."""
+    lib = npnn if name == "npnn" else torch
+    x, y = data(30)
+    y = y.copy()
+    if kind != "weights of classes":
+        y[::5] = -100
+    if kind.startswith("a rank"):
+        y[:8] = -100  # of the first batch the first rank's share
+    classes = int(y.max()) + 1
+    weight = np.linspace(0.1, 3, classes).astype(np.float32)
+
+    def work(processes):
+        options = {} if kind == "ignored targets" else {"weight": lib.tensor(weight)}
+        driven = trainer(name, parallel=processes)
+        driven.loss = lib.nn.CrossEntropyLoss(**options)
+        driven.metrics = {}
+        history = driven.fit([(x[:16], y[:16]), (x[16:], y[16:])], 3)
+        return driven.model, history.step_losses
+
+    one, losses = alone(work)
+    for other, found in fake_mpi.run(2, work):
+        np.testing.assert_allclose(found, losses, rtol=1e-5)
+        assert_close_weights(other, one)
