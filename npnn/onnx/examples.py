@@ -47,13 +47,13 @@ class Examples:
             raise ONNXError(f"expected one batch size of at least 1 for all inputs, got {sizes or 'no inputs'}")
         return next(iter(sizes.values()))
 
-    def draw(self, size: int) -> tuple[tuple[Any, ...], list[NDArray[Any]]]:
+    def draw(self, size: int, trial: int = 0) -> tuple[tuple[Any, ...], list[NDArray[Any]]]:
         """The model's arguments at batch size ``size``, as it takes them, and the same arrays in a row.
 
         Whole numbers are the example's own in another order, as they may be indices; noise is added to
-        others, so that what depends on their values is not the same twice.
+        others, so that what depends on their values is not the same at another size, or in another ``trial``.
         """
-        rng = np.random.default_rng(size)
+        rng = np.random.default_rng([size, trial])
         tensors = []
         for array, dim in zip(self.arrays, self.dims, strict=True):
             new = array.take(np.arange(size) % self.size, dim)

@@ -36,8 +36,12 @@ def export(
     path: str | os.PathLike[str] | None = None,
     *,
     batch_dim: int | Sequence[int] | None = None,
+    dynamic: bool = True,
 ) -> Any:
     """The model as an ONNX ModelProto, of opset 21, which runs at any batch size; also written to ``path`` if given.
+
+    With ``dynamic=False`` all sizes are those of the example, and only they can be run; a forward that computes with
+    the batch size otherwise than by multiples of it can be written only so.
 
     ``example_input`` is an array or Tensor, or a tuple of what the model takes.  Neither its values nor its
     batch size matter.  ``batch_dim`` is the batch's axis, one number, or one for each array; if not given
@@ -58,11 +62,11 @@ def export(
         raise ONNXError("the model has more than 2 GB of weights, which an ONNX file cannot hold")
     with evaluating(model):
         try:
-            proto = _written(model, Examples(model, example_input, batch_dim))
+            proto = _written(model, Examples(model, example_input, batch_dim), dynamic)
         except TimeAxisError:
             if batch_dim is not None:
                 raise
-            proto = _written(model, Examples(model, example_input, 1))
+            proto = _written(model, Examples(model, example_input, 1), dynamic)
     onnx.checker.check_model(proto, full_check=True)
     if path is not None:
         with atomic_write(path) as file:
@@ -70,12 +74,13 @@ def export(
     return proto
 
 
-def _written(model: Module, examples: Examples) -> Any:
+def _written(model: Module, examples: Examples, dynamic: bool) -> Any:
     """The ModelProto, compared with the model."""
     n = max(examples.size, 2)  # at 1, a size that is the batch's cannot be told from one that is 1
-    runs = [_run(model, examples, size) for size in (n, n + 1)]
+    sizes = (n, n + 1) if dynamic else (examples.size, examples.size)
+    runs = [_run(model, examples, size, trial) for trial, size in enumerate(sizes)]
     state = _state(model)
-    join = Join(n, n + 1, ({}, {}))
+    join = Join(*sizes, ({}, {}))
     for name, (array, _) in reversed(state.items()):  # an array that has several names is known by the first
         join.know(name, array, array)
     inputs = [join.know(name, a, b) for name, a, b in zip(examples.names, runs[0][0], runs[1][0], strict=True)]
@@ -87,14 +92,16 @@ def _written(model: Module, examples: Examples) -> Any:
             )
         _write(g, join, first, second)
     proto = g.model(_outputs(join, runs[0][2], runs[1][2]))
-    for size in (examples.size, n + 2):
+    for size in (examples.size, n + 2)[: 1 + dynamic]:
         _compare(model, Graph(proto), examples, size)
     return proto
 
 
-def _run(model: Module, examples: Examples, size: int) -> tuple[list[NDArray[Any]], list[Call], list[tuple[str, Any]]]:
+def _run(
+    model: Module, examples: Examples, size: int, trial: int
+) -> tuple[list[NDArray[Any]], list[Call], list[tuple[str, Any]]]:
     """The arrays that the model was given, its calls, and its outputs by name."""
-    args, arrays = examples.draw(size)
+    args, arrays = examples.draw(size, trial)
     try:
         calls, output = trace(model, args)
     except (ValueError, RuntimeError, IndexError) as error:
@@ -119,6 +126,8 @@ def _write(g: Writer, join: Join, first: Call, second: Call) -> None:
     g.layer = first.layer
     try:
         if first.op not in WRITERS:
+            if _is_constant(join, first, second):
+                return  # and so are its results, which are written where they are used
             raise ONNXError("there is no translation of it")
         options = {name: join(value, second.options[name]) for name, value in first.options.items()}
         results = WRITERS[first.op](g, *join(first.inputs, second.inputs), **options)
@@ -128,6 +137,13 @@ def _write(g: Writer, join: Join, first: Call, second: Call) -> None:
     except ONNXError as error:
         where = f"layer {first.layer}: " if first.layer else ""
         raise type(error)(f"{where}{first.op.__name__} cannot be written as ONNX: {error}") from None
+
+
+def _is_constant(join: Join, first: Call, second: Call) -> bool:
+    """True if a call was given nothing that the graph computes."""
+    given = leaves([first.inputs, first.options], "")
+    arrays = [value for _, value in given if isinstance(value, np.ndarray)]
+    return not any(id(array) in join.known[0] for array in arrays)
 
 
 def _outputs(join: Join, first: list[tuple[str, Any]], second: list[tuple[str, Any]]) -> list[tuple[str, Value]]:

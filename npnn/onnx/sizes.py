@@ -116,6 +116,6 @@ class Join:
         if not same:
             raise ONNXError(
                 f"an array of shape {a.shape} depends on the input, or on chance, in a way that is not recorded "
-                "(comparisons, argmax, sign, one_hot, .array and .numpy() are not)"
+                "(sign, one_hot, sort, .array and .numpy() are not)"
             )
         return Repeated(a[one], shape) if grows else a

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from npnn.function import Function
+from npnn.modes import mode
 from npnn.ops.promotion import operands
 from npnn.tensor import Tensor, _from_array
 
@@ -17,16 +19,24 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _arrays(input: Any, other: Any) -> tuple[Any, Any]:
-    a, b = operands(input, other)
-    return (a.array if isinstance(a, Tensor) else a), (b.array if isinstance(b, Tensor) else b)
+class Question(Function):
+    """y = f(x, ...), boolean, without a gradient.  Asked as an operation only where somebody writes down what is applied."""
+
+    def forward(self, *arrays, ufunc):
+        return np.asarray(ufunc(*arrays))
+
+
+def _asked(ufunc: Callable[..., Any], *inputs: Any) -> Tensor:
+    if mode.observer is not None:
+        return Question.apply(*inputs, ufunc=ufunc)
+    return _from_array(np.asarray(ufunc(*(x.array if isinstance(x, Tensor) else x for x in inputs))))
 
 
 def _comparison(name: str, ufunc: np.ufunc, doc: str) -> Callable[[Any, Any], Tensor]:
     def compare(input: Any, other: Any) -> Tensor:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(input).__name__}")
-        return _from_array(ufunc(*_arrays(input, other)))
+        return _asked(ufunc, *operands(input, other))
 
     compare.__name__ = compare.__qualname__ = name
     compare.__doc__ = f"{doc}, element by element; the shapes broadcast."
@@ -50,7 +60,7 @@ logical_xor = _comparison("logical_xor", np.logical_xor, "One but not both are n
 
 def _test(name: str, ufunc: Callable[[Any], Any], doc: str) -> Callable[[Tensor], Tensor]:
     def test(input: Tensor) -> Tensor:
-        return _from_array(np.asarray(ufunc(input.array)))
+        return _asked(ufunc, input)
 
     test.__name__ = test.__qualname__ = name
     test.__doc__ = f"{doc}, element by element."

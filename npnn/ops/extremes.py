@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from npnn.function import Function
+from npnn.modes import mode
 from npnn.ops.promotion import operands
 from npnn.ops.reductions import Dim, axes_of, refuse_empty, single_axis, with_axes
 from npnn.ops.returned import MinMax, ValuesAndIndices, named
@@ -186,14 +187,26 @@ def _pick(name: str, input: Tensor, where: Any, dim: int, keepdim: bool) -> Valu
 
 def argmax(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the largest element is (the first of equal ones)."""
-    refuse_empty("argmax", input, dim)
-    return of_array(np.argmax(input.array, axis=dim, keepdims=keepdim))
+    return _position("argmax", np.argmax, input, dim, keepdim)
 
 
 def argmin(input: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     """Where the smallest element is (the first of equal ones)."""
-    refuse_empty("argmin", input, dim)
-    return of_array(np.argmin(input.array, axis=dim, keepdims=keepdim))
+    return _position("argmin", np.argmin, input, dim, keepdim)
+
+
+class Position(Function):
+    """Where the largest or smallest element is.  Has no gradient; an operation only for who writes down what is applied."""
+
+    def forward(self, x, dim, keepdim, where):
+        return where(x, axis=dim, keepdims=keepdim)
+
+
+def _position(name: str, where: Any, input: Tensor, dim: int | None, keepdim: bool) -> Tensor:
+    refuse_empty(name, input, dim)
+    if mode.observer is not None:
+        return Position.apply(input, dim=dim, keepdim=keepdim, where=where)
+    return of_array(where(input.array, axis=dim, keepdims=keepdim))
 
 
 @named

@@ -61,6 +61,18 @@ OPERATIONS = {
     "the batch's size": (lambda a: (a.sum(0) / a.shape[0], a * (2 * len(a))), A),
     "gather": (lambda a: a.gather(1, npnn.tensor(np.zeros((a.shape[0], 2, 5), int))), A),
     "index_select": (lambda a: a.index_select(2, npnn.tensor(ORDER)), A),
+    "where x is positive": (lambda a: (npnn.where(a > 0, a, 0.1 * a), a * (a <= 0.5).float(), (a < 0.1) * a), A),
+    "masked_fill, computed": (lambda a: a.masked_fill((a != a[:, :1]) & ~a.isnan(), -1.0), A),
+    "logic": (
+        lambda a: [
+            f(a > 0, a < 0.5).float() for f in (npnn.logical_and, npnn.logical_or, npnn.logical_xor, npnn.bitwise_or)
+        ],
+        A,
+    ),
+    "not, infinite": (lambda a: (npnn.logical_not(a >= 0).float() - npnn.isinf(a).float(), (a == a).float()), A),
+    "triangles": (lambda a: (a.tril(), a.triu(1), a.masked_fill(npnn.triu(npnn.ones(4, 5), 1) == 1, 0.0)), A),
+    "argmax, argmin": (lambda a: (a.argmax(1), a.argmin(2, keepdim=True), a * 1 + a.argmax() * 0.0), A),
+    "the largest only": (lambda a: a * (a == a.max(1, keepdim=True)[0]).float(), A),
     "zeros of the batch's size": (lambda a: npnn.cat([npnn.zeros(a.shape[0], 2, 5), a], 1), A),
 }  # fmt: skip
 

@@ -59,11 +59,6 @@ def _read_softplus(x: Tensor) -> Tensor:
     return smooth_activation.softplus(x)
 
 
-@reads("Greater")
-def _read_greater(a: Tensor, b: Tensor) -> Tensor:
-    return a > b  # type: ignore[operator]
-
-
 @writes(smooth_activation.SiLUFunction)
 def _write_silu(g: Any, x: Any) -> str:
     return g.node("Mul", x, g.node("Sigmoid", x))

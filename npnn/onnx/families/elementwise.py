@@ -9,7 +9,7 @@ import numpy as np
 from npnn.cast import Cast, cast
 from npnn.nn.dropout import DropoutFunction
 from npnn.onnx.table import ONNXError, reads, same, writes
-from npnn.ops import arithmetic, elementwise, extremes, indexing, linalg
+from npnn.ops import arithmetic, comparison, elementwise, extremes, indexing, linalg, matrices
 from npnn.tensor import Tensor
 
 same(arithmetic.Add, "Add", arithmetic.add)
@@ -76,6 +76,48 @@ def _write_masked_fill(g: Any, x: Any, value: Any, mask: Any) -> str:
 
 
 reads("Where")(indexing.where)
+
+# questions whose answers are boolean: NumPy's, and ONNX's, of any arrays and of boolean ones
+QUESTIONS = {
+    np.equal: "Equal", np.less: "Less", np.less_equal: "LessOrEqual", np.greater: "Greater",
+    np.greater_equal: "GreaterOrEqual", np.isnan: "IsNaN", np.isinf: "IsInf",
+}  # fmt: skip
+LOGIC = {
+    np.logical_and: "And", np.logical_or: "Or", np.logical_xor: "Xor", np.logical_not: "Not", np.bitwise_and: "And",
+    np.bitwise_or: "Or", np.bitwise_xor: "Xor", np.invert: "Not",
+}  # fmt: skip
+
+
+@writes(comparison.Question)
+def _write_question(g: Any, *inputs: Any, ufunc: Any) -> str:
+    boolean = all(np.dtype(getattr(x, "dtype", type(x))) == np.dtype(bool) for x in inputs)
+    if ufunc is np.not_equal:
+        return g.node("Not", g.node("Equal", *inputs))
+    if ufunc in QUESTIONS:
+        return g.node(QUESTIONS[ufunc], *inputs)
+    if ufunc in LOGIC and boolean:
+        return g.node(LOGIC[ufunc], *inputs)
+    raise ONNXError(f"there is no translation of {ufunc.__name__}" + " of numbers" * (ufunc in LOGIC))
+
+
+for _name, _function in {
+    "Equal": comparison.eq, "Less": comparison.lt, "LessOrEqual": comparison.le, "Greater": comparison.gt,
+    "GreaterOrEqual": comparison.ge, "And": comparison.logical_and, "Or": comparison.logical_or,
+    "Xor": comparison.logical_xor, "Not": comparison.logical_not, "IsNaN": comparison.isnan,
+}.items():  # fmt: skip
+    reads(_name)(_function)
+reads("IsInf", detect_negative=1, detect_positive=1)(comparison.isinf)
+
+
+@writes(matrices.Triangle)
+def _write_triangle(g: Any, x: Any, keep: Any, diagonal: int) -> str:
+    return g.node("Trilu", x, np.asarray(diagonal, np.int64), upper=int(keep is np.triu))
+
+
+@reads("Trilu")
+def _read_triangle(x: Tensor, diagonal: Tensor | None = None, *, upper: int) -> Tensor:
+    k = 0 if diagonal is None else int(diagonal.item())
+    return matrices.triu(x, k) if upper else matrices.tril(x, k)
 
 
 @reads("Mod")

@@ -67,6 +67,17 @@ def _write_pick(g: Any, x: Any, dim: int, keepdim: bool, where: Any) -> tuple[st
     return values, g.node(f"Arg{kind}", x, axis=dim, keepdims=int(keepdim))
 
 
+@writes(extremes.Position)
+def _write_position(g: Any, x: Any, dim: int | None, keepdim: bool, where: Any) -> str:
+    kind = "ArgMax" if where is np.argmax else "ArgMin"
+    if dim is None:
+        flat = g.node("Reshape", x, np.array([-1]))
+        if keepdim:
+            raise ONNXError("keepdim without an axis")
+        return g.node(kind, flat, axis=0, keepdims=0)
+    return g.node(kind, x, axis=dim, keepdims=int(keepdim))
+
+
 @reads("ArgMax", select_last_index=0)
 def _read_argmax(x: Tensor, *, axis: int, keepdims: int) -> Tensor:
     return extremes.argmax(x, axis, bool(keepdims))
