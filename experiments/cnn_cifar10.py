@@ -51,11 +51,12 @@ from experiments import _cifar10, _cifar10_figure
 from experiments._cifar10 import CifarConfig, loss, optimizer, schedule, transform
 from experiments._sheet import sheet
 from npnn.data import TrainTest, load_cifar10
+from npnn.experiment.answers import accuracy
 from npnn.experiment.config import option, replace
 from npnn.experiment.registry import Reported, Tolerance
 from npnn.experiment.results import Result
 
-__all__ = ["Config", "build", "data", "draw", "loss", "optimizer", "overview", "schedule", "transform"]
+__all__ = ["Config", "answers", "build", "data", "draw", "loss", "optimizer", "overview", "schedule", "transform"]
 
 LOGIT_SCALE = 1 / 9
 
@@ -135,6 +136,29 @@ def draw(result: Result) -> Any:
     """Loss and accuracy, what was taken for what, the first kernels, their maps; of the best also its mistakes."""
     activated = 3 if result.config.batch_norm else 2  # the layers up to the first activation
     return sheet(result, result.model[0].weight, examples=(1, 3), layers=activated)  # a car and a cat
+
+
+def answers(rows: Mapping[str, Any]) -> dict[str, str]:
+    of = {variant: accuracy(rows, variant) for variant in rows}
+    found = {}
+    if of.get("small-sigmoid-sgd") and of.get("sgd-right"):
+        found["Why did SGD stay at 9 % (S2-5)?"] = (
+            f"Its rate was Adam's, 1e-4, with which SGD moves too little to learn anything: {of['small-sigmoid-sgd']} after "
+            f"50 epochs here. With 0.05 and momentum it has {of['sgd-right']} after {rows['sgd-right'].config.epochs} epochs."
+        )
+    if of.get("batchnorm-right") and of.get("adam-right") and of.get("batchnorm") and of.get("adam"):
+        few, many = (rows[variant].config.epochs for variant in ("batchnorm-right", "adam-right"))
+        found["Does batch normalisation help, and by how much?"] = (
+            f"With Adam at 1e-4 it reaches in {few} epochs ({of['batchnorm-right']}) what takes {many} without "
+            f"({of['adam-right']}); with the softmax applied twice, {of['batchnorm']} instead of {of['adam']} after 6."
+        )
+    if of.get("adam-right") and of.get("sgd-right") and of.get("lr5e-2-right"):
+        found["Which optimiser?"] = (
+            f"Each at a rate that suits it: Adam {of['adam-right']} ({rows['adam-right'].config.epochs} epochs), SGD with "
+            f"momentum {of['sgd-right']} ({rows['sgd-right'].config.epochs}). A wrong rate costs more than the choice: Adam at "
+            f"0.05 has {of['lr5e-2-right']}."
+        )
+    return found
 
 
 def overview(rows: Mapping[str, Any]) -> Any:

@@ -50,6 +50,7 @@ from experiments._sheet import sheet
 from npnn import Generator
 from npnn.data import TrainTest, load_mnist
 from npnn.data.transforms import Compose, RandomAffine, RandomRotation, RandomShift
+from npnn.experiment.answers import accuracy
 from npnn.experiment.config import RunConfig, UserError, option, replace, whole_numbers
 from npnn.experiment.registry import Reported, Schedule, Tolerance
 from npnn.experiment.results import Result
@@ -224,6 +225,19 @@ def draw(result: Result) -> Any:
     if weight.ndim == 2:
         return sheet(result, weight.reshape(-1, 1, 28, 28), "units")
     return sheet(result, weight, examples=(2, 7) if result.job.kept else (), layers=3)
+
+
+def answers(rows: Any) -> dict[str, str]:
+    right, wrong = accuracy(rows, "conv"), accuracy(rows, "conv-faulted")
+    if right is None or wrong is None:
+        return {}
+    return {
+        "Why did the CNN sit at 11 % (S4-6)?": (
+            f"Its convolution divided the gradients by the batch once more, those of the input, too, and the weights came from "
+            f"N(0, 1), so that it stood still: with these faults {wrong} here, without them {right}. "
+            f"The layers and what a check says of them: [MISTAKES.md](../experiments/MISTAKES.md)."
+        )
+    }
 
 
 def overview(rows: Any) -> Any:

@@ -26,6 +26,8 @@ and, if the usual will not do,
                                     or, of points in a plane, the border between the classes
     overview(rows)                  a figure of all variants together, such as accuracy against a
                                     setting, or None.  ``rows`` has a Row for each variant that ran.
+    answers(rows)                   {question: answer}, sentences for the top of the table of results, with numbers
+                                    of the same rows (npnn.experiment.answers.accuracy)
     TOLERANCE                       how closely npnn and torch agree, see Tolerance
     REPORTED                        {variant: Reported}: what has been published for these settings; a
                                     tuple of them where several publications are to be told apart
@@ -97,6 +99,10 @@ def _none(*args: Any) -> None:
     return None
 
 
+def _no_answers(rows: Any) -> Mapping[str, str]:
+    return {}
+
+
 def _no_callbacks(config: Any) -> Sequence[Callback]:
     return ()
 
@@ -119,6 +125,7 @@ class Experiment:
     transform: Callable[[Any], Any] = _none
     callbacks: Callable[[Any], Sequence[Callback]] = _no_callbacks
     overview: Callable[[Any], Any] = _none
+    answers: Callable[[Any], Mapping[str, str]] = _no_answers
     REPORTED: Mapping[str, Reported | tuple[Reported, ...]] = field(default_factory=dict)
     GROUPS: Mapping[str, Sequence[str]] = field(default_factory=dict)
     BEST: Mapping[str, str] = field(default_factory=dict)

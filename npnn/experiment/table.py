@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from npnn.experiment import summary
+from npnn.experiment import answers, summary
 from npnn.experiment.registry import Experiment, experiments, names
 from npnn.experiment.results import Folders, save_figure
 from npnn.experiment.rows import Row, length, mean_and_spread, median, rows
@@ -48,7 +48,7 @@ def render(folders: Folders) -> str:
     tables = [(found, rows(found, folders)) for found in experiments()]
     every = [row for _, table in tables for row in table.values()]
     lines = summary.lines(every, lambda row: _figure(row, folders, row.variant) or row.variant)
-    parts = [HEAD, summary.LEGEND, _table(summary.COLUMNS, lines), LEGEND, _machines(every)]
+    parts = [HEAD, answers.render(tables), summary.LEGEND, _table(summary.COLUMNS, lines), LEGEND, _machines(every)]
     for found, table in tables:
         name = found.name
         if table:
