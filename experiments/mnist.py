@@ -235,7 +235,7 @@ def answers(rows: Any) -> dict[str, str]:
         "Why did the CNN sit at 11 % (S4-6)?": (
             f"Its convolution divided the gradients by the batch once more, those of the input, too, and the weights came from "
             f"N(0, 1), so that it stood still: with these faults {wrong} here, without them {right}. "
-            f"The layers and what a check says of them: [MISTAKES.md](../experiments/MISTAKES.md)."
+            f"The layers, and what a check says of them, are in `experiments/MISTAKES.md`."
         )
     }
 
