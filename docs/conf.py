@@ -24,8 +24,7 @@ nitpicky = False
 
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
-nb_execution_mode = "cache"
-nb_execution_cache_path = str(HERE.parent / "build" / "notebooks")
+nb_execution_mode = "force"  # what a page shows is what the present code gives
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True

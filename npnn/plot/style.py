@@ -46,9 +46,16 @@ LINESTYLES = ["-", (0, (4, 2)), (0, (1, 1)), (0, (5, 1, 1, 1))]
 MARKERS = ["o", "^", "s", "D", "v", "P", "X", "<", ">", "*"]
 
 
+class Shown(Figure):
+    """A figure that a notebook shows by itself, as the value of a cell."""
+
+    def _repr_png_(self) -> bytes:
+        return encoded(self, 150)
+
+
 def figure(width: float = PAGE, height: float = 2.6) -> Figure:
-    """An empty figure of this size in inches, laid out so that nothing overlaps."""
-    return Figure(figsize=(width, height), layout="constrained")
+    """An empty figure of this size in inches, laid out so that nothing overlaps.  A notebook shows it by itself."""
+    return Shown(figsize=(width, height), layout="constrained")
 
 
 def canvas(given: FigureBase | None, width: float, height: float) -> Any:

@@ -64,6 +64,17 @@ def test_there_are_many_pages():
     assert len(pages()) >= 60
 
 
+def test_every_tutorial_ends_in_a_figure():
+    """And no cell shows the name of an object in the place of a picture."""
+    tutorials = [path for path in pages() if path.parent.name == "tutorials" and path.stem != "index"]
+    assert len(tutorials) >= 8
+    for path in [*tutorials, SITE / "guide" / "from_numpy.html"]:
+        text = path.read_text()
+        assert "&lt;Figure" not in text, path
+        assert "&lt;Axes" not in text, path
+        assert re.search(r'<img[^>]+src="\.\./_images/\w+\.png"', text), path
+
+
 def test_no_link_is_dead():
     dead = []
     for path, page in pages().items():

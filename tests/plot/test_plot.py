@@ -476,3 +476,9 @@ def test_without_matplotlib_one_line_says_what_to_install(monkeypatch):
 
 def test_a_figure_is_a_figure():
     assert isinstance(plot.figure(), Figure)
+
+
+def test_a_notebook_shows_a_figure_by_itself():
+    figure = plot.figure(2, 1)
+    figure.subplots().plot([1, 2])
+    assert figure._repr_png_().startswith(b"\x89PNG")
