@@ -28,6 +28,7 @@ nb_execution_mode = "force"  # what a page shows is what the present code gives
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove"  # that kernels are compiled the first time
 
 autodoc_typehints = "none"
 autodoc_preserve_defaults = True
