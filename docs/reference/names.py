@@ -62,7 +62,7 @@ class Entry:
     name: str
     value: Any
     file: Path  # where it is defined, from the root of the project
-    line: int
+    line: int | None  # None: it is made from a table there
     in_place: bool = False  # there is name_, too
     also: list[str] = field(default_factory=list)  # other addresses of the same thing
 
@@ -104,9 +104,10 @@ def entries() -> list[Entry]:
     return list(seen.values())
 
 
-def place(value: Any) -> tuple[Path, int]:
-    """The file that defines a function or class, and the line."""
+def place(value: Any) -> tuple[Path, int | None]:
+    """The file that defines a function or class, and the line; None for one that is made from a table."""
     value = inspect.unwrap(value)
+    line: int | None
     if inspect.isfunction(value):
         file, line = value.__code__.co_filename, value.__code__.co_firstlineno
     elif inspect.isclass(value):
@@ -117,11 +118,11 @@ def place(value: Any) -> tuple[Path, int]:
     return Path(file).resolve().relative_to(ROOT), line
 
 
-def _line(value: type) -> int:
+def _line(value: type) -> int | None:
     try:
         return inspect.getsourcelines(value)[1]
-    except OSError:  # made from a table in its file
-        return 10**6
+    except OSError:
+        return None
 
 
 def torch_name(entry: Entry) -> str | None:

@@ -18,6 +18,8 @@ from docs.reference.names import ROOT, Entry
 
 __all__ = ["describe", "write"]
 
+LAST = 10**6  # after all lines: what is made from a table
+
 # which floor of the house a file belongs to, for the table of contents: a folder, or one file of it
 CHAPTERS = {
     "Tensors and autograd": ("npnn/tensor.py", "npnn/function.py", "npnn/autograd.py", "npnn/modes.py", "npnn/views.py",
@@ -41,12 +43,12 @@ def write(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     entries = names.entries()
-    files = {file: sorted(found, key=lambda e: (e.line, e.name)) for file, found in _by_file(entries).items()}
+    files = {file: sorted(found, key=lambda e: (e.line or LAST, e.name)) for file, found in _by_file(entries).items()}
     contents = ["# Reference", "", _INTRODUCTION, ""]
     for chapter in CHAPTERS:
         pages = [file for file in files if _chapter(file) == chapter]
         contents += [f"## {chapter}", "", "| names | file |", "|---|---|"]
-        contents += [f"| {_links(files[file])} | [{file.as_posix()}]({_stem(file)}) |" for file in pages]
+        contents += [f"| {_links(files[file])} | [`{file.as_posix()}`]({_stem(file)}) |" for file in pages]
         contents += ["", "```{toctree}", ":hidden:", f":caption: {chapter}", "", *map(_stem, pages), "```", ""]
     (folder / "index.md").write_text("\n".join(contents))
     for file, found in files.items():
@@ -105,16 +107,14 @@ def describe(address: str, value: object) -> list[str]:
     lines = ["", ".. code-block:: pycon", "", *(f"   {line}" for line in example.split("\n")), ""]
     notes = []
     if entry.in_place:
-        notes.append(f"in place: ``{entry.name}_``")
+        notes.append(f"In place: ``{entry.name}_``")
     if entry.also:
-        notes.append("also: " + ", ".join(f"``{name}``" for name in entry.also))
+        notes.append("Also: " + ", ".join(f"``{name}``" for name in entry.also))
     page = names.torch_page(entry)
     if page:
-        notes.append(f"`in PyTorch <{page}>`__")
-    notes.append(
-        f"line {entry.line} of the file below" if entry.line < 10**6 else "made from a table in the file below"
-    )
-    return [*lines, f"{'; '.join(notes).capitalize()[:1]}{'; '.join(notes)[1:]}.", ""]
+        notes.append(f"`In PyTorch <{page}>`__")
+    notes.append(f"Line {entry.line} of the file below" if entry.line else "Made from a table in the file below")
+    return [*lines, ". ".join(notes) + ".", ""]
 
 
 _ENTRIES = {entry.address: entry for entry in names.entries()}
