@@ -123,8 +123,8 @@ def typename(obj: Any) -> str:
 
 # imported when first used: a script pays for what it uses
 _LATE = (
-    "accelerator", "amp", "backends", "cuda", "data", "distributions", "io", "mps", "onnx", "plot", "sklearn", "testing",
-    "torch", "train", "utils", "vision",
+    "accelerator", "amp", "backends", "cuda", "data", "distributions", "io", "linalg", "mps", "onnx", "plot", "sklearn",
+    "testing", "torch", "train", "utils", "vision",
 )  # fmt: skip
 
 

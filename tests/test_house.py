@@ -25,7 +25,7 @@ FLOORS = [
     {"nn"},
     {"optim", "data", "io"},
     {"testing"},
-    {"train", "plot", "onnx", "utils", "vision", "distributions"},
+    {"train", "plot", "onnx", "utils", "vision", "distributions", "linalg"},
     {"environment"},
     {"experiment"},
     {"sklearn", "look", "amp", "backends", "accelerator", "mps"},

@@ -16,8 +16,8 @@ MODULES = (
     "npnn", "npnn.nn", "npnn.nn.functional", "npnn.nn.init", "npnn.nn.utils", "npnn.nn.utils.rnn",
     "npnn.nn.utils.parametrize", "npnn.nn.utils.parametrizations", "npnn.optim", "npnn.optim.lr_scheduler", "npnn.data",
     "npnn.data.transforms", "npnn.utils.data", "npnn.utils.checkpoint", "npnn.utils.tensorboard", "npnn.autograd",
-    "npnn.random", "npnn.distributions", "npnn.io", "npnn.train", "npnn.testing", "npnn.plot", "npnn.look", "npnn.onnx",
-    "npnn.sklearn", "npnn.vision.datasets", "npnn.vision.transforms", "npnn.vision.utils", "npnn.amp", "npnn.cuda",
+    "npnn.random", "npnn.linalg", "npnn.distributions", "npnn.io", "npnn.train", "npnn.testing", "npnn.plot", "npnn.look",
+    "npnn.onnx", "npnn.sklearn", "npnn.vision.datasets", "npnn.vision.transforms", "npnn.vision.utils", "npnn.amp", "npnn.cuda",
     "npnn.experiment", "npnn.environment", "npnn.errors", "npnn.torch",
 )  # fmt: skip
 
@@ -38,6 +38,7 @@ OWN = {
         "load_shakespeare", "make_palindromes", "make_toy",
     },
     "npnn.random": {"generator", "use_generator"},
+    "npnn.linalg": {"Eigen", "LeastSquares", "Orthogonal", "SignAndLog", "Singular"},
 }  # fmt: skip
 
 PAGES = "https://docs.pytorch.org/docs/stable/"
@@ -50,7 +51,7 @@ TOGETHER = {
 }  # fmt: skip
 SEPARATE = {
     "npnn", "npnn.nn", "npnn.nn.functional", "npnn.nn.utils", "npnn.nn.utils.rnn", "npnn.nn.utils.parametrize",
-    "npnn.nn.utils.parametrizations", "npnn.optim", "npnn.optim.lr_scheduler", "npnn.autograd", "npnn.cuda",
+    "npnn.nn.utils.parametrizations", "npnn.optim", "npnn.optim.lr_scheduler", "npnn.autograd", "npnn.cuda", "npnn.linalg",
 }  # fmt: skip
 
 

@@ -24,7 +24,7 @@ LAST = 10**6  # after all lines: what is made from a table
 CHAPTERS = {
     "Tensors and autograd": ("npnn/tensor.py", "npnn/function.py", "npnn/autograd.py", "npnn/modes.py", "npnn/views.py",
                              "npnn/dtypes.py", "npnn/device.py", "npnn/printing.py", "npnn/__init__.py"),
-    "Operations": ("npnn/ops",),
+    "Operations": ("npnn/ops", "npnn/linalg.py"),
     "Random numbers": ("npnn/random.py", "npnn/generator.py", "npnn/distributions"),
     "Layers, losses and activations": ("npnn/nn",),
     "Optimisers and schedules": ("npnn/optim",),

@@ -1,4 +1,4 @@
-"""Results of two parts, which are named, print as PyTorch's do, and can be unpacked."""
+"""Results of several parts, which are named, print as PyTorch's do, and can be unpacked."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ class MinMax(NamedTuple):
     max: Tensor
 
 
-def named(function: F) -> F:
-    """The function with its name on the pair that it returns: torch.return_types.max(values=..., indices=...)."""
+def named(function: F, name: str | None = None) -> F:
+    """The function with its name on the NamedTuple that it returns: torch.return_types.max(values=..., indices=...)."""
 
     @functools.wraps(function)
     def call(*args: Any, **options: Any) -> Any:
         result = function(*args, **options)
-        return _type(function.__name__, type(result))(*result) if isinstance(result, tuple) else result
+        kind: Any = type(result)
+        return _type(name or function.__name__, kind)(*result) if hasattr(result, "_fields") else result
 
     return call  # type: ignore[return-value]
 
 
 @functools.cache
-def _type(name: str, pair: type) -> type:
-    if not hasattr(pair, "_fields") or pair not in (ValuesAndIndices, MinMax):
+def _type(name: str, pair: Any) -> Any:
+    if pair.__repr__ is _text:
         return pair  # named already: one of these functions called another
     return type(name, (pair,), {"__slots__": (), "__repr__": _text, "__reduce__": _saved})
 

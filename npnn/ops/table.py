@@ -20,6 +20,7 @@ from npnn.ops import (
     conversion,
     creation,
     cumulative,
+    decompositions,
     distances,
     drawing,
     elementwise,
@@ -44,8 +45,8 @@ from npnn.tensor import Tensor, _from_array, of_array
 __all__ = ["FUNCTIONS", "in_place_form", "offer"]
 
 FAMILIES = (
-    arithmetic, pairs, comparison, elementwise, special, linalg, matrices, distances, reductions, extremes, cumulative,
-    quantiles, shape, joining, flipping, indexing, gathering, sorting,
+    arithmetic, pairs, comparison, elementwise, special, linalg, decompositions, matrices, distances, reductions, extremes,
+    cumulative, quantiles, shape, joining, flipping, indexing, gathering, sorting,
 )  # fmt: skip
 
 # what is a method but no function, and the reverse, in torch
