@@ -58,7 +58,7 @@ html_sidebars = {page: [] for page in ("index", "start", "house", "demo")}
 
 
 def set_docstring(app: Any, what: str, name: str, value: Any, options: Any, lines: list[str]) -> None:
-    text = "\n".join(lines)
+    text = pages.completed("\n".join(lines))
     lines[:] = [*docstrings.rst(text), *pages.describe(name, value)]
 
 

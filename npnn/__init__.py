@@ -79,12 +79,12 @@ def set_float32_matmul_precision(precision: str) -> None:
 
 
 def get_num_interop_threads() -> int:
-    """1"""
+    """1: operations run one after the other."""
     return 1
 
 
 def set_num_interop_threads(n: int) -> None:
-    """Nothing."""
+    """Does nothing: operations run one after the other."""
 
 
 def set_default_tensor_type(t: Any) -> None:
@@ -96,7 +96,7 @@ def set_default_tensor_type(t: Any) -> None:
 
 
 def set_default_device(d: Any) -> None:
-    """Takes the CPU."""
+    """Takes "cpu", the one device there is.   Errors: RuntimeError for another."""
     from npnn.device import check_device
 
     check_device(d)

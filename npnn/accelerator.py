@@ -17,7 +17,7 @@ def current_accelerator(check_available: bool = False) -> None:
 
 
 def device_count() -> int:
-    """0."""
+    """0: there is no such device."""
     return 0
 
 

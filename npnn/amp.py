@@ -22,7 +22,7 @@ class autocast(contextlib.ContextDecorator):  # noqa: N801  torch's spelling
 
 
 class GradScaler:
-    """Scales by 1."""
+    """Scales the loss by 1: gradients in float32 need no scaling."""
 
     def __init__(self, *args: Any, **options: Any):
         pass

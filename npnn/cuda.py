@@ -22,7 +22,7 @@ def is_initialized() -> bool:
 
 
 def device_count() -> int:
-    """0."""
+    """0: there is no such device."""
     return 0
 
 

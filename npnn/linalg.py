@@ -51,7 +51,7 @@ def _named(function: F) -> F:
 
 
 class LeastSquares(NamedTuple):
-    """What lstsq returns."""
+    """What lstsq returns: x, the squared lengths of A x - B, the rank of A and its singular values."""
 
     solution: Tensor
     residuals: Tensor

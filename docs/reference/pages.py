@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import shutil
 from itertools import groupby
 from pathlib import Path
 
+import npnn
 from docs.reference import examples, names
 from docs.reference.docstrings import rst
 from docs.reference.names import ROOT, Entry
 
-__all__ = ["describe", "write"]
+__all__ = ["completed", "describe", "write"]
 
 LAST = 10**6  # after all lines: what is made from a table
 
@@ -96,6 +98,13 @@ def _page(file: Path, entries: list[Entry]) -> list[str]:
         lines += [f".. {kind}:: {entry.address}", *(["   :members:"] if entry.is_class else []), ""]
     lines += ["The file", "--------", "", f".. literalinclude:: /../{file.as_posix()}", "   :language: python"]
     return [*lines, "   :linenos:", ""]
+
+
+def completed(text: str) -> str:
+    """A layer's docstring that sends the reader to its function, with what the function says."""
+    sent = re.match(r"See (\w+)\.", text)
+    function = getattr(npnn.nn.functional, sent[1], None) if sent else None
+    return text if function is None else f"{text.strip()}\n\n{inspect.getdoc(function)}"
 
 
 def describe(address: str, value: object) -> list[str]:

@@ -32,7 +32,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = No
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
-    """The normal distribution."""
+    """Every element from the normal distribution N(mean, std²)."""
     with no_grad():
         return tensor.normal_(mean, std, generator=generator)
 
@@ -70,17 +70,17 @@ def trunc_normal_(
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:
-    """Every element val."""
+    """Every element ``val``, in place."""
     return _fill(tensor, float(val))
 
 
 def ones_(tensor: Tensor) -> Tensor:
-    """Every element 1."""
+    """Every element 1, in place."""
     return _fill(tensor, 1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
-    """Every element 0."""
+    """Every element 0, in place."""
     return _fill(tensor, 0.0)
 
 

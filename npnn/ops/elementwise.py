@@ -238,7 +238,7 @@ def cos(input: Tensor) -> Tensor:
 
 
 def tanh(input: Tensor) -> Tensor:
-    """The hyperbolic tangent"""
+    """The hyperbolic tangent, (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ)"""
     return Tanh.apply(as_float(input))
 
 

@@ -168,7 +168,7 @@ def uninstall() -> None:
 
 
 def load_ipython_extension(shell: Any) -> None:
-    """``%load_ext npnn.torch``"""
+    """What ``%load_ext npnn.torch`` calls in a notebook: install()."""
     install()
 
 

@@ -144,7 +144,7 @@ def selu(input: Tensor, inplace: bool = False) -> Tensor:
 
 
 def relu6(input: Tensor, inplace: bool = False) -> Tensor:
-    """min(max(x, 0), 6)"""
+    """y = min(max(x, 0), 6), element by element."""
     return ReLU6Function.apply(input)
 
 
