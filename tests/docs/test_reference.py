@@ -16,6 +16,7 @@ import pytest
 import npnn
 from docs.reference import examples, names, pages
 from docs.reference.docstrings import rst
+from npnn.data import download
 from npnn.errors import DataError
 from tests.parity import torch
 
@@ -24,10 +25,15 @@ EXAMPLES = examples.read()
 IDS = [entry.address for entry in ENTRIES]
 
 
+def no_network(*args):
+    raise OSError("tests download nothing")
+
+
 @pytest.fixture(autouse=True)
 def as_it_was(monkeypatch, tmp_path):
     """Examples change the default dtype, the stream and the figures: all is put back."""
     monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setattr(download, "_receive", no_network)
     with npnn.random.fork_rng():
         yield
     if torch is not None:
