@@ -38,6 +38,9 @@ def as_it_was(monkeypatch, tmp_path):
         yield
     if torch is not None:
         torch.use_deterministic_algorithms(False)
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+        torch.set_float32_matmul_precision("highest")
     npnn.set_default_dtype(npnn.float32)
 
 
