@@ -56,7 +56,9 @@ def test_nan_does_not_agree():
 @requires_torch
 @pytest.mark.parametrize("name", names())
 def test_both_frameworks_agree_over_some_steps(name):
-    outcome = compare(tiny_job(name, steps=12, batch_size=16), progress=False)
+    """At 0.25 at most: a rate for batches of 1,000 makes of a rounding another choice of a pooling in batches of 16."""
+    usual = next(iter(experiment(name).VARIANTS.values()))
+    outcome = compare(tiny_job(name, steps=12, batch_size=16, lr=min(usual.lr, 0.25)), progress=False)
     assert len(outcome.gaps) == 12
     assert outcome.largest[0] < 1e-5
     assert outcome.agrees
