@@ -2,6 +2,10 @@
 
     python -m experiments run cifar10_94
 
+Yes: 94.10 ± 0.15 % on the test set, mean and standard deviation of three seeds (94.27, 94.07 and 93.97), each measured once,
+after 10 epochs.  An epoch takes 168 s on two cores that have nothing else to do, which makes 28 minutes; the runs in the
+table had other work beside them.  One view of each picture instead of six, before the last averaging: 93.6, 93.3 and 93.3.
+
 The recipe is known from GPUs, where it takes three seconds, and its 3.5e14 operations do not depend on the machine.
 Each of its parts is a setting of its own here, which can be taken away:
 
