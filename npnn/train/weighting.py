@@ -16,13 +16,13 @@ WEIGHTED = ("CrossEntropyLoss", "NLLLoss")  # of npnn and torch: means over the 
 def weight_of(loss: Any, targets: Any, backend: Backend) -> float:
     """What the mean of the loss over these rows was divided by.
 
-    The number of rows; with weights of classes, or targets that are ignored, the sum of the targets' weights,
-    Σ w[yᵢ] over yᵢ ≠ ignore_index.  It is 0 if all are ignored.
+    The number of rows; of a loss over classes the sum of the targets' weights, Σ w[yᵢ] over yᵢ ≠ ignore_index, where a
+    row may have several targets.  It is 0 if all are ignored.
     """
     weight, ignored = getattr(loss, "weight", None), getattr(loss, "ignore_index", -100)
     y = backend.array(targets)
-    by_class = type(loss).__name__ in WEIGHTED and loss.reduction == "mean" and y.dtype.kind in "iu"
-    if not by_class or (weight is None and not (y == ignored).any()):
+    of_classes = any(kind.__name__ in WEIGHTED for kind in type(loss).__mro__) and loss.reduction == "mean"
+    if not of_classes or y.dtype.kind not in "iu":
         return float(len(y))
     counted = y[y != ignored]
     return float(counted.size if weight is None else np.asarray(backend.array(weight), np.float64)[counted].sum())

@@ -15,6 +15,7 @@ from npnn.generator import Generator
 from npnn.train import Callback, Checkpoint, EarlyStopping, parallel
 from npnn.train.interrupt import Interrupt
 from npnn.train.parallel import Single, world
+from npnn.train.weighting import weight_of
 from tests.parity import torch
 from tests.train import fake_mpi
 from tests.train.common import FRAMEWORKS, batches, build, data, framework, trainer, weights
@@ -482,6 +483,21 @@ def test_the_mpiexec_of_another_mpi(started, monkeypatch):
 
 
 # ---- losses that weigh their rows
+
+
+def test_rows_of_several_targets_weigh_as_many_as_they_have():
+    """One rank's share has padding, the other's has none: both count targets, not rows; so does a loss of one's own kind."""
+    backend = trainer().backend
+    whole, padded = np.zeros((3, 4), int), np.array([[0, 1, -100, -100]])
+
+    class Own(nn.CrossEntropyLoss):
+        pass
+
+    for loss in (nn.CrossEntropyLoss(), Own(), nn.NLLLoss()):
+        assert weight_of(loss, whole, backend) == 12
+        assert weight_of(loss, padded, backend) == 2
+    assert weight_of(nn.CrossEntropyLoss(), np.ones((3, 4), np.float32), backend) == 3  # probabilities: a row each
+    assert weight_of(nn.MSELoss(), whole, backend) == 3
 
 
 @pytest.mark.parametrize("name", FRAMEWORKS)
