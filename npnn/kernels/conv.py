@@ -49,6 +49,7 @@ def choose(
         and geometry.groups == 1
         and max(top, left, bottom, right) <= 2
         and max(c, PANEL if weight else o) >= 64
+        and min(c, o) >= PANEL
         and c % PANEL == o % PANEL == 0
     ):
         return im2col

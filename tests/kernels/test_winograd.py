@@ -100,6 +100,7 @@ def test_the_form_follows_from_the_shapes():
     assert choice(32, (6, 6), 128, 256) is im2col  # the tiles cover 8×8
     assert choice(32, (2, 2), 512, 512) is im2col
     assert choice(32, (32, 32), 3, 64) is im2col
+    assert choice(32, (32, 32), 0, 64) is choice(32, (32, 32), 64, 0) is im2col  # no channels at all
     assert choice(32, (8, 8), 128, 256, stride=(2, 2)) is im2col
     assert choice(32, (8, 8), 128, 256, kernel_size=(5, 5)) is im2col
     assert choice(32, (8, 8), 128, 256, groups=2) is im2col

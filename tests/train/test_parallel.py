@@ -488,7 +488,7 @@ def test_the_mpiexec_of_another_mpi(started, monkeypatch):
 def test_rows_of_several_targets_weigh_as_many_as_they_have():
     """One rank's share has padding, the other's has none: both count targets, not rows; so does a loss of one's own kind."""
     backend = trainer().backend
-    whole, padded = np.zeros((3, 4), int), np.array([[0, 1, -100, -100]])
+    whole, padded = npnn.zeros(3, 4, dtype=int), npnn.tensor([[0, 1, -100, -100]])
 
     class Own(nn.CrossEntropyLoss):
         pass
@@ -496,7 +496,7 @@ def test_rows_of_several_targets_weigh_as_many_as_they_have():
     for loss in (nn.CrossEntropyLoss(), Own(), nn.NLLLoss()):
         assert weight_of(loss, whole, backend) == 12
         assert weight_of(loss, padded, backend) == 2
-    assert weight_of(nn.CrossEntropyLoss(), np.ones((3, 4), np.float32), backend) == 3  # probabilities: a row each
+    assert weight_of(nn.CrossEntropyLoss(), npnn.ones(3, 4), backend) == 3  # probabilities: a row each
     assert weight_of(nn.MSELoss(), whole, backend) == 3
 
 
