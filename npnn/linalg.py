@@ -31,6 +31,7 @@ from npnn.ops.distances import norm as p_norm
 from npnn.ops.extremes import amax, amin
 from npnn.ops.joining import cat
 from npnn.ops.linalg import matmul
+from npnn.ops.promotion import cast
 from npnn.ops.returned import named
 from npnn.tensor import Tensor, of_array
 
@@ -73,11 +74,13 @@ def matrix_norm(
     """Of matrices: "fro" √Σ a², "nuc" Σ s, ±2 the largest or smallest singular value s, ±1 the largest or smallest
     column sum of |a|, ±inf of a row.   Errors: RuntimeError unless there are two axes.
     """
+    if dtype is not None:
+        A = cast(A, dtype)
     axes = reductions.axes_of(tuple(dim), A.array.ndim)
     if len(axes) != 2:
         raise RuntimeError("linalg.matrix_norm: dim must be a 2-tuple")
     if ord in ("fro", "nuc"):
-        return p_norm(A, ord, axes, keepdim, dtype=dtype)
+        return p_norm(A, ord, axes, keepdim)
     moved = A.movedim([d % A.array.ndim for d in dim], [-2, -1])
     if ord in (2, -2):
         values = svdvals(moved)

@@ -122,6 +122,20 @@ def test_full_matrices_of_svd_are_orthogonal():
         assert S.shape[-1] == 3
 
 
+@pytest.mark.parametrize("ord", ["fro", "nuc", 1, -2, np.inf])
+def test_a_norm_in_another_dtype(ord):
+    A = npnn.tensor(RNG.standard_normal((3, 3)).astype(np.float32))
+    found = npnn.linalg.matrix_norm(A, ord, dtype=npnn.float64)
+    assert found.dtype == npnn.float64
+    assert found.item() == pytest.approx(npnn.linalg.matrix_norm(A.double(), ord).item(), rel=1e-12)
+
+
+def test_equations_of_one_matrix_and_many_right_sides():
+    A, b = definite((3, 3)), RNG.standard_normal((5, 3, 2))
+    gradcheck(npnn.linalg.solve, A, b, rtol=1e-5)
+    gradcheck(npnn.linalg.solve, definite((5, 3, 3)), b[0], rtol=1e-5)
+
+
 def test_rank_and_least_squares():
     A = RNG.standard_normal((5, 2)) @ RNG.standard_normal((2, 3))
     assert npnn.linalg.matrix_rank(npnn.tensor(A)).item() == 2
