@@ -15,6 +15,8 @@ from npnn.errors import LayerError
 from npnn.experiment.config import UserError
 from npnn.experiment.results import restored
 from npnn.look.maps import stages
+from npnn.nn.functional import softmax
+from npnn.tensor import of_array
 
 __all__ = ["Answer", "Network"]
 
@@ -75,15 +77,14 @@ class Network:
         if picture is None:
             return None
         found = stages(self.model, picture[None])
-        scores = found[-1].values.astype(np.float64)
-        e = np.exp(scores - scores.max())
+        probabilities = softmax(of_array(found[-1].values), 0).numpy()
         kinds = ("Conv", "ReLU", "GELU", "Tanh", "Sigmoid", "MaxPool", "AvgPool")
         layers = [
             (f"{stage.name} ({stage.kind})", _scaled(stage.values[:MAPS]))
             for stage in found
             if stage.values.ndim == 3 and stage.kind.startswith(kinds) and stage.values.shape[1] > 1
         ]
-        return Answer(picture, (e / e.sum()).astype(np.float32), layers)
+        return Answer(picture, probabilities, layers)
 
 
 def _scaled(maps: NDArray[Any]) -> NDArray[np.float32]:

@@ -28,24 +28,15 @@ from npnn.experiment.sweep import sweep as run_all
 from npnn.experiment.table import made_by_run, uncited
 from npnn.experiment.table import update as update_table
 from npnn.experiment.template import write as write_template
+from npnn.nn.functional import softmax
+from npnn.tensor import of_array
 from npnn.train.backend import backend_of
 from npnn.train.evaluation import predict as predicted
 from npnn.train.parallel import world
 
 __all__ = [
-    "compare",
-    "demo",
-    "draw",
-    "evaluate",
-    "list_all",
-    "new",
-    "predict",
-    "queue",
-    "report",
-    "results",
-    "run",
-    "sweep",
-]
+    "compare", "demo", "draw", "evaluate", "list_all", "new", "predict", "queue", "report", "results", "run", "sweep",
+]  # fmt: skip
 
 #: One variant of each family, trained within seconds.
 DEMO = (("mlp_toy", "moons-lr0.1"), ("cnn_digits", "dropout"), ("rnn_palindrome", "T10"))
@@ -296,9 +287,8 @@ def predict(arguments: Namespace) -> int:
         picture, said = read_picture(path, data.test_x)
         for sentence in said:
             print(sentence, file=sys.stderr)
-        scores = predicted(saved.model, backend_of(saved.model), picture[None], 1)[0].astype(np.float64)
-        shares = np.exp(scores - scores.max())
-        shares /= shares.sum()
+        scores = predicted(saved.model, backend_of(saved.model), picture[None], 1)[0]
+        shares = softmax(of_array(scores), 0).numpy()
         best = np.argsort(-shares)[: arguments.top]
         print(f"{path}: " + ", ".join(f"{data.classes[k]} {shares[k]:.1%}" for k in best), flush=True)
     return 0
