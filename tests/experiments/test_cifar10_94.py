@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 import npnn
 from experiments import cifar10_94
 from npnn.experiment.config import replace
-from npnn.train import Trainer
+from npnn.train import Callback, Checkpoint, Trainer
+from tests.experiments.conftest import tiny_job
 
 CONFIG = replace(cifar10_94.FULL, channels=4)
 IMAGES = np.random.default_rng(0).standard_normal((40, 3, 32, 32)).astype(np.float32)
@@ -108,3 +110,31 @@ def test_lookahead_ends_with_the_running_mean():
     model.weight.data.fill_(99)
     again.on_train_end(SimpleNamespace(model=model, backend=trainer.backend, history=trainer.history))
     assert model.weight.item() == pytest.approx(slow)
+
+
+def test_a_resumed_run_is_the_unbroken_one(tmp_path):
+    """Also in the middle of an epoch: the mirroring, the running mean and the whitening go on where they stood."""
+
+    class CtrlC(Callback):
+        def on_step_end(self, trainer):
+            if trainer.run.step == 7:
+                signal.raise_signal(signal.SIGINT)
+
+    class Quiet(CtrlC):
+        def on_step_end(self, trainer):
+            pass
+
+    def fit(callback, resume_from=None):
+        job = tiny_job("cifar10_94", steps=12, batch_size=16)
+        saver = Checkpoint(tmp_path, monitor=None)
+        callback.__class__.__name__ = "Same"  # a checkpoint knows its callbacks by name
+        start = job.start((callback, saver), progress=False)
+        history = start.fit(job.config, resume_from=resume_from)
+        return history, start.trainer.model, saver
+
+    _, unbroken, _ = fit(Quiet())
+    history, _, saver = fit(CtrlC())
+    assert history.interrupted
+    _, resumed, _ = fit(Quiet(), saver.last)
+    for name, value in unbroken.state_dict().items():
+        np.testing.assert_array_equal(resumed.state_dict()[name].numpy(), value.numpy(), err_msg=name)
