@@ -284,6 +284,7 @@ def draw(result: Result) -> Any:
 
 FULL = Config()
 SMALL = replace(FULL, channels=16)
+TORCH_EPOCHS = 1
 VARIANTS = {
     "full": FULL,
     "small": SMALL,

@@ -170,6 +170,7 @@ VGG = Config(softmax=True, epochs=6)  # Adam at 1e-4, 64 to 512 channels
 STUCK = replace(VGG, epochs=1, evaluate_every=391)  # long enough to see that nothing is learnt
 RIGHT = replace(VGG, softmax=False, epochs=4)
 SMALL = replace(VGG, channels=16, softmax=False, epochs=50)  # 16 to 128 channels
+TORCH_EPOCHS = 2  # of 1 to 50: what differs is seen at once, and an epoch of torch takes minutes
 VARIANTS = {
     "adam-right": replace(RIGHT, epochs=30),  # the first, hence the default
     "adam": VGG,

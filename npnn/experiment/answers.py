@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from npnn.experiment.registry import Experiment
-from npnn.experiment.rows import Row, mean_and_spread
+from npnn.experiment.rows import Row, mean_and_spread, pairs
 
 __all__ = ["accuracy", "render"]
 
@@ -31,16 +30,19 @@ def render(tables: Sequence[tuple[Experiment, Mapping[str, Row]]]) -> str:
 
 
 def _of_all(every: Sequence[Row]) -> dict[str, str]:
-    pairs = [(row, ours, theirs) for row in every for ours, theirs in _pairs(row)]
-    if not pairs:
+    found = [(row, pair) for row in every for pair in pairs(row) if not np.isnan(pair.apart)]
+    if not found:
         return {}
-    apart = np.array([100 * abs(_accuracy(ours) - _accuracy(theirs)) for _, ours, theirs in pairs])
-    ratios = np.array([ours["step_ms"] / theirs["step_ms"] for _, ours, theirs in pairs])
-    worst = sorted({row.variant for (row, _, _), d in zip(pairs, apart, strict=True) if d > NEAR})
+    apart = np.array([pair.apart for _, pair in found])
+    ratios = np.array([pair.ratio for _, pair in found])
+    worst = sorted({row.variant for (row, _), d in zip(found, apart, strict=True) if d > NEAR})
     matches = (
-        f"Of {len(pairs)} pairs of runs from one seed, with nothing copied, {np.mean(apart <= SAME):.0%} end with the same "
+        f"Of {len(found)} pairs of runs from one seed, with nothing copied, {np.mean(apart <= SAME):.0%} end with the same "
         f"accuracy on the test set to {SAME} points, {np.mean(apart <= NEAR):.0%} to {NEAR:g} point."
     )
+    short = sum("stop_after" in pair.torch for _, pair in found)
+    if short:
+        matches += f" In {short} of them PyTorch's ended after its first epochs, and the accuracies there are compared."
     if worst:
         matches += f" The others are trainings that jump, where rounding decides: {', '.join(f'`{v}`' for v in worst)}."
     faster = (
@@ -48,15 +50,3 @@ def _of_all(every: Sequence[Row]) -> dict[str, str]:
         f"{ratios.min():.2f} to {ratios.max():.2f}), both on the same number of threads."
     )
     return {"Does it match PyTorch?": matches, "Is it faster?": faster}
-
-
-def _pairs(row: Row) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Runs of npnn and torch with the same configuration."""
-    for ours in row.npnn:
-        for theirs in row.torch:
-            if ours["config"] == theirs["config"] and ours["threads"] == theirs["threads"]:
-                yield ours, theirs
-
-
-def _accuracy(run: Mapping[str, Any]) -> float:
-    return float(run["metrics"]["test_accuracy"])

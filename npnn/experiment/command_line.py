@@ -205,6 +205,10 @@ def add_run_options(one: Parser) -> None:
         help="run with K seeds in turn and print mean and spread; all numbers are kept, but figure and weights of "
         "the first only (default: 1)",
     )  # fmt: skip
+    one.add_argument(
+        "--stop-after", type=int, metavar="N",
+        help="end after N epochs of those that are planned, with the schedule of all of them",
+    )  # fmt: skip
     one.add_argument("--resume", action="store_true", help="go on where this command was interrupted")
 
 

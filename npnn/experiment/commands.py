@@ -18,7 +18,7 @@ from npnn.experiment.picture import read_picture
 from npnn.experiment.queue import missing, seconds_of
 from npnn.experiment.registry import Experiment, experiment, experiments, names
 from npnn.experiment.report import page
-from npnn.experiment.results import Folders, Result, draw_again, finished, named, restored, save_figure
+from npnn.experiment.results import Folders, Result, draw_again, is_done, named, restored, save_figure
 from npnn.experiment.results import evaluate as evaluate_file
 from npnn.experiment.rows import Row, length, mean_and_spread, median, rows, stale
 from npnn.experiment.run import run as run_job
@@ -82,6 +82,8 @@ def run(arguments: Namespace) -> int:
     job, folders, count = _job(arguments, arguments.backend), _folders(arguments), arguments.seeds
     if count < 1:
         raise UserError(f"--seeds must be at least 1, got {count}")
+    if job.stop_after is not None and job.stop_after < 1:
+        raise UserError(f"--stop-after must be at least 1, got {job.stop_after}")
     if count > 1 and arguments.resume:
         raise UserError("--resume goes on with a single run: leave --seeds out")
     if world().rank == 0:
@@ -170,7 +172,7 @@ def sweep(arguments: Namespace) -> int:
     _check_counts(arguments)
     found = arguments.experiment
     every = jobs(found, arguments.variants or list(found.VARIANTS), arguments.seeds, arguments.backends)
-    todo = [(job, keep) for job, keep in every if not finished(job, folders)]
+    todo = [(job, keep) for job, keep in every if not is_done(job, folders)]
     problems = []
     with tqdm(total=len(every), initial=len(every) - len(todo), unit="run", disable=None) as bar:
         for outcome in run_all(todo, folders, arguments.jobs):
@@ -317,7 +319,9 @@ def _line(result: Result, folders: Folders) -> Sequence[str]:
 def _job(arguments: Namespace, backend: str = "npnn") -> Job:
     found, variant = arguments.experiment, arguments.variant
     changes = {name[4:]: value for name, value in vars(arguments).items() if name.startswith("set_")}
-    return Job(found, variant, replace(found.VARIANTS[variant], **changes), backend)
+    return Job(
+        found, variant, replace(found.VARIANTS[variant], **changes), backend, getattr(arguments, "stop_after", None)
+    )
 
 
 def _folders(arguments: Namespace) -> Folders:

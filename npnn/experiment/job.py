@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ class Job:
     variant: str
     config: RunConfig
     backend: str = "npnn"
+    stop_after: int | None = None  # epochs: the run ends there, with the schedule of all that are planned
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -46,6 +47,7 @@ class Job:
         """
         changes = self.changes
         seed = [f"-seed{changes.pop('seed')}"] if "seed" in changes else []
+        changes |= {} if self.stop_after is None else {"stop_after": self.stop_after}
         changed = [f"+{name}={value}" for name, value in changes.items()]
         torch = ["-torch"] * (self.backend == "torch")
         return "".join([f"{self.experiment.name}-{self.variant}", *changed, *seed, *torch])
@@ -57,15 +59,18 @@ class Job:
         for name, value in self.changes.items():
             words.append(flag(f"no_{name}" if value is False else name))
             words += [] if isinstance(value, bool) else [str(value)]
+        words += [] if self.stop_after is None else ["--stop-after", str(self.stop_after)]
         return " ".join(words + ["--backend torch"] * (self.backend == "torch"))
 
     @property
     def in_table(self) -> bool:
         """True for a variant as it is, whatever the seed and the framework: its numbers are in the table of results.
 
-        What was written outside the folder of the experiments is in no table.
+        The first epochs are enough of torch, which stands beside.  What was written outside the folder of the
+        experiments is in no table.
         """
-        return self.experiment.file is None and self.changes.keys() <= {"seed"}
+        whole = self.stop_after is None or self.backend == "torch"
+        return self.experiment.file is None and whole and self.changes.keys() <= {"seed"}
 
     @property
     def heads_row(self) -> bool:
@@ -112,12 +117,13 @@ class Job:
             raise UserError(f"{self.stem}: {error}") from error
         scheduler, per = schedule or (None, "epoch")
         stopping = () if config.patience is None else (EarlyStopping(ACCURACY, config.patience, mode="max"),)
+        ending = () if self.stop_after is None else (_StopAfter(self.stop_after),)
         trainer = Trainer(
             model,
             loss,
             optimizer,
             scheduler,
-            callbacks=(*stopping, *self.experiment.callbacks(config), *callbacks),
+            callbacks=(*stopping, *ending, *self.experiment.callbacks(config), *callbacks),
             clip_grad_norm=config.clip_grad_norm,
             schedule_per=per,
             progress=progress,
@@ -126,6 +132,17 @@ class Job:
             check=progress,
         )
         return Start(data, loader, watched, trainer)
+
+
+class _StopAfter(Callback):
+    """Ends a run after some of its epochs."""
+
+    def __init__(self, epochs: int):
+        self.epochs = epochs
+
+    def on_record(self, trainer: Trainer, record: Mapping[str, Any]) -> None:
+        if trainer.run.epoch >= self.epochs:
+            trainer.run.should_stop = True
 
 
 @contextlib.contextmanager

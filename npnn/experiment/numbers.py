@@ -45,6 +45,7 @@ def identity(job: Job, metrics: Mapping[str, Any] | None) -> dict[str, Any]:
         "backend": job.backend,
         "command": job.command,
         "config": dataclasses.asdict(job.config),
+        **({} if job.stop_after is None else {"stop_after": job.stop_after}),
         "metrics": metrics and {f"test_{name}": value for name, value in metrics.items()},
     }
 
@@ -140,7 +141,7 @@ def job_of(numbers: Mapping[str, Any]) -> Job:
     found, config = config_of(numbers)
     if numbers["variant"] not in found.VARIANTS:
         raise UserError(f"{found.name} has no variant {numbers['variant']!r}")
-    return Job(found, numbers["variant"], config, numbers["backend"])
+    return Job(found, numbers["variant"], config, numbers["backend"], numbers.get("stop_after"))
 
 
 def write(numbers: Mapping[str, Any], path: Path, stem: str | None = None) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from npnn.experiment.config import UserError
 from npnn.experiment.job import Job
 from npnn.experiment.registry import Experiment
-from npnn.experiment.results import Folders, finished
+from npnn.experiment.results import Folders, is_done
 from npnn.experiment.rows import rows
 from npnn.experiment.sweep import jobs
 
@@ -29,7 +29,7 @@ def missing(
     for one in experiments:
         known = [run for row in rows(one, folders).values() for run in (*row.npnn, *row.torch)]
         for job, keep in jobs(one, list(one.VARIANTS), count, backends):
-            if not finished(job, folders):
+            if not is_done(job, folders):
                 found.append((job, keep, estimate(job, known)))
     told = [seconds for _, _, seconds in found if seconds is not None]
     usual = float(np.median(told)) if told else 60.0
@@ -41,10 +41,11 @@ def estimate(job: Job, known: Sequence[Mapping[str, Any]]) -> float | None:
     median length in the runs of its experiment whose settings are most like its own.  None if there are none."""
     same = [run for run in known if run["variant"] == job.variant and run["backend"] == job.backend]
     same = same or [run for run in known if run["variant"] == job.variant]
-    if same:
+    if same and job.stop_after is None:
         return float(np.median([run["seconds"] for run in same]))
     if not known:
         return None
+    known = same or known
     settings = vars(job.config)
     alike = [sum(run["config"].get(name) == value for name, value in settings.items()) for run in known]
     nearest = [run for run, score in zip(known, alike, strict=True) if score == max(alike)]
@@ -52,7 +53,7 @@ def estimate(job: Job, known: Sequence[Mapping[str, Any]]) -> float | None:
     for run in nearest:
         unit = "step" if job.config.steps else "epoch"
         if run[unit]:
-            guesses.append(run["seconds"] * (job.config.steps or job.config.epochs) / run[unit])
+            guesses.append(run["seconds"] * (job.stop_after or job.config.steps or job.config.epochs) / run[unit])
     return float(np.median(guesses)) if guesses else None
 
 

@@ -31,6 +31,8 @@ and, if the usual will not do,
     TOLERANCE                       how closely npnn and torch agree, see Tolerance
     REPORTED                        {variant: Reported}: what has been published for these settings; a
                                     tuple of them where several publications are to be told apart
+    TORCH_EPOCHS                    after how many epochs torch, which stands beside, may end where many runs are asked
+                                    for (sweep, run --missing); else it runs as long as npnn
     GROUPS                          {label: variants}: those that the table of results tells in one line
     BEST                            {variant: "float32" or "float16"}: the variants whose weights are
                                     kept in best_models/, and how; large models are halved
@@ -129,6 +131,7 @@ class Experiment:
     REPORTED: Mapping[str, Reported | tuple[Reported, ...]] = field(default_factory=dict)
     GROUPS: Mapping[str, Sequence[str]] = field(default_factory=dict)
     BEST: Mapping[str, str] = field(default_factory=dict)
+    TORCH_EPOCHS: int | None = None
     file: str | None = None  # of one that is not in the folder ``experiments``: where it is
 
     @property

@@ -31,6 +31,7 @@ __all__ = [
     "draw_again",
     "evaluate",
     "finished",
+    "is_done",
     "named",
     "restored",
     "save",
@@ -119,16 +120,23 @@ class Result:
     @property
     def class_accuracies(self) -> dict[str, list[float]]:
         """For plot.per_class: the accuracy on each class of the test set, by backend as in ``histories``."""
-        other = {name: numbers["metrics"]["test_class_accuracy"] for name, numbers in self._twin.items()}
+        whole = {name: numbers for name, numbers in self._twin.items() if "stop_after" not in numbers}
+        other = {name: numbers["metrics"]["test_class_accuracy"] for name, numbers in whole.items()}
         found = dict(sorted({self.job.backend: self.metrics["class_accuracy"], **other}.items()))
         return {name: [np.nan if share is None else share for share in shares] for name, shares in found.items()}
 
     @cached_property
     def _twin(self) -> dict[str, dict[str, Any]]:
-        """The numbers of the same run in the other framework, by its name; empty if it is not finished."""
-        other = dataclasses.replace(self.job, backend="torch" if self.job.backend == "npnn" else "npnn")
-        numbers = finished(other, self.folders)
-        return {} if numbers is None else {other.backend: numbers}
+        """The numbers of the same run in the other framework, by its name; empty if it is not finished.
+
+        Of its first epochs, if that is all there is.
+        """
+        other = "torch" if self.job.backend == "npnn" else "npnn"
+        for end in (None, self.job.experiment.TORCH_EPOCHS):
+            numbers = finished(dataclasses.replace(self.job, backend=other, stop_after=end), self.folders)
+            if numbers is not None:
+                return {other: numbers}
+        return {}
 
     @property
     def watched(self) -> str:
@@ -161,6 +169,12 @@ def finished(job: Job, folders: Folders) -> dict[str, Any] | None:
     except UserError:  # it was run when the experiment was another
         return None
     return numbers if (found.stem, found.config) == (job.stem, job.config) else None
+
+
+def is_done(job: Job, folders: Folders) -> bool:
+    """True if there is a finished run of this job, or of all the epochs of which it is the first."""
+    whole = dataclasses.replace(job, stop_after=None)
+    return finished(job, folders) is not None or finished(whole, folders) is not None
 
 
 def named(stem: str, folders: Folders) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from npnn.experiment.registry import Experiment, Reported
 from npnn.experiment.results import Folders
 from npnn.train import History
 
-__all__ = ["Row", "length", "mean_and_spread", "median", "rows", "stale"]
+__all__ = ["Pair", "Row", "length", "mean_and_spread", "median", "pairs", "rows", "stale"]
 
 
 @dataclass
@@ -74,6 +74,9 @@ def rows(found: Experiment, folders: Folders) -> dict[str, Row]:
         if _is_current(numbers):
             row = made[numbers["variant"]]
             (row.npnn if numbers["backend"] == "npnn" else row.torch).append(numbers)
+    for row in made.values():
+        whole = [run["config"]["seed"] for run in row.torch if "stop_after" not in run]
+        row.torch = [run for run in row.torch if "stop_after" not in run or run["config"]["seed"] not in whole]
     return {variant: row for variant, row in made.items() if row.npnn or row.torch or row.reported}
 
 
@@ -100,6 +103,56 @@ def _is_current(numbers: Mapping[str, Any]) -> bool:
 def stale(folders: Folders) -> list[str]:
     """The commands of runs that are in no row: their settings are, or have become, others than the variant's."""
     return [numbers["command"] for numbers in _all(folders) if not _is_current(numbers)]
+
+
+# ---- two frameworks
+
+
+class Pair(NamedTuple):
+    """A run of npnn and one of torch with the same settings, from one seed and on as many threads.
+
+    Torch's may have ended earlier: then they are compared as far as it went.
+    """
+
+    npnn: Mapping[str, Any]
+    torch: Mapping[str, Any]
+
+    @property
+    def apart(self) -> float:
+        """How far the two are from each other at the end, in points of accuracy: on the test set, or in the last
+        record of both."""
+        if "stop_after" not in self.torch:
+            ours, theirs = (run["metrics"]["test_accuracy"] for run in self)
+            return 100 * abs(ours - theirs)
+        return self._gaps[-1] if self._gaps else float("nan")
+
+    @property
+    def furthest(self) -> float:
+        """The largest such difference at any time: in the records that both have, and at the end."""
+        return max((gap for gap in (*self._gaps, self.apart) if gap == gap), default=float("nan"))
+
+    @property
+    def ratio(self) -> float:
+        """The time of a step, npnn's by torch's."""
+        return self.npnn["step_ms"] / self.torch["step_ms"]
+
+    @property
+    def _gaps(self) -> list[float]:
+        watched = "validation_accuracy" if self.npnn["config"]["validation"] else "test_accuracy"
+        ours, theirs = (
+            dict(zip(run["history"]["step"], run["history"].get(watched, ()), strict=False)) for run in self
+        )
+        return [100 * abs(ours[step] - theirs[step]) for step in sorted(ours.keys() & theirs.keys())]
+
+
+def pairs(row: Row) -> list[Pair]:
+    """The runs of a variant in both frameworks, seed by seed."""
+    return [
+        Pair(ours, theirs)
+        for ours in row.npnn
+        for theirs in row.torch
+        if ours["config"] == theirs["config"] and ours["threads"] == theirs["threads"]
+    ]
 
 
 # ---- what is said of several runs

@@ -73,7 +73,7 @@ def run(job: Job, folders: Folders, resume: bool = False, keep: bool = True, pro
     with contextlib.suppress(FileNotFoundError):
         saver.last.unlink()  # there is nothing left to resume
     if job.backend == "torch":
-        draw_again(dataclasses.replace(job, backend="npnn"), folders)
+        draw_again(dataclasses.replace(job, backend="npnn", stop_after=None), folders)
     return result
 
 

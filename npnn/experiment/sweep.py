@@ -35,8 +35,16 @@ def jobs(found: Experiment, variants: Sequence[str], count: int, backends: Seque
 
     In the order of the seeds, so that a sweep cut short has something of each variant.
     """
-    made = [(v, b, seeds(Job(found, v, found.VARIANTS[v], b), count)) for v in variants for b in backends]
+    made = [
+        (v, b, seeds(Job(found, v, found.VARIANTS[v], b, _end(found, v, b)), count)) for v in variants for b in backends
+    ]
     return [(of_seed[k], k == 0 and backend == "npnn") for k in range(count) for _, backend, of_seed in made]
+
+
+def _end(found: Experiment, variant: str, backend: str) -> int | None:
+    """After how many epochs a run ends before its time; None if it does not."""
+    planned, enough = found.VARIANTS[variant].epochs, found.TORCH_EPOCHS
+    return enough if backend == "torch" and enough and planned and enough < planned else None
 
 
 def sweep(
@@ -58,6 +66,7 @@ def sweep(
                 job.variant,
                 dataclasses.asdict(job.config),
                 job.backend,
+                job.stop_after,
                 folders,
                 keep,
                 deadline,
@@ -108,13 +117,14 @@ def _work(
     variant: str,
     config: dict[str, Any],
     backend: str,
+    stop_after: int | None,
     folders: Folders,
     keep: bool,
     deadline: float | None = None,
 ) -> Outcome:
     """One job, in a process that other jobs may have used before."""
     found = experiment(address)
-    job = Job(found, variant, found.Config(**config), backend)
+    job = Job(found, variant, found.Config(**config), backend, stop_after)
     try:
         with _one_thread("npnn", backend), _alarm(deadline):
             result = run(job, folders, resume=can_resume(job, folders), keep=keep, progress=False)

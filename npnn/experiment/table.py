@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from npnn.experiment import answers, summary
 from npnn.experiment.registry import Experiment, experiments, names
 from npnn.experiment.results import Folders, save_figure
-from npnn.experiment.rows import Row, length, mean_and_spread, median, rows
+from npnn.experiment.rows import Row, length, mean_and_spread, median, pairs, rows
 from npnn.io.atomic import atomic_write
 
 __all__ = ["made_by_run", "render", "uncited", "update"]
@@ -38,6 +40,9 @@ LEGEND = """
   test set measured once; else the history looks at the test set.
 - **seconds** of training without evaluation and **ms** a step, medians over seeds, on so many **threads**: of npnn /
   of torch.
+- **apart**: the largest difference between the accuracies of npnn and torch from one seed, in points, in any record of
+  both and at the end; **ratio**: the time of a step, npnn's by torch's. Both over the seeds that both have. Where torch
+  ended early ("after 2"), only so far.
 - Every command begins with `python -m experiments`, and gives the column npnn; with `--backend torch` at its end it
   gives the column torch.
 """
@@ -65,7 +70,7 @@ def render(folders: Folders) -> str:
     return "\n".join(parts)
 
 
-COLUMNS = ("row", "command", "reported", "npnn", "torch", "train", "loss", "length", "seconds", "ms", "threads",
+COLUMNS = ("row", "command", "reported", "npnn", "torch", "apart", "ratio", "train", "loss", "length", "seconds", "ms", "threads",
            "figure", "remark")  # fmt: skip
 
 
@@ -94,7 +99,8 @@ def _cells(row: Row, folders: Folders) -> Sequence[str]:
         f"`{row.job.command.removeprefix('python -m experiments ')}{seeds}`",
         said.figure,
         mean_and_spread(row.accuracies) or "not run",
-        mean_and_spread(row.torch_accuracies),
+        _of_torch(row),
+        *_beside([row]),
         "" if trained is None else f"{100 * trained:.2f}",
         _medians([row], lambda run: run["metrics"]["test_loss"], ".4g"),
         length(either[0]) if either else "",
@@ -104,6 +110,20 @@ def _cells(row: Row, folders: Folders) -> Sequence[str]:
         _figure(row, folders, "figure"),
         said.note,
     )
+
+
+def _of_torch(row: Row) -> str:
+    """Torch's accuracies, with the epoch where it ended before its time."""
+    ends = {run["stop_after"] for run in row.torch if "stop_after" in run}
+    return mean_and_spread(row.torch_accuracies) + "".join(f" after {end}" for end in sorted(ends))
+
+
+def _beside(members: Sequence[Row]) -> tuple[str, str]:
+    """How far the two frameworks are from each other, and the ratio of their times."""
+    both = [pair for row in members for pair in pairs(row)]
+    if not both:
+        return "", ""
+    return f"{max(pair.furthest for pair in both):.2f}", f"{np.median([pair.ratio for pair in both]):.2f}"
 
 
 def _group(label: str, members: Sequence[Row], folders: Folders) -> Sequence[str]:
@@ -118,6 +138,7 @@ def _group(label: str, members: Sequence[Row], folders: Folders) -> Sequence[str
         "",
         f"lowest of {len(ours)}: {100 * min(ours):.2f}" if ours else "not run",
         f"lowest of {len(theirs)}: {100 * min(theirs):.2f}" if theirs else "",
+        *_beside(members),
         "",
         _medians(members, lambda run: run["metrics"]["test_loss"], ".4g"),
         "",

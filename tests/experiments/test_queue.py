@@ -81,7 +81,7 @@ def test_a_framework_that_is_not_there_is_told_and_the_others_go_on(folders, mon
         raise UserError(f"{name} is not installed")
 
     monkeypatch.setattr(sweeps, "framework", absent)
-    outcome = sweeps._work("mlp_toy", "moons", dataclasses.asdict(job.config), "npnn", folders, True)
+    outcome = sweeps._work("mlp_toy", "moons", dataclasses.asdict(job.config), "npnn", None, folders, True)
     assert outcome.accuracy is None
     assert outcome.problem == "UserError: npnn is not installed"
 
@@ -90,9 +90,9 @@ def test_a_run_whose_time_is_over_goes_on_to_the_same_end(folders, tmp_path):
     """The deadline is past: the run is interrupted at once, and saves itself; the next call ends it."""
     job = tiny_job("mlp_toy", "moons", steps=3000)
     settings = dataclasses.asdict(job.config)
-    first = sweeps._work("mlp_toy", "moons", settings, "npnn", folders, True, deadline=1.0)
+    first = sweeps._work("mlp_toy", "moons", settings, "npnn", None, folders, True, deadline=1.0)
     assert (first.accuracy, first.problem) == (None, "interrupted")
-    second = sweeps._work("mlp_toy", "moons", settings, "npnn", folders, True)
+    second = sweeps._work("mlp_toy", "moons", settings, "npnn", None, folders, True)
     assert second.problem == ""
     elsewhere = folders._replace(runs=tmp_path / "whole", results=tmp_path / "whole" / "results")
     run(job, elsewhere, progress=False)
