@@ -138,10 +138,8 @@ class Pair(NamedTuple):
 
     @property
     def _gaps(self) -> list[float]:
-        watched = "validation_accuracy" if self.npnn["config"]["validation"] else "test_accuracy"
-        ours, theirs = (
-            dict(zip(run["history"]["step"], run["history"].get(watched, ()), strict=False)) for run in self
-        )
+        columns = (run["history"] for run in self)
+        ours, theirs = (dict(zip(c["step"], c["validation_accuracy"], strict=True)) for c in columns)
         return [100 * abs(ours[step] - theirs[step]) for step in sorted(ours.keys() & theirs.keys())]
 
 

@@ -23,7 +23,7 @@ from tests.experiments.conftest import the_only_one, tiny_job
 @pytest.fixture
 def long(toy, monkeypatch):
     """Four epochs of each variant, of which torch is to run two."""
-    config = replace(tiny_job("mlp_toy", "moons").config, steps=None, epochs=4, evaluate_every=None, validation=0)
+    config = replace(tiny_job("mlp_toy", "moons").config, steps=None, epochs=4, evaluate_every=None)
     every = {variant: replace(config, dataset=variant) for variant in ("moons", "circles", "blobs")}
     found = dataclasses.replace(toy, VARIANTS=every, TORCH_EPOCHS=2)
     the_only_one(monkeypatch, found)
@@ -61,7 +61,7 @@ def test_the_queue_asks_torch_for_the_first_epochs_only(long, folders):
         f"mlp_toy-{v}{end}" for v in ("circles", "blobs") for end in ("", "+stop_after=2-torch")
     )
     [pair] = pairs(rows(long, folders)["moons"])
-    ours, theirs = (numbers["history"]["test_accuracy"][1] for numbers in pair)
+    ours, theirs = (numbers["history"]["validation_accuracy"][1] for numbers in pair)
     assert pair.apart == pytest.approx(100 * abs(ours - theirs))
     assert "after 2" in render(folders)
     assert "In 1 of them PyTorch's ended after its first epochs" in answers.render([(long, rows(long, folders))])
@@ -78,8 +78,8 @@ def test_the_queue_asks_torch_for_the_first_epochs_only(long, folders):
 
 
 def numbers_with(accuracies, end=None, test=None, step_ms=1.0):
-    history = {"step": [10 * (k + 1) for k in range(len(accuracies))], "test_accuracy": accuracies}
-    found = {"config": {"validation": 0}, "history": history, "step_ms": step_ms}
+    history = {"step": [10 * (k + 1) for k in range(len(accuracies))], "validation_accuracy": accuracies}
+    found = {"history": history, "step_ms": step_ms}
     return {**found, "metrics": {"test_accuracy": accuracies[-1] if test is None else test}} | (
         {} if end is None else {"stop_after": end}
     )
@@ -93,7 +93,7 @@ def test_a_pair_is_compared_as_far_as_both_went():
     assert pair.ratio == 0.5
     whole = Pair(ours, numbers_with([0.1, 0.5, 0.8]))
     assert (whole.apart, whole.furthest) == (pytest.approx(10), pytest.approx(10))
-    nothing = Pair(ours, {**theirs, "history": {"step": [7], "test_accuracy": [0.1]}})
+    nothing = Pair(ours, {**theirs, "history": {"step": [7], "validation_accuracy": [0.1]}})
     assert np.isnan(nothing.apart)
 
 
