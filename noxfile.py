@@ -60,7 +60,7 @@ def without_kernels(session: nox.Session) -> None:
     tests(session, NPNN_JIT="0")
 
 
-@nox.session(python=["3.10", "3.11", "3.12", "3.13"])
+@nox.session(python=["3.10", "3.11", "3.12", "3.13", "3.14"])
 def python(session: nox.Session) -> None:
     """Without PyTorch, whose wheels for other Pythons are of some gigabytes."""
     session.install("-e", f"{ROOT}[dev]")

@@ -120,34 +120,50 @@ def read_pickled(raw: bytes) -> tuple[NDArray[Any], dict[str, Any]]:
     """The bytes of the images and the other entries of a Python batch, read without running what it asks for."""
     table = _OnlyArrays(io.BytesIO(raw), encoding="bytes").load()
     table = {k.decode() if isinstance(k, bytes) else k: v for k, v in table.items()}
-    contents = table["data"].contents if "data" in table else b""
-    return np.frombuffer(contents, np.uint8), table
+    found = table["data"].flat() if "data" in table else np.empty(0, np.uint8)
+    return found, table
 
 
 class _OnlyArrays(pickle.Unpickler):
     """Reads numbers, strings, lists and dicts.  Arrays become _Inert; any other object is refused.
 
-    A pickle is a program that calls what it names.  Here the three names that an array needs all
-    mean a class that only keeps what it is told, so nothing that the file says is ever run.
+    A pickle is a program that calls what it names.  Here the names that an array needs, the last of them from
+    protocol 5 on, all mean a class that only keeps what it is told, so nothing that the file says is ever run.
     """
 
     def find_class(self, module: str, name: str) -> Any:
         # NumPy 2 writes numpy._core for what NumPy 1 called numpy.core
         if (module.replace("_core", "core"), name) in {
             ("numpy.core.multiarray", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"),
+            ("numpy.core.numeric", "_frombuffer"),
         }:  # fmt: skip
             return _Inert
+        if (module, name) == ("_codecs", "encode"):  # so the protocols before 3 spell bytes
+            return _latin_1
         raise pickle.UnpicklingError(f"refused: the file asks for {module}.{name}")
+
+
+def _latin_1(text: str, encoding: str) -> bytes:
+    return text.encode("latin-1")
 
 
 class _Inert:
     """Stands for an array (or its dtype) of a pickle."""
 
     def __init__(self, *args: Any):
-        self.contents = b""
+        self.contents, self.shape, self.fortran = b"", (0,), False
+        if len(args) == 4:  # from _frombuffer: bytes, dtype, shape, order
+            self.contents, _, self.shape, order = args
+            self.fortran = order == "F"
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.contents = state[-1]  # of an array: version, shape, dtype, order, bytes
+        if len(state) == 5:  # of an array: version, shape, dtype, whether columns come first, bytes
+            _, self.shape, _, self.fortran, self.contents = state
+
+    def flat(self) -> NDArray[Any]:
+        """The bytes of an array, row by row."""
+        found = np.frombuffer(self.contents, np.uint8)
+        return found.reshape(self.shape, order="F").ravel() if self.fortran else found
 
 
 def _damaged(path: Path, problem: str) -> DataError:

@@ -51,10 +51,10 @@ def _parameter(data: Tensor, requires_grad: bool, *rest: Any) -> Parameter:
     return Parameter(data, bool(requires_grad) and data.array.dtype.kind == "f")
 
 
-def _numpys(name: str) -> Any:
-    from numpy._core import multiarray  # the names by which NumPy pickles arrays and numbers
+def _numpys(module: str, name: str) -> Any:
+    from numpy._core import multiarray, numeric  # the names by which NumPy pickles arrays and numbers
 
-    return getattr(multiarray, name)
+    return getattr({"multiarray": multiarray, "numeric": numeric}[module], name)
 
 
 def _encoded(text: str, encoding: str) -> bytes:
@@ -79,8 +79,8 @@ _KNOWN: dict[tuple[str, str], Callable[[], Any]] = {
     **{(module, n): partial(getattr, builtins, n) for module in ("builtins", "__builtin__")
        for n in ("set", "frozenset", "list", "dict", "tuple", "int", "float", "str", "bool", "bytes", "bytearray",
                  "complex", "slice", "range")},
-    **{(module, name): partial(_numpys, name)
-       for module in ("numpy.core.multiarray", "numpy._core.multiarray") for name in ("_reconstruct", "scalar")},
+    **{(f"numpy.{core}.{module}", name): partial(_numpys, module, name) for core in ("core", "_core")
+       for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))},
     **{("torch", name): partial(dtypes.NAMES.__getitem__, name) for name in dtypes.NAMES},
 }  # fmt: skip
 

@@ -45,8 +45,9 @@ def as_python_2_pickle(x, y):
     return b"\x80\x02}(" + head + text(b"data") + array + text(b"labels") + labels + b"u."
 
 
-def as_new_pickle(x, y):
-    return pickle.dumps({b"data": x.reshape(len(x), -1), b"labels": [int(k) for k in y]}, protocol=4)
+def as_new_pickle(x, y, protocol=4, order="C"):
+    table = {b"data": np.asarray(x.reshape(len(x), -1), order=order), b"labels": [int(k) for k in y]}
+    return pickle.dumps(table, protocol=protocol)
 
 
 @pytest.fixture
@@ -89,6 +90,17 @@ def write(folder, batches, layout, packed, rename=lambda name: name):
             member.size = len(raw)
             archive.addfile(member, io.BytesIO(raw))
     return path
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_pickles_of_every_protocol_are_read(protocol, order):
+    """Which of them pickle.dumps writes when nothing is said, depends on the version of Python."""
+    rng = np.random.default_rng(protocol)
+    x, y = rng.integers(0, 256, (N, 3, 32, 32)).astype("u1"), rng.integers(0, 10, N)
+    pixels, table = cifar10.read_pickled(as_new_pickle(x, y, protocol, order))
+    np.testing.assert_array_equal(pixels, x.reshape(-1))
+    assert table["labels"] == y.tolist()
 
 
 @pytest.mark.parametrize("packed", [True, False])

@@ -65,6 +65,20 @@ def test_shared_memory_is_shared_again(reader, tmp_path):
 
 
 @requires_torch
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("protocol", range(2, pickle.HIGHEST_PROTOCOL + 1))
+def test_arrays_of_every_protocol(protocol, order, tmp_path):
+    arrays = [
+        np.asarray(a, order=order) for a in (np.arange(6.0).reshape(2, 3), np.array([[True], [False]]), np.array("ab"))
+    ]
+    torch.save({"arrays": arrays, "tensor": torch.ones(2)}, tmp_path / "t.pt", pickle_protocol=protocol)
+    found = npnn.load(tmp_path / "t.pt")
+    for a, b in zip(found["arrays"], arrays, strict=True):
+        np.testing.assert_array_equal(a, b, strict=True)
+    assert found["tensor"].tolist() == [1, 1]
+
+
+@requires_torch
 def test_every_dtype_and_python_object(tmp_path):
     tree = {
         "t": [torch.tensor([1, 2], dtype=d) for d in (torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8)],
