@@ -44,7 +44,7 @@ def call(*words, cwd, **env):
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The wheel and the sdist, and the wheel unpacked as pip does, in a folder that knows of nothing else of npnn."""
-    pytest.importorskip("build", reason="the package build is not installed")
+    pytest.importorskip("build.__main__", reason="the package build is not installed")
     folder = tmp_path_factory.mktemp("package")
     source = folder / "source"
     names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)

@@ -72,8 +72,21 @@ def _repeats(o: int) -> int:
 
 
 def _where_they_lie(geometry: Geometry, o: int) -> bool:
-    """True where sorting pixels into phases would cost more than reading them one by one."""
-    return geometry.stride[1] > 1 and o % LANES == 0
+    """True where a pixel's channels fill registers: several, or one if pixels would have to be sorted into phases."""
+    return o % LANES == 0 and (geometry.stride[1] > 1 or o > LANES)
+
+
+def _full(o: int, geometry: Geometry) -> int:
+    """How many channels to compute with: with a stride so many more that they fill registers, if these are few."""
+    wide = -(-o // LANES) * LANES
+    return wide if geometry.stride[1] > 1 and 3 * wide <= 4 * o else o
+
+
+def _widened(a: Array, axis: int, wide: int) -> Array:
+    """With zeros for the channels that were added."""
+    out = np.zeros((*a.shape[:axis], wide, *a.shape[axis + 1 :]), a.dtype)
+    out[(slice(None),) * axis + (slice(a.shape[axis]),)] = a
+    return out
 
 
 @kernel
@@ -88,6 +101,12 @@ def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
 def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     y = np.empty((len(x), *geometry.output_size(x.shape[1:3], w.shape[1:3]), len(w)), x.dtype)
     if not y.size:
+        return y
+    wide = _full(len(w), geometry)
+    if wide != len(w):
+        x, w = _widened(_repeated(x, len(w)), 3, wide), _widened(w, 0, wide)
+        b = None if b is None else _widened(b, 0, wide)
+        y[...] = forward(x, w, b, geometry._replace(groups=wide))[..., : y.shape[3]]
         return y
     if _where_they_lie(geometry, len(w)):
         bias = np.zeros(len(w), x.dtype) if b is None else b
@@ -206,6 +225,10 @@ def _summed(dx: Array, c: int) -> Array:
 def backward_input(dy: Array, w: Array, size: tuple[int, int], geometry: Geometry) -> Array:
     """Phase by phase of dx: at pixel i of a phase a tap of that phase looks at output i - q."""
     (n, _, _, o), (sh, sw), plan = dy.shape, geometry.stride, plan_of(w.shape[1:3], geometry)
+    wide = _full(o, geometry)
+    if wide != o:
+        dx = backward_input(_widened(dy, 3, wide), _widened(w, 0, wide), size, geometry._replace(groups=wide))
+        return _summed(dx[..., :o], geometry.groups)
     if _where_they_lie(geometry, o):
         dx = np.empty((n, *size, o), dy.dtype)
         channelwise_rows.backward_input(np.ascontiguousarray(dy), _taps(w), dx, geometry, _chunks(dy, w[0].size))
@@ -245,6 +268,11 @@ def backward_weight(x: Array, dy: Array, kernel_size: tuple[int, int], geometry:
     (n, oh, ow, o), (_, sw) = dy.shape, geometry.stride
     if not dy.size or not x.size:
         return np.zeros((o, *kernel_size, 1), x.dtype), dy.sum(axis=(0, 1, 2))
+    wide = _full(o, geometry)
+    if wide != o:
+        pixels, given = _widened(_repeated(x, o), 3, wide), _widened(dy, 3, wide)
+        dw, db = backward_weight(pixels, given, kernel_size, geometry._replace(groups=wide))
+        return dw[:o], db[:o]
     plan, count = plan_of(kernel_size, geometry), kernel_size[0] * kernel_size[1]
     if _where_they_lie(geometry, o):
         pixels, given = (np.ascontiguousarray(a) for a in (_repeated(x, o), dy))

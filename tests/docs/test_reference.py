@@ -62,12 +62,15 @@ def test_docstring(entry):
 
 
 def run(test: doctest.DocTest) -> str:
-    """What went wrong in a doctest; skips one whose data are not here."""
+    """What went wrong in a doctest; skips one whose data, or whose optional package, are not here."""
     said: list[str] = []
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
     runner.run(test, out=said.append, clear_globs=False)
     if DataError.__name__ in "".join(said):
         pytest.skip("needs data that are not here")
+    absent = re.search(r"needs ([\w-]+): pip install", "".join(said))
+    if absent:
+        pytest.skip(f"{absent[1]} is not installed")
     return "".join(said)
 
 

@@ -96,6 +96,8 @@ def test_a_run_without_records_says_nothing(capsys):
 def test_a_bar_in_a_terminal(monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(progress, "BAR_EVERY", 0.0)
+    monkeypatch.setenv("COLUMNS", "200")  # of a narrower one the bar's end is left away
+    monkeypatch.setenv("LINES", "50")
     trainer(progress=True).fit(batches(), epochs=3, validation=data())
     err = capsys.readouterr().err
     assert "9/9" in err
