@@ -75,7 +75,7 @@ def found_by(fault: Fault) -> str:
     folder = COPY
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in ("npnn", "tests", "experiments", "benchmarks"):
+    for name in ("npnn", "tests", "experiments", "benchmarks", "docs"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "results"))
     for name in (
         "pyproject.toml",

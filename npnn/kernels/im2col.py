@@ -108,7 +108,8 @@ def backward_weight(
     return dw, rows.sum(axis=0)
 
 
-FEW = 16  # channels: with fewer a product per tap of the kernel is slower than one per row of it
+FEW = 16  # channels: with fewer a product per tap of the kernel is slower than one per row of it, or one of all
+REGISTER = 8  # numbers, that are added at once
 
 # ---- the fast twins: the same sums without ever writing the columns down, see strided.py
 
@@ -129,9 +130,32 @@ def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: 
 @backward_input.fast
 def backward_input(dy: NDArray[Any], w: NDArray[Any], size: tuple[int, int], geometry: Geometry) -> NDArray[Any]:
     dx = np.empty((len(dy), *size, w.shape[3] * geometry.groups), dy.dtype)
+    if w.shape[3] < FEW and dy.size and w.size:
+        return _spread(dy, w, dx, geometry)
     _, dx_view, w_view, dy_view, moves = _views(dx, w, dy, geometry, 0)
     views = dx.reshape(-1), _form(dx_view), w.reshape(-1), _form(w_view), dy.reshape(-1), _form(dy_view)
     threads.run(strided.backward_input_chunks, _chunks(dy, w), *views, moves, geometry.groups)
+    return dx
+
+
+def _spread(dy: NDArray[Any], w: NDArray[Any], dx: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
+    """dx by whole windows: with few channels a product per tap would multiply by a column or two.
+
+    What of a window lies side by side, a line of it or, dilated, a tap, is a span: filled up with zeros to whole registers.
+    """
+    (sh, sw), (top, left), (bottom, right), (dh, dw), groups = geometry
+    (n, height, width, _), (o, kh, kw, c), o = dx.shape, w.shape, len(w) // groups
+    spans = w.reshape(groups, o, kh, -1, kw * c if dw == 1 else c)
+    span = -(-spans.shape[4] // REGISTER) * REGISTER
+    taps = np.zeros((*spans.shape[:4], span), w.dtype)
+    taps[..., : spans.shape[4]] = spans
+    chunks = min(_chunks(dy, w), n)
+    border = height + top + bottom, (width + left + right) * c + span
+    columns, images = scratch(dx.dtype, (chunks, dy.shape[2], taps[0, 0].size), (chunks, *border))
+    moves = (sh, top, dh, sw * c, left * c, dw * c, kh, spans.shape[3], span)
+    by_group = (a.reshape(*a.shape[:3], groups, -1).transpose(3, 0, 1, 2, 4) for a in (dx, dy))
+    into, given = by_group
+    threads.run(strided.spread_chunks, chunks, into, taps.reshape(groups, o, -1), given, moves, columns, images)
     return dx
 
 

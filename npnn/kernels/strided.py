@@ -15,7 +15,7 @@ import numpy as np
 from npnn.kernels._jit import jit
 from npnn.kernels.tiles import PANEL, product, transpose
 
-__all__ = ["backward_input_chunks", "backward_weight_chunks", "forward_chunks"]
+__all__ = ["backward_input_chunks", "backward_weight_chunks", "forward_chunks", "spread_chunks"]
 
 prange = range  # numba reads this name as its parallel range
 
@@ -123,6 +123,47 @@ def _backward_input_part(chunk, chunks, dx, dx_form, w, w_form, dy, dy_form, mov
                         if inside and p_rest == 0 and h_rest == 0:
                             out = dx[line // height, line % height, columns, cs]
                             product(dy[p, h, begin:end, os], w[os, i, j, k, start:stop], out, True)
+
+
+@jit(parallel=True, error_model="numpy")
+def spread_chunks(chunks, dx, w, dy, moves, columns, images):  # type: ignore[no-untyped-def]
+    """dx for few channels: (G, N, H, W, C/G), (G, O/G, KH spans), (G, N, OH, OW, O/G), the groups' views of the arrays.
+
+    Each thread has an image of its own to add up in.
+    """
+    for chunk in prange(chunks):
+        N = dx.shape[1]
+        for n in range(N * chunk // chunks, N * (chunk + 1) // chunks):
+            for g in range(len(dx)):
+                _spread_image(dx[g, n], w[g], dy[g, n], moves, columns[chunk], images[chunk])
+
+
+@jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def _spread_image(dx, w, dy, moves, columns, image):  # type: ignore[no-untyped-def]
+    """One product makes the windows of a line of outputs; they are added to the image with its border, span by span:
+    no two one after the other that overlap, as the second would wait until the first is written."""
+    sh, top, dh, step, left, apart, kh, spans, span = moves
+    reach = (span + step - 1) // step
+    for line in image:
+        for t in range(line.size):
+            line[t] = 0
+    for line in range(len(dy)):
+        product(dy[line], w, columns, False)
+        for k in range(kh):
+            out = image[line * sh + k * dh]
+            for m in range(spans):
+                window = (k * spans + m) * span
+                for begin in range(reach):
+                    for pixel in range(begin, len(columns), reach):
+                        first = pixel * step + m * apart
+                        target, source = out[first : first + span], columns[pixel, window : window + span]
+                        for t in range(span):
+                            target[t] += source[t]
+    height, width, c = dx.shape
+    for i in range(height):
+        for j in range(width):
+            for t in range(c):
+                dx[i, j, t] = image[top + i, left + j * c + t]
 
 
 @jit(parallel=True, error_model="numpy")
