@@ -87,7 +87,8 @@ def found_by(fault: Fault) -> str:
         "best_models",
     ):
         (folder / name).symlink_to(ROOT / name)
-    (folder / "experiments" / "results").symlink_to(ROOT / "experiments" / "results")
+    for name in ("experiments", "benchmarks"):
+        (folder / name / "results").symlink_to(ROOT / name / "results")
     path = folder / "npnn" / fault.file
     text = path.read_text()
     assert text.count(fault.right) == 1, f"{fault.what}: the line is there {text.count(fault.right)} times"

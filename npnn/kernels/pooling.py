@@ -23,6 +23,8 @@ __all__ = ["max_pool", "max_pool_backward", "sum_pool", "sum_pool_backward"]
 
 prange = range  # numba reads this name as its parallel range
 
+FEW = 4  # channels: loops over fewer cost more than what they do, so that each channel goes by itself
+
 
 def _cells(rows: NDArray[Any], cols: NDArray[Any]) -> Iterator[tuple[NDArray[Any], ...]]:
     """The windows' first cells, then their second ones, and so on.
@@ -80,18 +82,38 @@ def _max_pool(chunks, x, rows, cols, lowest, y, index):  # type: ignore[no-untyp
             top, bottom, down = rows[oh, 0], rows[oh, 1], rows[oh, 2]
             for ow in range(OW):
                 left, right, along = cols[ow, 0], cols[ow, 1], cols[ow, 2]
-                best, where, first = y[n, oh, ow], index[n, oh, ow], np.int32(top * W + left)
-                empty = top >= bottom or left >= right
+                first, empty = np.int32(top * W + left), top >= bottom or left >= right
+                if C < FEW:
+                    for c in range(C):
+                        largest, place = lowest if empty else x[n, top, left, c], first
+                        h = top
+                        while h < bottom:
+                            w = left
+                            while w < right:
+                                value = x[n, h, w, c]
+                                better = (value > largest) | (value != value)
+                                largest = value if better else largest
+                                place = np.int32(h * W + w) if better else place
+                                w += along
+                            h += down
+                        y[n, oh, ow, c], index[n, oh, ow, c] = largest, place
+                    continue
+                best, where = y[n, oh, ow], index[n, oh, ow]
                 for c in range(C):
                     best[c] = lowest if empty else x[n, top, left, c]
                     where[c] = first
-                for h in range(top, bottom, down):
-                    for w in range(left + along if h == top else left, right, along):
+                h = top
+                while h < bottom:
+                    w = left + along if h == top else left
+                    while w < right:
                         cell, here = x[n, h, w], np.int32(h * W + w)
                         for c in range(C):
                             better = (cell[c] > best[c]) | (cell[c] != cell[c])
                             best[c] = cell[c] if better else best[c]
                             where[c] = here if better else where[c]
+
+                        w += along
+                    h += down
 
 
 @kernel
@@ -122,9 +144,8 @@ def _max_pool_backward(chunks, dy, index, dx):  # type: ignore[no-untyped-def]
             image[:] = 0
             for oh in range(OH):
                 for ow in range(OW):
-                    gradient, where = dy[n, oh, ow], index[n, oh, ow]
                     for c in range(C):
-                        image[where[c], c] += gradient[c]
+                        image[index[n, oh, ow, c], c] += dy[n, oh, ow, c]
 
 
 @kernel
@@ -150,13 +171,30 @@ def _sum_pool(chunks, x, rows, cols, y):  # type: ignore[no-untyped-def]
         for row in range(N * OH * chunk // chunks, N * OH * (chunk + 1) // chunks):
             n, oh = divmod(row, OH)
             for ow in range(OW):
+                if C < FEW:
+                    for c in range(C):
+                        some = x.dtype.type(0)
+                        h = rows[oh, 0]
+                        while h < rows[oh, 1]:
+                            w = cols[ow, 0]
+                            while w < cols[ow, 1]:
+                                some += x[n, h, w, c]
+                                w += cols[ow, 2]
+                            h += rows[oh, 2]
+                        y[n, oh, ow, c] = some
+                    continue
                 total = y[n, oh, ow]
                 total[:] = 0
-                for h in range(rows[oh, 0], rows[oh, 1], rows[oh, 2]):
-                    for w in range(cols[ow, 0], cols[ow, 1], cols[ow, 2]):
+                h = rows[oh, 0]
+                while h < rows[oh, 1]:
+                    w = cols[ow, 0]
+                    while w < cols[ow, 1]:
                         cell = x[n, h, w]
                         for c in range(C):
                             total[c] += cell[c]
+
+                        w += cols[ow, 2]
+                    h += rows[oh, 2]
 
 
 @kernel
@@ -183,9 +221,24 @@ def _sum_pool_backward(chunks, dy, rows, cols, dx):  # type: ignore[no-untyped-d
             dx[n] = 0
             for oh in range(OH):
                 for ow in range(OW):
+                    if C < FEW:
+                        for c in range(C):
+                            share = dy[n, oh, ow, c]
+                            h = rows[oh, 0]
+                            while h < rows[oh, 1]:
+                                w = cols[ow, 0]
+                                while w < cols[ow, 1]:
+                                    dx[n, h, w, c] += share
+                                    w += cols[ow, 2]
+                                h += rows[oh, 2]
+                        continue
                     gradient = dy[n, oh, ow]
-                    for h in range(rows[oh, 0], rows[oh, 1], rows[oh, 2]):
-                        for w in range(cols[ow, 0], cols[ow, 1], cols[ow, 2]):
+                    h = rows[oh, 0]
+                    while h < rows[oh, 1]:
+                        w = cols[ow, 0]
+                        while w < cols[ow, 1]:
                             cell = dx[n, h, w]
                             for c in range(C):
                                 cell[c] += gradient[c]
+                            w += cols[ow, 2]
+                        h += rows[oh, 2]
