@@ -130,7 +130,7 @@ def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: 
 @backward_input.fast
 def backward_input(dy: NDArray[Any], w: NDArray[Any], size: tuple[int, int], geometry: Geometry) -> NDArray[Any]:
     dx = np.empty((len(dy), *size, w.shape[3] * geometry.groups), dy.dtype)
-    if w.shape[3] < FEW and dy.size and w.size:
+    if w.shape[3] < FEW and dx.size and dy.size and w.size:
         return _spread(dy, w, dx, geometry)
     _, dx_view, w_view, dy_view, moves = _views(dx, w, dy, geometry, 0)
     views = dx.reshape(-1), _form(dx_view), w.reshape(-1), _form(w_view), dy.reshape(-1), _form(dy_view)
