@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from npnn.errors import CheckpointError, DataError, TrainingDiverged
-from npnn.experiment import commands
+from npnn.experiment import commands, many
 from npnn.experiment.config import UserError, flag, settings
 from npnn.experiment.registry import Experiment, experiment, names, question
 from npnn.experiment.results import Folders
@@ -93,7 +93,7 @@ def parser(argv: Sequence[str], program: str) -> Parser:
 
 def add_queue(run: Parser) -> None:
     """``run --missing``: no experiment is named."""
-    run.set_defaults(perform=commands.queue)
+    run.set_defaults(perform=many.queue)
     run.add_argument("--missing", action="store_true", help="run what has no finished run yet, the shortest first")
     run.add_argument(
         "--budget", metavar="TIME", help="stop after so long (90m, 2h, 45s); the next time goes on from there"
@@ -132,7 +132,7 @@ def add_list(words: Any) -> None:
 def add_sweep(words: Any, argv: Sequence[str]) -> None:
     sweep = words.add_parser("sweep", help="run many variants, seeds and backends side by side; finished ones are kept")
     for one, found in add_names(sweep, argv):
-        one.set_defaults(perform=commands.sweep, experiment=found)
+        one.set_defaults(perform=many.sweep, experiment=found)
         variants = f"some of {', '.join(found.VARIANTS)} (default: all)"
         one.add_argument("--variants", nargs="+", choices=found.VARIANTS, metavar="V", help=variants)
         add_many(one)

@@ -13,18 +13,16 @@ import numpy as np
 from npnn.experiment.compare import compare as compare_job
 from npnn.experiment.config import UserError, replace
 from npnn.experiment.job import Job
+from npnn.experiment.many import folders_of, then
 from npnn.experiment.numbers import job_of
 from npnn.experiment.picture import read_picture
-from npnn.experiment.queue import missing, seconds_of
-from npnn.experiment.registry import Experiment, experiment, experiments, names
+from npnn.experiment.registry import Experiment, experiment, names
 from npnn.experiment.report import page
-from npnn.experiment.results import Folders, Result, draw_again, is_done, named, restored, save_figure
+from npnn.experiment.results import Folders, Result, draw_again, named, restored, save_figure
 from npnn.experiment.results import evaluate as evaluate_file
 from npnn.experiment.rows import Row, length, mean_and_spread, median, rows, stale
 from npnn.experiment.run import run as run_job
 from npnn.experiment.run import seeds
-from npnn.experiment.sweep import jobs
-from npnn.experiment.sweep import sweep as run_all
 from npnn.experiment.table import made_by_run, uncited
 from npnn.experiment.table import update as update_table
 from npnn.experiment.template import write as write_template
@@ -35,7 +33,7 @@ from npnn.train.evaluation import predict as predicted
 from npnn.train.parallel import world
 
 __all__ = [
-    "compare", "demo", "draw", "evaluate", "list_all", "new", "predict", "queue", "report", "results", "run", "sweep",
+    "compare", "demo", "draw", "evaluate", "list_all", "new", "predict", "report", "results", "run",
 ]  # fmt: skip
 
 #: One variant of each family, trained within seconds.
@@ -45,7 +43,7 @@ DEMO = (("mlp_toy", "moons-lr0.1"), ("cnn_digits", "dropout"), ("rnn_palindrome"
 def list_all(arguments: Namespace) -> int:
     """The experiments, with the reason where one cannot be run; of one that is named, the variants."""
     if arguments.name is not None:
-        return _list_variants(experiment(arguments.name), _folders(arguments))
+        return _list_variants(experiment(arguments.name), folders_of(arguments))
     for name in names():
         print(f"{name}\n{_described(name)}\n")
     print(f"{arguments.program} list NAME    what its variants are, and what they reached")
@@ -79,7 +77,7 @@ def _list_variants(found: Experiment, folders: Folders) -> int:
 
 
 def run(arguments: Namespace) -> int:
-    job, folders, count = _job(arguments, arguments.backend), _folders(arguments), arguments.seeds
+    job, folders, count = _job(arguments, arguments.backend), folders_of(arguments), arguments.seeds
     if count < 1:
         raise UserError(f"--seeds must be at least 1, got {count}")
     if job.stop_after is not None and job.stop_after < 1:
@@ -103,87 +101,7 @@ def run(arguments: Namespace) -> int:
     if len(accuracies) > 1:
         print(f"{count} seeds: {mean_and_spread(accuracies)}, one by one {', '.join(f'{a:.2%}' for a in accuracies)}")
     if accuracies and job.in_table:
-        print(_then(folders))
-    return 0
-
-
-def _then(folders: Folders) -> str:
-    return f"python -m experiments results{folders.options} brings the table up to date"
-
-
-def queue(arguments: Namespace) -> int:
-    """What has no finished run yet, the shortest first, until the budget is spent."""
-    from tqdm.auto import tqdm
-
-    folders = _folders(arguments)
-    _check_counts(arguments)
-    budget = None if arguments.budget is None else seconds_of(arguments.budget)
-    chosen = [experiment(name) for name in arguments.only] if arguments.only else list(experiments())
-    todo = missing(chosen, folders, arguments.seeds, arguments.backends)
-    total = sum(seconds for _, _, seconds in todo)
-    print(f"{len(todo)} runs are missing; they may take {_told(total / arguments.jobs)} in {arguments.jobs} processes")
-    if arguments.dry_run or not todo:
-        for job, _, seconds in todo:
-            print(f"{_told(seconds):>8}  {job.command}")
-        return 0
-    deadline = None if budget is None else time.time() + budget
-    expected = {job.stem: seconds for job, _, seconds in todo}
-    done, failed = 0, []
-    form = "{l_bar}{bar}| {elapsed}, {remaining} left of what is expected"
-    with tqdm(total=round(total), disable=None, bar_format=form) as bar:
-        bar.write(f"first {', '.join(job.stem for job, _, _ in todo[: arguments.jobs])}")
-        for outcome in run_all([(job, keep) for job, keep, _ in todo], folders, arguments.jobs, deadline):
-            bar.update(round(expected[outcome.stem]))
-            said = f"test accuracy {outcome.accuracy:.2%}" if outcome.accuracy is not None else outcome.problem
-            bar.write(f"{outcome.stem}: {said}")
-            done += outcome.accuracy is not None
-            failed += [outcome.stem] * (outcome.accuracy is None and outcome.problem != "interrupted")
-    print(
-        f"{done} of {len(todo)} runs done; the same command goes on with the others"
-        if done < len(todo)
-        else f"all {done} done"
-    )
-    if failed:
-        raise UserError(f"these failed: {', '.join(failed)}")
-    print(_then(folders))
-    return 0
-
-
-def _told(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
-
-
-def _check_counts(arguments: Namespace) -> None:
-    for name in ("seeds", "jobs"):
-        if getattr(arguments, name) < 1:
-            raise UserError(f"--{name} must be at least 1, got {getattr(arguments, name)}")
-
-
-def sweep(arguments: Namespace) -> int:
-    from tqdm.auto import tqdm
-
-    folders = _folders(arguments)
-    _check_counts(arguments)
-    found = arguments.experiment
-    every = jobs(found, arguments.variants or list(found.VARIANTS), arguments.seeds, arguments.backends)
-    todo = [(job, keep) for job, keep in every if not is_done(job, folders)]
-    problems = []
-    with tqdm(total=len(every), initial=len(every) - len(todo), unit="run", disable=None) as bar:
-        for outcome in run_all(todo, folders, arguments.jobs):
-            bar.update()
-            said = f"test accuracy {outcome.accuracy:.2%}" if outcome.accuracy is not None else outcome.problem
-            bar.write(f"{outcome.stem}: {said}")
-            problems += [outcome.stem] * (outcome.accuracy is None)
-    print(f"{len(todo) - len(problems)} of {len(todo)} runs done, {len(every) - len(todo)} were done before")
-    if problems:
-        raise UserError(f"these failed: {', '.join(problems)}")
-    print(_then(folders) if found.file is None else f"{found.program} report {found.address} shows them on one page")
+        print(then(folders))
     return 0
 
 
@@ -196,7 +114,7 @@ def new(arguments: Namespace) -> int:
 
 
 def results(arguments: Namespace) -> int:
-    folders = _folders(arguments)
+    folders = folders_of(arguments)
     print(update_table(folders))
     for command in stale(folders):
         print(f"in no row, as the settings are not those of the variant: {command}")
@@ -212,7 +130,7 @@ def results(arguments: Namespace) -> int:
 
 
 def report(arguments: Namespace) -> int:
-    stems, folders = arguments.stems, _folders(arguments)
+    stems, folders = arguments.stems, folders_of(arguments)
     text = page(stems, folders)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(text, encoding="utf-8")
@@ -221,7 +139,7 @@ def report(arguments: Namespace) -> int:
 
 
 def draw(arguments: Namespace) -> int:
-    folders = _folders(arguments)
+    folders = folders_of(arguments)
     for stem in arguments.stems:
         job = job_of(named(stem, folders))
         path = draw_again(job, folders)
@@ -234,7 +152,7 @@ def draw(arguments: Namespace) -> int:
 def compare(arguments: Namespace) -> int:
     job = _job(arguments)
     outcome = compare_job(job, double=arguments.float64)
-    path = _folders(arguments).comparison(job, "compare" + "-float64" * arguments.float64)
+    path = folders_of(arguments).comparison(job, "compare" + "-float64" * arguments.float64)
     save_figure(outcome.draw(), path)
     gap, step = outcome.largest
     judged = min(outcome.tolerance.steps, len(outcome.gaps))
@@ -246,7 +164,7 @@ def compare(arguments: Namespace) -> int:
 
 
 def demo(arguments: Namespace) -> int:
-    folders, begin = _folders(arguments), time.perf_counter()
+    folders, begin = folders_of(arguments), time.perf_counter()
     folders = folders._replace(results=folders.runs)  # the recorded results stay as they are
     lines: list[Sequence[str]] = [
         ("experiment", "data", "parameters", "backend", "length", "test accuracy", "seconds", "figure")
@@ -322,7 +240,3 @@ def _job(arguments: Namespace, backend: str = "npnn") -> Job:
     return Job(
         found, variant, replace(found.VARIANTS[variant], **changes), backend, getattr(arguments, "stop_after", None)
     )
-
-
-def _folders(arguments: Namespace) -> Folders:
-    return Folders(**{name: getattr(arguments, name) for name in Folders._fields if name in arguments})

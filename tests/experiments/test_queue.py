@@ -55,7 +55,7 @@ def test_no_budgets(text):
 
 
 def test_a_dry_run_only_tells(toy, folders, monkeypatch, capsys):
-    monkeypatch.setattr("npnn.experiment.commands.experiments", lambda: iter([toy]))
+    monkeypatch.setattr("npnn.experiment.many.experiments", lambda: iter([toy]))
     words = [
         "run",
         "--missing",

@@ -49,7 +49,7 @@ def test_what_is_finished_is_not_run_again(folders, monkeypatch, capsys):
         asked.append([job.stem for job, _ in todo])
         return iter([sweeps.Outcome(job.stem, 0.5, "") for job, _ in todo])
 
-    monkeypatch.setattr("npnn.experiment.commands.run_all", none_of_them)
+    monkeypatch.setattr("npnn.experiment.many.run_all", none_of_them)
     assert main(words) == 0
     done = {"finished": True, "experiment": "mlp_toy", "variant": "moons", "backend": "npnn"}
     (job, _), _ = sweeps.jobs(experiment("mlp_toy"), ["moons"], 2, ["npnn"])
