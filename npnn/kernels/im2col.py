@@ -109,7 +109,6 @@ def backward_weight(
 
 
 FEW = 16  # channels: with fewer a product per tap of the kernel is slower than one per row of it, or one of all
-REGISTER = 8  # numbers, that are added at once
 
 # ---- the fast twins: the same sums without ever writing the columns down, see strided.py
 
@@ -141,21 +140,17 @@ def backward_input(dy: NDArray[Any], w: NDArray[Any], size: tuple[int, int], geo
 def _spread(dy: NDArray[Any], w: NDArray[Any], dx: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
     """dx by whole windows: with few channels a product per tap would multiply by a column or two.
 
-    What of a window lies side by side, a line of it or, dilated, a tap, is a span: filled up with zeros to whole registers.
+    What of a window lies side by side, a line of it or, dilated, a tap, is a span.
     """
     (sh, sw), (top, left), (bottom, right), (dh, dw), groups = geometry
     (n, height, width, _), (o, kh, kw, c), o = dx.shape, w.shape, len(w) // groups
-    spans = w.reshape(groups, o, kh, -1, kw * c if dw == 1 else c)
-    span = -(-spans.shape[4] // REGISTER) * REGISTER
-    taps = np.zeros((*spans.shape[:4], span), w.dtype)
-    taps[..., : spans.shape[4]] = spans
-    chunks = min(_chunks(dy, w), n)
-    border = height + top + bottom, (width + left + right) * c + span
-    columns, images = scratch(dx.dtype, (chunks, dy.shape[2], taps[0, 0].size), (chunks, *border))
-    moves = (sh, top, dh, sw * c, left * c, dw * c, kh, spans.shape[3], span)
+    spans, span = (1, kw * c) if dw == 1 else (kw, c)
+    chunks, border = min(_chunks(dy, w), n), (height + top + bottom, (width + left + right) * c)
+    columns, images = scratch(dx.dtype, (chunks, dy.shape[2], w[0].size), (chunks, *border))
+    moves = (sh, top, dh, sw * c, left * c, dw * c, kh, spans, span)
     by_group = (a.reshape(*a.shape[:3], groups, -1).transpose(3, 0, 1, 2, 4) for a in (dx, dy))
     into, given = by_group
-    threads.run(strided.spread_chunks, chunks, into, taps.reshape(groups, o, -1), given, moves, columns, images)
+    threads.run(strided.spread_chunks, chunks, into, w.reshape(groups, o, -1), given, moves, columns, images)
     return dx
 
 

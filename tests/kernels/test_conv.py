@@ -1,11 +1,11 @@
-"""The fast forms of im2col against the NumPy ones, in every geometry."""
+"""The fast forms of im2col and channelwise against the NumPy ones, in every geometry."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from npnn.kernels import _jit, im2col, threads
+from npnn.kernels import _jit, channelwise, im2col, threads
 from npnn.kernels.im2col import Geometry
 
 needs_jit = pytest.mark.skipif(not _jit.enabled(), reason="numba is switched off: there is only the NumPy form")
@@ -68,3 +68,40 @@ def test_fast_passes_equal_the_numpy_ones(case, n, dtype, number_of_threads, mon
         tolerance = 1e-12 if dtype == "float64" else 1e-4
         np.testing.assert_allclose(found[name], value, rtol=tolerance, atol=tolerance, err_msg=name)
         np.testing.assert_array_equal(found[name], again[name], err_msg=name)
+
+
+def at_random(rng):
+    """A case with few or many channels, any geometry, and groups of one channel each now and then."""
+    while True:
+        groups = int(rng.choice([1, 1, 2, 3]))
+        c, o = groups * int(rng.integers(1, 20)), groups * int(rng.integers(1, 40))
+        if rng.random() < 0.3:
+            groups = c = o = int(rng.choice([3, 16, 25, 32, 48]))
+        kernel, stride, dilation = (tuple(map(int, rng.integers(1, n, 2))) for n in (6, 4, 3))
+        before, after, size = (tuple(map(int, rng.integers(low, n, 2))) for low, n in ((0, 5), (0, 3), (1, 12)))
+        if min(Geometry(stride, before, after, dilation, groups).output_size(size, kernel)) > 0:
+            return size, kernel, stride, before, after, dilation, groups, c, o
+
+
+@needs_jit
+@pytest.mark.parametrize("module", [im2col, channelwise], ids=["im2col", "channelwise"])
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_not_finite_stays_where_it_belongs(module, seed):
+    """One number of x and one of dy is infinite: what is finite in the NumPy form, is so in the fast one, and the same.
+
+    (Not the other way round: NumPy's multiplies by the zeros beside the image, too, and makes a nan of them.)
+    """
+    rng = np.random.default_rng(seed)
+    case = at_random(rng)
+    while module is channelwise and case[6] != case[7]:
+        case = at_random(rng)
+    x, w, b, dy, geometry = make(case, 2, "float64")
+    for array in (x, dy):
+        array[tuple(int(rng.integers(n)) for n in array.shape)] = np.inf
+    with np.errstate(invalid="ignore"):
+        expected, found = (passes(module, form, x, w, b, dy, geometry) for form in ("reference", "twin"))
+    for name, value in expected.items():
+        finite = np.isfinite(value)
+        np.testing.assert_allclose(
+            found[name][finite], value[finite], rtol=1e-10, atol=1e-10, err_msg=f"{name}, {case}"
+        )
