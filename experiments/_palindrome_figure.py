@@ -46,10 +46,10 @@ def overview(rows: Mapping[str, Any], build: Callable[[Any, str], Any]) -> Any:
         style.describe(norm, "step", "norm")
     _gradient(panels[4, 0], build)
     _leakage(panels[4, 1])
-    # Where no curve is: left of the fall with T, and above what the other panels need for their curves.
+    # Where no curve is: between T = 50 and 100, and above what the other panels need for their curves.
     above: dict[str, Any] = {"loc": "upper center", "ncols": 2}
     over = {"loc": "lower center", "bbox_to_anchor": (0.5, 1), "ncols": 3, "columnspacing": 1, "handlelength": 1.5}
-    places = {panels[0, 0]: {"loc": (0.03, 0.2)}, **dict.fromkeys(panels[1], above), **dict.fromkeys(panels[3], over)}
+    places = {panels[0, 0]: {"loc": (0.5, 0.2)}, **dict.fromkeys(panels[1], above), **dict.fromkeys(panels[3], over)}
     for ax in panels.flat:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         if ax.get_legend_handles_labels()[0]:

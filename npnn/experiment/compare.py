@@ -14,9 +14,10 @@ from npnn.experiment.job import Job
 from npnn.experiment.registry import Tolerance
 from npnn.train import History
 
-__all__ = ["Comparison", "compare"]
+__all__ = ["Comparison", "compare", "step_ratio"]
 
 GAP_IN_FLOAT64 = 1e-9
+TURNS, TURN = 5, 0.1  # of each framework, and how many seconds one takes
 
 
 @dataclass(frozen=True)
@@ -84,3 +85,25 @@ def compare(job: Job, progress: bool = True, double: bool = False) -> Comparison
         if histories[backend].interrupted:
             raise KeyboardInterrupt
     return Comparison(**histories, tolerance=tolerance)
+
+
+def step_ratio(job: Job) -> float:
+    """The time of a training step, npnn's by torch's: taken in turns, so that other work on the machine slows both.
+
+    The median of the turns of each; the first of each, which compiles and warms up, does not count.
+    """
+    frameworks = ("npnn", "torch")
+    starts = {
+        name: dataclasses.replace(job, backend=name, stop_after=None).start(progress=False) for name in frameworks
+    }
+    milliseconds: dict[str, list[float]] = {name: [] for name in frameworks}
+    steps = 1
+    for turn in range(1 + TURNS):
+        for name, start in starts.items():
+            few = tuple(part[: job.config.batch_size] for part in start.watched)
+            records = start.trainer.fit(start.loader, None, few, max_steps=steps).records
+            milliseconds[name].append(1e3 * sum(record["seconds"] for record in records) / steps)
+        if turn == 0:
+            steps = max(1, round(1e3 * TURN / max(milliseconds["torch"])))
+    ours, theirs = (float(np.median(milliseconds[name][1:])) for name in frameworks)
+    return ours / theirs

@@ -8,13 +8,14 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from npnn.experiment.compare import step_ratio
 from npnn.experiment.config import UserError, replace
 from npnn.experiment.job import Job
-from npnn.experiment.numbers import measure, write
+from npnn.experiment.numbers import measure, runs, write
 from npnn.experiment.results import Folders, Result, draw_again, save
 from npnn.train import Checkpoint, Trainer
 
-__all__ = ["Interrupted", "can_resume", "run", "seeds"]
+__all__ = ["Interrupted", "add_ratio", "can_resume", "run", "seeds"]
 
 WRITE_EVERY = 1.0  # seconds: the numbers so far
 SAVE_EVERY = 20.0  # seconds, in case the machine goes down; Ctrl-C saves in any case
@@ -70,11 +71,19 @@ def run(job: Job, folders: Folders, resume: bool = False, keep: bool = True, pro
     if start.trainer.parallel.rank > 0:
         return None
     result = save(job, start, folders, keep)
+    if job.backend == "torch" and job.in_table:
+        add_ratio(job, folders)
     with contextlib.suppress(FileNotFoundError):
         saver.last.unlink()  # there is nothing left to resume
     if job.backend == "torch":
         draw_again(dataclasses.replace(job, backend="npnn", stop_after=None), folders)
     return result
+
+
+def add_ratio(job: Job, folders: Folders) -> None:
+    """Measure how long a step of npnn takes, beside one of torch, and keep it with the numbers of torch's run."""
+    path = folders.numbers(job)
+    write({**runs(path)[job.stem], "ratio": round(step_ratio(job), 4)}, path, job.stem)
 
 
 def can_resume(job: Job, folders: Folders) -> bool:

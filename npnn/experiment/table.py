@@ -41,8 +41,8 @@ LEGEND = """
 - **seconds** of training without evaluation and **ms** a step, medians over seeds, on so many **threads**: of npnn /
   of torch.
 - **apart**: the largest difference between the accuracies of npnn and torch from one seed, in points, in any record of
-  both and at the end; **ratio**: the time of a step, npnn's by torch's. Both over the seeds that both have. Where torch
-  ended early ("after 2"), only so far.
+  both and at the end; **ratio**: the time of a step, npnn's by torch's, for the newer runs taken in turns. Both over the seeds
+  that both have. Where torch ended early ("after 2"), only so far.
 - Every command begins with `python -m experiments`, and gives the column npnn; with `--backend torch` at its end it
   gives the column torch.
 """

@@ -74,6 +74,7 @@ def test_the_queue_asks_torch_for_the_first_epochs_only(long, folders):
     assert is_done(beside, folders)
     [pair] = pairs(rows(long, folders)["moons"])
     assert "stop_after" not in pair.torch
+    assert pair.ratio == pair.torch["ratio"] > 0  # taken in turns, not from the times of the two runs
     assert "after 2" not in render(folders).split("## mlp_toy")[1]
 
 

@@ -45,6 +45,17 @@ def test_weights_decay_and_biases_do_not():
     assert {p.ndim for p in others["params"]} == {1}
 
 
+@pytest.mark.parametrize("module", [cnn_cifar10, mlp_cifar10])
+def test_half_of_the_pictures_are_mirrored_each_by_itself(module):
+    """A ramp that rises to the right falls, once it is mirrored; in every batch there are both."""
+    ramp = np.broadcast_to(np.arange(32, dtype=np.float32), (32, 3, 32, 32))
+    change = module.transform(replace(module.VARIANTS["augmented"], shift=1))
+    generator = npnn.Generator().manual_seed(0)
+    mirrored = np.stack([np.diff(change(ramp.copy(), generator)[:, 0, 16, 8:24]).mean(axis=1) < 0 for _ in range(40)])
+    assert (mirrored.any(axis=1) & ~mirrored.all(axis=1)).all()
+    assert mirrored.mean() == pytest.approx(0.5, abs=0.07)  # five standard deviations
+
+
 def test_a_cycle_rises_to_the_rate_and_ends_at_nothing():
     config = replace(mlp_cifar10.VARIANTS["best"], steps=50)
     model = npnn.nn.Linear(2, 2)
