@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import npnn
+from npnn.data.dataset import unit_images
 from npnn.errors import DataError
 from npnn.vision import datasets, transforms, utils
 from tests.parity import torch
@@ -118,6 +119,14 @@ def test_a_data_set_that_is_not_there_says_where_it_was_looked_for(tmp_path, mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(DataError, match="download=True"):
         datasets.MNIST(tmp_path)
+
+
+def test_both_ways_make_the_same_numbers_of_bytes():
+    """Those of npnn.data, which reads whole arrays, and ToTensor's, which reads picture by picture."""
+    every = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    by_picture = transforms.ToTensor()(every).numpy()
+    np.testing.assert_array_equal(unit_images(every.transpose(2, 0, 1), "float32"), by_picture)
+    assert (by_picture.min(), by_picture.max()) == (0, 1)
 
 
 def test_fake_data_and_models():
