@@ -144,12 +144,12 @@ class Pair(NamedTuple):
 
 
 def pairs(row: Row) -> list[Pair]:
-    """The runs of a variant in both frameworks, seed by seed."""
+    """The runs of a variant in both frameworks, seed by seed: all of a row have the variant's settings."""
     return [
         Pair(ours, theirs)
         for ours in row.npnn
         for theirs in row.torch
-        if ours["config"] == theirs["config"] and ours["threads"] == theirs["threads"]
+        if (ours["config"]["seed"], ours["threads"]) == (theirs["config"]["seed"], theirs["threads"])
     ]
 
 
