@@ -284,7 +284,7 @@ def draw(result: Result) -> Any:
 
 FULL = Config()
 SMALL = replace(FULL, channels=16)
-TORCH_EPOCHS = 1
+TORCH_EPOCHS = 1  # of 10, which take it most of an hour
 VARIANTS = {
     "full": FULL,
     "small": SMALL,

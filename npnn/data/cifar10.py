@@ -120,8 +120,7 @@ def read_pickled(raw: bytes) -> tuple[NDArray[Any], dict[str, Any]]:
     """The bytes of the images and the other entries of a Python batch, read without running what it asks for."""
     table = _OnlyArrays(io.BytesIO(raw), encoding="bytes").load()
     table = {k.decode() if isinstance(k, bytes) else k: v for k, v in table.items()}
-    found = table["data"].flat() if "data" in table else np.empty(0, np.uint8)
-    return found, table
+    return table["data"].flat() if "data" in table else np.empty(0, np.uint8), table
 
 
 class _OnlyArrays(pickle.Unpickler):

@@ -90,19 +90,25 @@ def compare(job: Job, progress: bool = True, double: bool = False) -> Comparison
 def step_ratio(job: Job) -> float:
     """The time of a training step, npnn's by torch's: taken in turns, so that other work on the machine slows both.
 
-    The median of the turns of each; the first of each, which compiles and warms up, does not count.
+    The median of the turns of each; the first of each, which compiles and warms up, does not count.  The rate is 0,
+    and there is no schedule, nor anything else that watches over the run: so no training diverges here, or ends.
     """
     frameworks = ("npnn", "torch")
-    starts = {
-        name: dataclasses.replace(job, backend=name, stop_after=None).start(progress=False) for name in frameworks
-    }
+    bare = dataclasses.replace(job.experiment, schedule=lambda *_: None, callbacks=lambda _: ())
+    job = Job(bare, job.variant, replace(job.config, patience=None))
+    starts = {name: dataclasses.replace(job, backend=name).start(progress=False) for name in frameworks}
+    for start in starts.values():
+        for group in start.trainer.optimizer.param_groups:
+            group["lr"] = 0.0
     milliseconds: dict[str, list[float]] = {name: [] for name in frameworks}
     steps = 1
     for turn in range(1 + TURNS):
         for name, start in starts.items():
             few = tuple(part[: job.config.batch_size] for part in start.watched)
-            records = start.trainer.fit(start.loader, None, few, max_steps=steps).records
-            milliseconds[name].append(1e3 * sum(record["seconds"] for record in records) / steps)
+            history = start.trainer.fit(start.loader, None, few, max_steps=steps)
+            if history.interrupted:
+                raise KeyboardInterrupt
+            milliseconds[name].append(1e3 * sum(history["seconds"]) / steps)
         if turn == 0:
             steps = max(1, round(1e3 * TURN / max(milliseconds["torch"])))
     ours, theirs = (float(np.median(milliseconds[name][1:])) for name in frameworks)

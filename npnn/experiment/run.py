@@ -71,12 +71,12 @@ def run(job: Job, folders: Folders, resume: bool = False, keep: bool = True, pro
     if start.trainer.parallel.rank > 0:
         return None
     result = save(job, start, folders, keep)
-    if job.backend == "torch" and job.in_table:
-        add_ratio(job, folders)
     with contextlib.suppress(FileNotFoundError):
         saver.last.unlink()  # there is nothing left to resume
     if job.backend == "torch":
         draw_again(dataclasses.replace(job, backend="npnn", stop_after=None), folders)
+        if job.in_table and start.trainer.parallel.size == 1:  # under mpiexec the others have ended by now
+            add_ratio(job, folders)
     return result
 
 

@@ -148,8 +148,7 @@ def _spread(dy: NDArray[Any], w: NDArray[Any], dx: NDArray[Any], geometry: Geome
     chunks, border = min(_chunks(dy, w), n), (height + top + bottom, (width + left + right) * c)
     columns, images = scratch(dx.dtype, (chunks, dy.shape[2], w[0].size), (chunks, *border))
     moves = (sh, top, dh, sw * c, left * c, dw * c, kh, spans, span)
-    by_group = (a.reshape(*a.shape[:3], groups, -1).transpose(3, 0, 1, 2, 4) for a in (dx, dy))
-    into, given = by_group
+    into, given = (a.reshape(*a.shape[:3], groups, -1).transpose(3, 0, 1, 2, 4) for a in (dx, dy))
     threads.run(strided.spread_chunks, chunks, into, w.reshape(groups, o, -1), given, moves, columns, images)
     return dx
 

@@ -6,6 +6,7 @@ over channels runs on whole vector registers.
 The windows are given by two tables of ranges, one for each axis: output row ``oh`` looks at the
 image rows ``range(*rows[oh])``, output column ``ow`` at the columns ``range(*cols[ow])``.  So one
 kernel serves every stride, padding, dilation and the adaptive layers, whose windows differ in size.
+(The loops count by themselves: a range whose step is not known costs a division for each window.)
 """
 
 from __future__ import annotations
@@ -111,7 +112,6 @@ def _max_pool(chunks, x, rows, cols, lowest, y, index):  # type: ignore[no-untyp
                             better = (cell[c] > best[c]) | (cell[c] != cell[c])
                             best[c] = cell[c] if better else best[c]
                             where[c] = here if better else where[c]
-
                         w += along
                     h += down
 
@@ -192,7 +192,6 @@ def _sum_pool(chunks, x, rows, cols, y):  # type: ignore[no-untyped-def]
                         cell = x[n, h, w]
                         for c in range(C):
                             total[c] += cell[c]
-
                         w += cols[ow, 2]
                     h += rows[oh, 2]
 

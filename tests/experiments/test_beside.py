@@ -9,6 +9,7 @@ import pytest
 
 from npnn.experiment import answers
 from npnn.experiment.command_line import main
+from npnn.experiment.compare import step_ratio
 from npnn.experiment.config import replace
 from npnn.experiment.job import Job
 from npnn.experiment.queue import estimate, missing
@@ -111,6 +112,17 @@ def test_a_part_takes_its_share_of_the_time(long):
     ]
     assert estimate(job(long, "torch", 2), known) == 4.0
     assert estimate(job(long, "torch"), known) == 8.0
+
+
+def test_the_ratio_of_times_needs_no_schedule_and_does_not_diverge(long):
+    pytest.importorskip("torch")
+
+    def schedule(*_):
+        raise AssertionError("nobody asks for it: it may have no more steps than the run")
+
+    wild = replace(long.VARIANTS["moons"], lr=1e30)
+    found = dataclasses.replace(long, schedule=schedule, VARIANTS={"moons": wild})
+    assert step_ratio(Job(found, "moons", wild, "torch", stop_after=1)) > 0
 
 
 def test_a_senseless_end_is_told(capsys):
