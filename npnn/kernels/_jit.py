@@ -32,7 +32,7 @@ from typing import Any
 
 from npnn.kernels._cache import compile_with_cache, notice
 
-__all__ = ["KERNELS", "Kernel", "compiled_on_demand", "enabled", "jit", "kernel"]
+__all__ = ["KERNELS", "Kernel", "by_precision", "compiled_on_demand", "enabled", "jit", "kernel"]
 
 KERNELS: list[Kernel] = []  # every kernel of the package, for the test that runs them all
 
@@ -179,3 +179,27 @@ class compiled_on_demand(_Lazy):  # noqa: N801  used as a decorator
 
     def _make(self, parallel: bool) -> Callable[..., Any]:
         return self.function()
+
+
+class by_precision(_Lazy):  # noqa: N801  used as a function
+    """A function that compiled code may call: ``single`` where its first argument is a float32, ``double`` elsewhere."""
+
+    def __init__(self, single: Callable[..., Any], double: Callable[..., Any]):
+        super().__init__(single, False, {})
+        self.pair = single, double
+
+    def _make(self, parallel: bool) -> Callable[..., Any]:
+        from numba import types
+        from numba.extending import overload
+
+        single, double = (f.serial if isinstance(f, _Lazy) else f for f in self.pair)
+
+        def choice(*args: Any) -> Any:
+            raise NotImplementedError("only compiled code calls this")
+
+        @overload(choice, strict=False)
+        def _chosen(*kinds: Any) -> Any:
+            function = single if kinds[0] == types.float32 else double
+            return lambda *args: function(*args)
+
+        return choice

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.blas import gemm
-from npnn.kernels.smooth import exp_of_negative
+from npnn.kernels.exponential import exp_of_negative
 from npnn.kernels.softmax_rows import LANES, largest
 
 __all__ = ["attend", "attend_backward"]
@@ -88,9 +88,10 @@ def attend(q: Array, k: Array, v: Array, hidden: Array, bias: Array, causal: boo
 
 
 def _fits(q: Array, k: Array, v: Array, bias: Array) -> bool:
-    """True for what the compiled loops take: float32 in the order of its indices, and not nothing."""
+    """True for what the compiled loops take: numbers of one kind in the order of their indices, and not nothing."""
     arrays = (q, k, v, bias)
-    return all(a.dtype == np.float32 and a.flags.c_contiguous for a in arrays) and min(q.size, k.size, v.size) > 0
+    fitting = q.dtype.char in "fd" and all(a.dtype == q.dtype and a.flags.c_contiguous for a in arrays)
+    return fitting and min(q.size, k.size, v.size) > 0
 
 
 def _work(q: Array, k: Array, v: Array) -> int:
@@ -109,7 +110,7 @@ def _tile_scores(q, k, hidden, bias, causal, b, start, stop, seen, s):  # type: 
         for l in range(stop - start):  # noqa: E741
             for i in range(seen):
                 if hidden[b % len(hidden), start + l, i]:
-                    s[l, i] = -np.float32(np.inf)
+                    s[l, i] = -np.inf
 
 
 @jit(parallel=True, fastmath={"reassoc", "contract"}, error_model="numpy")
@@ -118,7 +119,8 @@ def _attend(chunks, q, k, v, hidden, bias, causal, y, log_sums):  # type: ignore
     S = k.shape[1]
     rows = min(L, max(FEWEST, TILE // S))
     blocks = (L + rows - 1) // rows
-    zero = np.float32(0)
+    of = q.dtype.type
+    zero = of(0)
     for chunk in prange(chunks):
         lanes, memory = np.empty(LANES, q.dtype), np.empty(rows * S, q.dtype)
         for block in range(B * blocks * chunk // chunks, B * blocks * (chunk + 1) // chunks):
@@ -140,11 +142,11 @@ def _attend(chunks, q, k, v, hidden, bias, causal, y, log_sums):  # type: ignore
                     row[i] = exp_of_negative(row[i] - top)
                     total += row[i]
                 if total == zero:
-                    total = np.float32(1)
-                share = np.float32(1) / total
+                    total = of(1)
+                share = of(1) / total
                 for i in range(seen):
                     row[i] *= share
-                log_sums[b, start + l] = np.float32(math.log(total)) + top
+                log_sums[b, start + l] = of(math.log(total)) + top
             gemm(s, v[b, 0:wide], y[b, start:stop], False, False, 0.0)
 
 
@@ -189,7 +191,7 @@ def _attend_backward(chunks, q, k, v, hidden, bias, causal, y, log_sums, dy, dq,
     B, L, _ = q.shape
     S, D = k.shape[1], v.shape[2]
     rows = min(L, max(FEWEST, TILE // S))
-    zero = np.float32(0)
+    zero = q.dtype.type(0)
     for chunk in prange(chunks):
         memory, more = np.empty(rows * S, q.dtype), np.empty(rows * S, q.dtype)
         for b in range(B * chunk // chunks, B * (chunk + 1) // chunks):  # dk and dv of an item belong to one thread

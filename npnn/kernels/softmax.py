@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
-from npnn.kernels.exponential import exp_of_negatives
+from npnn.kernels.exponential import exp_of_negative
 from npnn.kernels.softmax_rows import LANES, largest
 
 __all__ = ["cross_entropy", "log_softmax"]
@@ -118,7 +118,6 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
     total, total_weight, first_invalid = 0.0, 0.0, M
     step = max(1, _BLOCK // max(1, C))  # so many rows at a time: a pass finds in cache what the last one left
     lanes = np.empty(LANES, z.dtype)
-    bits = np.empty(min(step, hi - lo) * C, np.int32)
     for start in range(lo, hi, step):
         stop = min(start + step, hi)
         for i in range(start, stop):
@@ -136,7 +135,9 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
             for c in range(share.size):
                 loss -= share[c] * dz[i, c]
             losses[i] = loss
-        exp_of_negatives(dz[start:stop].reshape((stop - start) * C), bits)
+        block = dz[start:stop].reshape((stop - start) * C)
+        for i in range(block.size):
+            block[i] = exp_of_negative(block[i])
         for i in range(start, stop):
             y = target[i]
             if y < 0 or y >= C or y == ignore_index:

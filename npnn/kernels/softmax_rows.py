@@ -1,6 +1,6 @@
 """Softmax and its logarithm, row by row: p = e^(x - max x) / Σ e^(x - max x), so that nothing overflows.
 
-A row stays in the processor's first cache for all its passes.  The twins are for float32.
+A row stays in the processor's first cache for all its passes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
-from npnn.kernels.smooth import exp_of_negative
+from npnn.kernels.exponential import exp_of_negative
 
 __all__ = ["LANES", "largest", "softmax", "softmax_backward"]
 
@@ -34,7 +34,7 @@ def softmax(x: NDArray[Any], log: bool) -> NDArray[Any]:
 
 @softmax.fast
 def softmax(x: NDArray[Any], log: bool) -> NDArray[Any]:
-    if x.dtype != np.float32 or not x.size:
+    if x.dtype.char not in "fd" or not x.size:
         return softmax.reference(x, log)
     y = np.empty(x.shape, x.dtype)
     threads.run(_softmax, threads.split(4 * x.size), np.ascontiguousarray(x), log, y)
@@ -43,21 +43,21 @@ def softmax(x: NDArray[Any], log: bool) -> NDArray[Any]:
 
 @jit(parallel=True, fastmath={"reassoc", "contract"})
 def _softmax(chunks, x, log, y):  # type: ignore[no-untyped-def]
-    M, D = x.shape
+    (M, D), of = x.shape, x.dtype.type
     for chunk in prange(chunks):
         lanes = np.empty(LANES, x.dtype)
         for m in range(M * chunk // chunks, M * (chunk + 1) // chunks):
-            row, out, total = x[m], y[m], np.float32(0)
+            row, out, total = x[m], y[m], of(0)
             top = largest(row, lanes)
             for i in range(D):
                 out[i] = exp_of_negative(row[i] - top)
                 total += out[i]
             if log:
-                rest = np.float32(math.log(total))
+                rest = of(math.log(total))
                 for i in range(D):
                     out[i] = (row[i] - top) - rest
             else:
-                share = np.float32(1) / total
+                share = of(1) / total
                 for i in range(D):
                     out[i] *= share
 
@@ -87,7 +87,7 @@ def softmax_backward(dy: NDArray[Any], y: NDArray[Any], log: bool) -> NDArray[An
 
 @softmax_backward.fast
 def softmax_backward(dy: NDArray[Any], y: NDArray[Any], log: bool) -> NDArray[Any]:
-    if y.dtype != np.float32:
+    if y.dtype.char not in "fd":
         return softmax_backward.reference(dy, y, log)
     dx = np.empty(y.shape, y.dtype)
     threads.run(_softmax_backward, threads.split(4 * y.size), np.ascontiguousarray(dy), y, log, dx)
@@ -96,15 +96,15 @@ def softmax_backward(dy: NDArray[Any], y: NDArray[Any], log: bool) -> NDArray[An
 
 @jit(parallel=True, fastmath={"reassoc", "contract"})
 def _softmax_backward(chunks, dy, y, log, dx):  # type: ignore[no-untyped-def]
-    M, D = y.shape
+    (M, D), of = y.shape, y.dtype.type
     for chunk in prange(chunks):
         for m in range(M * chunk // chunks, M * (chunk + 1) // chunks):
-            row, grad, out, total = y[m], dy[m], dx[m], np.float32(0)
+            row, grad, out, total = y[m], dy[m], dx[m], of(0)
             if log:
                 for i in range(D):
                     total += grad[i]
                 for i in range(D):
-                    out[i] = grad[i] - exp_of_negative(np.float32(0) if row[i] > 0 else row[i]) * total
+                    out[i] = grad[i] - exp_of_negative(of(0) if row[i] > 0 else row[i]) * total
             else:
                 for i in range(D):
                     total += grad[i] * row[i]

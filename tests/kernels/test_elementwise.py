@@ -21,9 +21,8 @@ def memory_orders(x):
 
 @needs_jit
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(1, 1), (0, 3), (3, 17, 5, 7), (64, 33), (5,)])
-def test_twins_agree_in_every_memory_order(num_threads, monkeypatch, shape, dtype):
-    monkeypatch.setattr(elementwise, "_TINY", 0)
+@pytest.mark.parametrize("shape", [(1, 1), (0, 3), (3, 17, 5, 7), (64, 33), (300,)])
+def test_twins_agree_in_every_memory_order(num_threads, shape, dtype):
     values = random_input(shape, dtype)
     for x in memory_orders(values) if len(shape) > 1 else [values, values[::-1]]:
         y = elementwise.relu.twin(x)
@@ -38,13 +37,13 @@ def test_twins_agree_in_every_memory_order(num_threads, monkeypatch, shape, dtyp
 
 
 @pytest.mark.parametrize("form", ["reference", pytest.param("twin", marks=needs_jit)])
-def test_special_values(form, monkeypatch):
-    monkeypatch.setattr(elementwise, "_TINY", 0)
-    x = np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 1.0], np.float32)
+def test_special_values(form):
+    x = np.resize(np.array([np.nan, np.inf, -np.inf, -0.0, 0.0, 1.0], np.float32), 600)
     y = getattr(elementwise.relu, form)(x)
-    np.testing.assert_array_equal(y, [np.nan, np.inf, 0, 0, 0, 1])
-    dy = np.array([1, 2, np.inf, np.nan, 4, 5], np.float32)
-    np.testing.assert_array_equal(getattr(elementwise.relu_backward, form)(dy, y), [1, 2, 0, 0, 0, 5])
+    np.testing.assert_array_equal(y, np.resize([np.nan, np.inf, 0, 0, 0, 1], 600))
+    dy = np.resize(np.array([1, 2, np.inf, np.nan, 4, 5], np.float32), 600)
+    dx = getattr(elementwise.relu_backward, form)(dy, y)
+    np.testing.assert_array_equal(dx, np.resize([1, 2, 0, 0, 0, 5], 600))
 
 
 def test_integers_stay_integers():
@@ -65,11 +64,11 @@ def test_pieces_at_random(num_threads, dtype, seed):
     x = rng.choice([-2.0, -0.5, 0.0, 1.0, 3.0], (70, 9)) + rng.standard_normal((70, 9)) * rng.integers(0, 2, (70, 9))
     x, dy = x.astype(dtype), rng.standard_normal((70, 9)).astype(dtype)
     for order in (x, np.asfortranarray(x), x[:, ::2]):
-        y = elementwise.pieces.twin(order, shape)
-        np.testing.assert_allclose(y, elementwise.pieces.reference(order, shape), rtol=1e-5, atol=1e-6)
+        y = elementwise.pieces.twin(order, *shape)
+        np.testing.assert_allclose(y, elementwise.pieces.reference(order, *shape), rtol=1e-5, atol=1e-6)
         gradient = dy[:, : order.shape[1]]
-        dx = elementwise.pieces_backward.twin(gradient, order, shape)
-        expected = elementwise.pieces_backward.reference(gradient, order, shape)
+        dx = elementwise.pieces_backward.twin(gradient, order, *shape)
+        expected = elementwise.pieces_backward.reference(gradient, order, *shape)
         np.testing.assert_allclose(dx, expected, rtol=1e-5, atol=1e-6)
         assert y.dtype == dx.dtype == dtype
 
@@ -78,13 +77,15 @@ def test_pieces_at_random(num_threads, dtype, seed):
 def test_pieces_of_what_is_no_number():
     x = np.resize(np.array([np.nan, np.inf, -np.inf, 1e38], np.float32), 300)
     limited = elementwise.Pieces(-1, 1, left=-1, slope=1, right=1)
-    np.testing.assert_array_equal(elementwise.pieces.twin(x, limited), np.clip(x, -1, 1))
+    np.testing.assert_array_equal(elementwise.pieces.twin(x, *limited), np.clip(x, -1, 1))
     bent = elementwise.Pieces(-3, 3, curve=1 / 6, slope=0.5, right_slope=1)
-    np.testing.assert_array_equal(elementwise.pieces.twin(x, bent)[:4], np.array([np.nan, np.inf, 0, 1e38], np.float32))
+    np.testing.assert_array_equal(
+        elementwise.pieces.twin(x, *bent)[:4], np.array([np.nan, np.inf, 0, 1e38], np.float32)
+    )
 
 
 @pytest.mark.parametrize("n", [3, 300])
 def test_where_the_slope_is_0_no_gradient_comes_through(n):
     limited = elementwise.Pieces(-1, 1, left=-1, slope=1, right=1)
     x, dy = np.resize([-2.0, 0.0, 2.0], n).astype(np.float32), np.full(n, np.nan, np.float32)
-    np.testing.assert_array_equal(elementwise.pieces_backward(dy, x, limited)[:3], [0, np.nan, 0])
+    np.testing.assert_array_equal(elementwise.pieces_backward(dy, x, *limited)[:3], [0, np.nan, 0])

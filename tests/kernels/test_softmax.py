@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from npnn.kernels import _jit
-from npnn.kernels.exponential import exp_of_negatives
 from npnn.kernels.softmax import cross_entropy, log_softmax
 
 needs_numba = pytest.mark.skipif(not _jit.enabled(), reason="numba is missing or switched off: there is no twin")
@@ -65,21 +64,3 @@ def test_log_softmax():
     z = np.array([[1e30, 0.0], [0.0, 0.0], [-1e30, -1e30]])
     np.testing.assert_allclose(log_softmax(z), [[0, -1e30], [-np.log(2)] * 2, [-np.log(2)] * 2])
     assert log_softmax(np.zeros((0, 3))).shape == (0, 3)
-
-
-@needs_numba
-def test_the_exponential_to_the_last_digit():
-    x = np.concatenate([-np.logspace(-30, np.log10(87), 20_000), -np.linspace(0, 87, 20_001), [0.0, -0.0]])
-    x = x.astype(np.float32)
-    y = x.copy()
-    exp_of_negatives(y, np.empty(y.size, np.int32))
-    np.testing.assert_allclose(y, np.exp(x.astype(np.float64)), rtol=1.2e-7)
-    assert y[-1] == y[-2] == 1
-
-
-@needs_numba
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_exponential_at_the_edge(dtype):
-    x = np.array([np.nan, -np.inf, -1e30, -200 if dtype == "float32" else -800, -1.0], dtype)
-    exp_of_negatives(x, np.empty(x.size, np.int32))
-    np.testing.assert_allclose(x, [np.nan, 0, 0, 0, np.exp(-1)], rtol=1e-7)

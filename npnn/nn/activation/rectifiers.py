@@ -69,10 +69,10 @@ class PiecesFunction(Function):
 
     def forward(self, x: NDArray[Any], shape: kernels.Pieces) -> NDArray[Any]:
         self.x, self.pieces = x, shape
-        return kernels.pieces(x, shape)
+        return kernels.pieces(x, *shape)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return kernels.pieces_backward(dy, self.x, self.pieces)
+        return kernels.pieces_backward(dy, self.x, *self.pieces)
 
 
 class ReLU6Function(PiecesFunction):
