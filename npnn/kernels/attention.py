@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
-from npnn.kernels.blas import gemm
 from npnn.kernels.exponential import exp_of_negative
+from npnn.kernels.product import library_held, multiply
 from npnn.kernels.softmax_rows import LANES, largest
 
 __all__ = ["attend", "attend_backward"]
@@ -81,7 +81,7 @@ def attend(q: Array, k: Array, v: Array, hidden: Array, bias: Array, causal: boo
     if not _fits(q, k, v, bias):
         return attend.reference(q, k, v, hidden, bias, causal)
     y, log_sums = np.empty((*q.shape[:2], v.shape[2]), q.dtype), np.empty(q.shape[:2], q.dtype)
-    with threads.single_threaded_blas():
+    with library_held():
         chunks = threads.split(_work(q, k, v))
         threads.run(_attend, chunks, q, k, v, hidden, bias, causal, y, log_sums)
     return y, log_sums
@@ -101,7 +101,7 @@ def _work(q: Array, k: Array, v: Array) -> int:
 @jit
 def _tile_scores(q, k, hidden, bias, causal, b, start, stop, seen, s):  # type: ignore[no-untyped-def]
     """s ← the scores of queries start to stop with the first ``seen`` keys, where they are hidden -inf."""
-    gemm(q[b, start:stop], k[b, 0:seen], s, False, True, 0.0)
+    multiply(q[b, start:stop], k[b, 0:seen], s, True, False)
     if bias.size:
         for l in range(stop - start):  # noqa: E741
             for i in range(seen):
@@ -147,7 +147,7 @@ def _attend(chunks, q, k, v, hidden, bias, causal, y, log_sums):  # type: ignore
                 for i in range(seen):
                     row[i] *= share
                 log_sums[b, start + l] = of(math.log(total)) + top
-            gemm(s, v[b, 0:wide], y[b, start:stop], False, False, 0.0)
+            multiply(s, v[b, 0:wide], y[b, start:stop], False, False)
 
 
 @kernel
@@ -179,7 +179,7 @@ def attend_backward(
         return attend_backward.reference(q, k, v, hidden, bias, causal, y, log_sums, dy, with_bias)
     dq, dk, dv = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
     dbias = np.zeros((*q.shape[:2], k.shape[1]) if with_bias else (0, 0, 0), q.dtype)
-    with threads.single_threaded_blas():
+    with library_held():
         chunks = min(len(q), threads.split(_work(q, k, v)))
         given = (q, k, v, hidden, bias, causal, y, log_sums, np.ascontiguousarray(dy))
         threads.run(_attend_backward, chunks, *given, dq, dk, dv, dbias)
@@ -201,7 +201,7 @@ def _attend_backward(chunks, q, k, v, hidden, bias, causal, y, log_sums, dy, dq,
                 p = memory[: (stop - start) * wide].reshape(stop - start, wide)
                 ds = more[: (stop - start) * wide].reshape(stop - start, wide)
                 _tile_scores(q, k, hidden, bias, causal, b, start, stop, wide, p)
-                gemm(dy[b, start:stop], v[b, 0:wide], ds, False, True, 0.0)
+                multiply(dy[b, start:stop], v[b, 0:wide], ds, True, False)
                 for l in range(stop - start):  # noqa: E741
                     seen = min(wide, start + l + 1) if causal else wide
                     along, shift = zero, log_sums[b, start + l]
@@ -215,6 +215,6 @@ def _attend_backward(chunks, q, k, v, hidden, bias, causal, y, log_sums, dy, dq,
                     if dbias.size:
                         for i in range(seen):
                             dbias[b, start + l, i] = ds[l, i]
-                gemm(p, dy[b, start:stop], dv[b, 0:wide], True, False, 1.0)
-                gemm(ds, k[b, 0:wide], dq[b, start:stop], False, False, 0.0)
-                gemm(ds, q[b, start:stop], dk[b, 0:wide], True, False, 1.0)
+                multiply(p.T, dy[b, start:stop], dv[b, 0:wide], False, True)
+                multiply(ds, k[b, 0:wide], dq[b, start:stop], False, False)
+                multiply(ds.T, q[b, start:stop], dk[b, 0:wide], False, True)

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.kernels import threads
+from npnn.kernels.product import library_held
 
 __all__ = [
     "gradient_buffers", "is_fast", "past_and_present", "run_backward", "run_forward", "stable_sigmoid",
@@ -84,7 +85,7 @@ def run_forward(
     from_x = np.empty((w_ih.shape[1] + 1, len(w_ih)), w_ih.dtype)
     from_x[:-1], from_x[-1] = w_ih.T, bias
     weights = from_x, np.ascontiguousarray(w_hh.T)
-    with threads.single_threaded_blas():
+    with library_held():
         threads.run(loop, _chunks(x, w_hh), _with_ones(x), weights, states, *options)
 
 
@@ -113,7 +114,7 @@ def run_backward(
     dx = np.empty(x.shape if w_ih is not None else (0, *x.shape[1:]), x.dtype)
     of_x, of_h = np.zeros((chunks, x.shape[2] + 1, rows), x.dtype), np.zeros((chunks, *w_hh.shape), x.dtype)
     weights = (w_hh if w_ih is None else w_ih), w_hh
-    with threads.single_threaded_blas():
+    with library_held():
         threads.run(loop, chunks, grads, _with_ones(x), states, weights, (dx, of_x, of_h), *options)
     total = of_x.sum(axis=0)  # always in the same order
     dw_ih, db = np.ascontiguousarray(total[:-1].T), total[-1].copy()

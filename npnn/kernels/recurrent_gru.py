@@ -17,6 +17,7 @@ import numpy as np
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.product import multiply
 from npnn.kernels.recurrent import (
     gradient_buffers,
     is_fast,
@@ -27,7 +28,7 @@ from npnn.kernels.recurrent import (
     state_buffer,
     steps,
 )
-from npnn.kernels.recurrent_step import COMPILED, ONE, add_outer, add_rows, multiply, sigmoid, tanh
+from npnn.kernels.recurrent_step import COMPILED, ONE, add_outer, add_rows, sigmoid, steps_at_once, tanh
 
 __all__ = ["gru_backward", "gru_forward"]
 
@@ -80,8 +81,8 @@ def _forward(chunks, x, weights, states, b_hh, reverse):  # type: ignore[no-unty
         for step in range(T):
             t = T - 1 - step if reverse else step
             at = t % len(gates)
-            multiply(x[t, lo:hi], w_ih, gates[at, lo:hi], False)
-            multiply(h[t + past, lo:hi], w_hh, from_h, False)
+            multiply(x[t, lo:hi], w_ih, gates[at, lo:hi], False, False)
+            multiply(h[t + past, lo:hi], w_hh, from_h, False, False)
             _gates(gates[at, lo:hi], from_h, b_hh, m[at, lo:hi], h[t + past, lo:hi], h[t + now, lo:hi])
 
 
@@ -151,19 +152,22 @@ def _backward(chunks, grads, x, states, weights, results, reverse):  # type: ign
     past = 1 if reverse else 0
     for chunk in prange(chunks):
         lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
-        dz_x, dz_h = np.empty((hi - lo, w_hh.shape[0]), x.dtype), np.empty((hi - lo, w_hh.shape[0]), x.dtype)
+        some = min(T, steps_at_once(hi - lo))
+        block_x, block_h = np.empty((2, some, hi - lo, w_hh.shape[0]), x.dtype)
         for step in range(T):
             t = step if reverse else T - 1 - step
-            h_past = h[t + past, lo:hi]
+            h_past, dz_x, dz_h = h[t + past, lo:hi], block_x[t % some], block_h[t % some]
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
             _gates_backward(gates[t, lo:hi], m[t, lo:hi], h_past, dh[lo:hi], dz_x, dz_h)
-            add_outer(x[t, lo:hi], dz_x, dw_x[chunk])
             if len(dx) > 0:
-                multiply(dz_x, w_ih, dx[t, lo:hi], False)
-            add_outer(dz_h, h_past, dw_hh[chunk])
+                multiply(dz_x, w_ih, dx[t, lo:hi], False, False)
             _add_sums(db_hh[chunk], dz_h)
-            multiply(dz_h, w_hh, dh[lo:hi], True)
+            multiply(dz_h, w_hh, dh[lo:hi], False, True)
+            if step == T - 1 or t % some == (some - 1 if reverse else 0):
+                first, stop = t - t % some, min(T, t - t % some + some)
+                add_outer(x[first:stop, lo:hi], block_x[: stop - first], dw_x[chunk])
+                add_outer(block_h[: stop - first], h[first + past : stop + past, lo:hi], dw_hh[chunk])
 
 
 @jit(**COMPILED)

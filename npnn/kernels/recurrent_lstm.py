@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.product import multiply
 from npnn.kernels.recurrent import (
     gradient_buffers,
     is_fast,
@@ -22,7 +23,7 @@ from npnn.kernels.recurrent import (
     state_buffer,
     steps,
 )
-from npnn.kernels.recurrent_step import COMPILED, ONE, add_outer, add_rows, multiply, sigmoid, tanh
+from npnn.kernels.recurrent_step import COMPILED, ONE, add_outer, add_rows, sigmoid, steps_at_once, tanh
 
 __all__ = ["lstm_backward", "lstm_forward"]
 
@@ -73,9 +74,9 @@ def _forward(chunks, x, weights, states, reverse, from_zero):  # type: ignore[no
         for step in range(T):
             t = T - 1 - step if reverse else step
             z = gates[t % len(gates), lo:hi]
-            multiply(x[t, lo:hi], w_ih, z, False)
+            multiply(x[t, lo:hi], w_ih, z, False, False)
             if step > 0 or not from_zero:
-                multiply(h[t + past, lo:hi], w_hh, z, True)
+                multiply(h[t + past, lo:hi], w_hh, z, False, True)
             _gates(z, c[t + past, lo:hi], c[t + now, lo:hi], h[t + now, lo:hi])
 
 
@@ -143,18 +144,22 @@ def _backward(chunks, grads, x, states, weights, results, reverse, from_zero):  
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
         lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
-        dz = np.empty((hi - lo, w_hh.shape[0]), x.dtype)
+        some = min(T, steps_at_once(hi - lo))
+        block = np.empty((some, hi - lo, w_hh.shape[0]), x.dtype)
         for step in range(T):
             t = step if reverse else T - 1 - step
+            dz = block[t % some]
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
             _gates_backward(gates[t, lo:hi], c[t + past, lo:hi], c[t + now, lo:hi], dh[lo:hi], dc[lo:hi], dz)
-            add_outer(x[t, lo:hi], dz, dw_x[chunk])
             if len(dx) > 0:
-                multiply(dz, w_ih, dx[t, lo:hi], False)
+                multiply(dz, w_ih, dx[t, lo:hi], False, False)
             if step < T - 1 or not from_zero:
-                add_outer(dz, h[t + past, lo:hi], dw_hh[chunk])
-                multiply(dz, w_hh, dh[lo:hi], False)
+                multiply(dz, w_hh, dh[lo:hi], False, False)
+            if step == T - 1 or t % some == (some - 1 if reverse else 0):
+                first, stop = t - t % some, min(T, t - t % some + some)
+                add_outer(x[first:stop, lo:hi], block[: stop - first], dw_x[chunk])
+                add_outer(block[: stop - first], h[first + past : stop + past, lo:hi], dw_hh[chunk])
 
 
 @jit(**COMPILED)

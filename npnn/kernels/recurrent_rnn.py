@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.product import multiply
 from npnn.kernels.recurrent import (
     gradient_buffers,
     is_fast,
@@ -17,7 +18,7 @@ from npnn.kernels.recurrent import (
     state_buffer,
     steps,
 )
-from npnn.kernels.recurrent_step import COMPILED, add_outer, add_rows, multiply, tanh
+from npnn.kernels.recurrent_step import COMPILED, add_outer, add_rows, steps_at_once, tanh
 
 __all__ = ["rnn_backward", "rnn_forward"]
 
@@ -57,9 +58,9 @@ def _forward(chunks, x, weights, states, relu, reverse, from_zero):  # type: ign
         for step in range(T):
             t = T - 1 - step if reverse else step
             z = h[t + now, lo:hi]  # becomes h_t in place
-            multiply(x[t, lo:hi], w_ih, z, False)
+            multiply(x[t, lo:hi], w_ih, z, False, False)
             if step > 0 or not from_zero:
-                multiply(h[t + past, lo:hi], w_hh, z, True)
+                multiply(h[t + past, lo:hi], w_hh, z, False, True)
             _activate(z, relu)
 
 
@@ -117,18 +118,22 @@ def _backward(chunks, grads, x, states, weights, results, relu, reverse, from_ze
     past, now = (1, 0) if reverse else (0, 1)
     for chunk in prange(chunks):
         lo, hi = N * chunk // chunks, N * (chunk + 1) // chunks
-        dz = np.empty((hi - lo, w_hh.shape[0]), x.dtype)
+        some = min(T, steps_at_once(hi - lo))
+        block = np.empty((some, hi - lo, w_hh.shape[0]), x.dtype)
         for step in range(T):
             t = step if reverse else T - 1 - step
+            dz = block[t % some]
             if len(dy) > 0:
                 add_rows(dh[lo:hi], dy[t, lo:hi])
             _activate_backward(h[t + now, lo:hi], dh[lo:hi], dz, relu)
-            add_outer(x[t, lo:hi], dz, dw_x[chunk])
             if len(dx) > 0:
-                multiply(dz, w_ih, dx[t, lo:hi], False)
+                multiply(dz, w_ih, dx[t, lo:hi], False, False)
             if step < T - 1 or not from_zero:
-                add_outer(dz, h[t + past, lo:hi], dw_hh[chunk])
-                multiply(dz, w_hh, dh[lo:hi], False)
+                multiply(dz, w_hh, dh[lo:hi], False, False)
+            if step == T - 1 or t % some == (some - 1 if reverse else 0):
+                first, stop = t - t % some, min(T, t - t % some + some)
+                add_outer(x[first:stop, lo:hi], block[: stop - first], dw_x[chunk])
+                add_outer(block[: stop - first], h[first + past : stop + past, lo:hi], dw_hh[chunk])
 
 
 @jit(**COMPILED)

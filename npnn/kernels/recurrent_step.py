@@ -1,4 +1,4 @@
-"""The compiled parts of a recurrent step: tanh and σ that the compiler can vectorise, and products of a few rows."""
+"""The compiled parts of a recurrent step: tanh and σ that the compiler can vectorise, and sums over steps."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from npnn.kernels._jit import jit
-from npnn.kernels.blas import gemm
-from npnn.kernels.tiles import PANEL, product
+from npnn.kernels.tiles import product, turned
 
-__all__ = ["COMPILED", "ONE", "add_outer", "add_rows", "multiply", "sigmoid", "tanh"]
+__all__ = ["COMPILED", "ONE", "add_outer", "add_rows", "sigmoid", "steps_at_once", "tanh"]
 
 #: How they are compiled: a b + c in one instruction, and division without a test for zero, so that
 #: the loops over the hidden units become vector instructions.
 COMPILED: dict[str, Any] = {"fastmath": {"contract"}, "error_model": "numpy"}
+
+DEPTH = 256  # rows that are summed up at once
 
 _LIMIT = np.float32(8.03)
 _P1, _P2, _P3, _P4 = np.array([0.1344265, 0.0035693687, 2.1856024e-05, 1.5171425e-08], np.float32)
@@ -43,21 +44,15 @@ def sigmoid(x):  # type: ignore[no-untyped-def]
 
 
 @jit
-def multiply(a, b, c, add):  # type: ignore[no-untyped-def]
-    """c = a b, or c += a b if ``add``."""
-    if c.shape[1] % PANEL == 0:
-        product(a, b, c, add)
-    else:
-        gemm(a, b, c, False, False, 1.0 if add else 0.0)
+def steps_at_once(rows):  # type: ignore[no-untyped-def]
+    """Of how many steps the gradients of the weights are summed up together, so that they are not written in each."""
+    return max(1, DEPTH // max(1, rows))
 
 
 @jit
 def add_outer(a, b, c):  # type: ignore[no-untyped-def]
-    """c += aᵀ b: the outer products of the rows of a and b, added up over the batch."""
-    if c.shape[1] % PANEL == 0:
-        product(a.T, b, c, True)
-    else:
-        gemm(a, b, c, True, False, 1.0)
+    """c += Σ a_tᵀ b_t: the outer products of the rows of a and b, added up over steps and batch.   (T, N, *)"""
+    product(turned(a), b, c, True)
 
 
 @jit(**COMPILED)

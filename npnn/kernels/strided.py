@@ -13,7 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from npnn.kernels._jit import jit
-from npnn.kernels.tiles import PANEL, product, transpose
+from npnn.kernels.tiles import PANEL, product, transpose, turned
 
 __all__ = ["backward_input_chunks", "backward_weight_chunks", "forward_chunks", "spread_chunks"]
 
@@ -30,13 +30,6 @@ def _view4(memory, form):  # type: ignore[no-untyped-def]
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
 def _view5(memory, form):  # type: ignore[no-untyped-def]
     return np.lib.stride_tricks.as_strided(memory, form[:5], form[5:])
-
-
-@jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
-def _turned(x):  # type: ignore[no-untyped-def]
-    """x.transpose(0, 2, 1), which takes numba three seconds to compile."""
-    shape, strides = x.shape, x.strides
-    return np.lib.stride_tricks.as_strided(x, (shape[0], shape[2], shape[1]), (strides[0], strides[2], strides[1]))
 
 
 @jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
@@ -214,6 +207,6 @@ def _backward_weight_part(chunk, chunks, x, x_form, dy, dy_form, ones, moves, gr
             if 0 <= p < x.shape[0] and a < z and begin < end:
                 seen = x[p, a * sh + top : (z - 1) * sh + top + 1 : sh, columns, cs]
                 if shared:
-                    product(_turned(dy[image, a:z, begin:end, os]), seen, out, True)
+                    product(turned(dy[image, a:z, begin:end, os]), seen, out, True)
                 else:
-                    product(_turned(seen), dy[image, a:z, begin:end, os], out, True)
+                    product(turned(seen), dy[image, a:z, begin:end, os], out, True)

@@ -17,9 +17,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from npnn.kernels._jit import compiled_on_demand, jit
 
-__all__ = ["PANEL", "product", "transpose"]
+__all__ = ["PANEL", "product", "transpose", "turned"]
 
 #: Products are quickest with a multiple of this number of columns.
 PANEL = 32
@@ -159,13 +161,8 @@ def _make_tile_loops() -> Any:
                 sums = [[cgutils.alloca_once(builder, vector) for _ in range(vectors)] for _ in range(rows)]
                 places = [place for r in index for place in neighbours(at(c, builder.mul(r, c_row)))]
                 registers = [register for row in sums for register in row]
-                with builder.if_else(adding) as (then, otherwise):
-                    with then:
-                        for place, register in zip(places, registers, strict=True):
-                            builder.store(load(place, mask), register)
-                    with otherwise:
-                        for register in registers:
-                            builder.store(zero, register)
+                for register in registers:
+                    builder.store(zero, register)
                 twice = builder.and_(k, word(-2)) if rows == full else word(0)  # two steps at a time where it pays
                 with loop(word(0), terms, 1) as (term, _):
                     a_shift, b_now = builder.mul(term, a_term), at(b, builder.mul(term, b_term))
@@ -175,6 +172,9 @@ def _make_tile_loops() -> Any:
                             multiply_add(a_shift, b_now, builder.add(inner, word(1)))
                     with loop(twice, k, 1) as (inner, _):
                         multiply_add(a_shift, b_now, inner)
+                with builder.if_then(adding):  # last, so that rounding does not grow with what c has in it
+                    for place, register in zip(places, registers, strict=True):
+                        builder.store(builder.fadd(load(place, mask), builder.load(register)), register)
                 for place, register in zip(places, registers, strict=True):
                     store(builder.load(register), place, mask)
 
@@ -251,3 +251,10 @@ def transpose(a, b):  # type: ignore[no-untyped-def]
                 for row in range(i, min(i + 8, m)):
                     for column in range(j, min(j + 8, n)):
                         b[column, row] = a[row, column]
+
+
+@jit(error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)
+def turned(x):  # type: ignore[no-untyped-def]
+    """x.transpose(0, 2, 1), which takes numba three seconds to compile."""
+    shape, strides = x.shape, x.strides
+    return np.lib.stride_tricks.as_strided(x, (shape[0], shape[2], shape[1]), (strides[0], strides[2], strides[1]))
