@@ -1,8 +1,9 @@
 """Batch, group and instance normalisation of images, forward and backward.
 
-Arrays are (B, M, C): samples, positions, channels, the channels of a position side by side in memory.
-Batch normalisation has one sample, whose positions are those of the whole batch, and a group for each
-channel; group and instance normalisation have a sample for each image.
+Arrays are (N, M, C): images, positions, channels; in memory the channels of a position lie side by side,
+or the positions of a channel, for which the loops are in planes.py.  Means and variances are those of a
+sample.  Batch normalisation has one sample, the whole batch, and a group for each channel; group and
+instance normalisation have a sample for each image.
 
 Each element of an image is read once to form the sums, and once more to be normalised.  Sums over
 positions are taken in blocks of ``BLOCK``: within a block in the precision of the data, across blocks
@@ -17,15 +18,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.kernels import threads
+from npnn.kernels import planes, threads
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.order import contiguous
 
-__all__ = ["normalise", "normalise_backward", "scale_and_shift"]
+__all__ = ["in_planes", "normalise", "normalise_backward", "scale_and_shift"]
 
 prange = range  # numba reads this name as its parallel range
 
 BLOCK = 128
 WIDTH = 512
+_SHORT = 16  # positions: with fewer the loops run over the channels
 
 Arrays = tuple[NDArray[Any], ...]
 
@@ -38,20 +41,25 @@ def _group_mean(v: NDArray[Any], groups: int) -> NDArray[Any]:
 
 
 @kernel
-def normalise(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], groups: int, eps: float) -> Arrays:
+def normalise(
+    x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], groups: int, eps: float, samples: int
+) -> Arrays:
     """y = γ (x - μ) / √(σ² + ε) + β, with μ and σ² over each group of channels of each sample.
 
-    (B, M, C), (C,), (C,) -> y (B, M, C); μ and σ² (B, C) in float64.  There must be at least one position.
+    (N, M, C), (C,), (C,) -> y (N, M, C); μ and σ² (B, C) in float64, B the number of samples, 1 or N.
+    There must be at least one position.
     """
-    wide = x.astype(np.float64)
+    wide = x.astype(np.float64).reshape(samples, -1, x.shape[2])
     mean = _group_mean(wide, groups)
     var = _group_mean(np.square(wide - mean), groups)
     y = (wide - mean) / np.sqrt(var + eps) * weight + bias
-    return y.astype(x.dtype), mean[:, 0], var[:, 0]
+    return y.reshape(x.shape).astype(x.dtype), mean[:, 0], var[:, 0]
 
 
 @normalise.fast
-def normalise(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], groups: int, eps: float) -> Arrays:
+def normalise(
+    x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], groups: int, eps: float, samples: int
+) -> Arrays:
     """The variance as E[x²] - E[x]² would lose its digits where the mean is large beside the spread.
 
     So each block is shifted by its own first row, with s = Σ(x - x₀) and q = Σ(x - x₀)² over its n
@@ -60,14 +68,25 @@ def normalise(x: NDArray[Any], weight: NDArray[Any], bias: NDArray[Any], groups:
 
     Source: Chan, Golub & LeVeque, Algorithms for computing the sample variance, 1983.
     """
-    (B, _, C), wide, chunks = x.shape, _widen(x), threads.split(x.size)
-    parts = np.empty((2, B, -(-wide.shape[1] // BLOCK), wide.shape[2]))  # means, squared deviations
+    (N, M, C), chunks = x.shape, threads.split(x.size)
+    mean, var = np.empty((2, samples, C))
+    rules = weight, bias, groups, eps, mean, var
+    if in_planes(x):
+        x = x.transpose(0, 2, 1)
+        parts = np.empty((2, N, -(-M // planes.BLOCK), C))
+        threads.run(planes.moments, chunks, x, parts[0], parts[1])
+        vectors = np.empty((3, samples, 1, C), x.dtype)
+        _join_moments(parts.reshape(2, samples, -1, C), M, planes.BLOCK, *rules, vectors)
+        y = np.empty(x.shape, x.dtype)
+        threads.run(planes.scale_and_shift, chunks, x, vectors[:, :, 0], y)
+        return y.transpose(0, 2, 1), mean, var
+    wide = _widen(x, samples)
+    parts = np.empty((2, samples, -(-wide.shape[1] // BLOCK), wide.shape[2]))  # means, squared deviations
     threads.run(_block_moments, chunks, wide, parts[0], parts[1])
-    mean, var = np.empty((2, B, C))
-    vectors = np.empty((3, B, wide.shape[2] // C, C), x.dtype)
-    _join_moments(_narrow(parts, C), wide.shape[1], weight, bias, groups, eps, mean, var, vectors)
+    vectors = np.empty((3, samples, wide.shape[2] // C, C), x.dtype)
+    _join_moments(_narrow(parts, C), wide.shape[1], BLOCK, *rules, vectors)
     y = np.empty(x.shape, x.dtype)
-    threads.run(_scale_and_shift, chunks, wide, vectors.reshape(3, B, wide.shape[2]), y.reshape(wide.shape))
+    threads.run(_scale_and_shift, chunks, wide, vectors.reshape(3, samples, wide.shape[2]), y.reshape(wide.shape))
     return y, mean, var
 
 
@@ -95,25 +114,28 @@ def _block_moments(chunks, x, means, deviations):  # type: ignore[no-untyped-def
 
 
 @jit
-def _join_moments(parts, M, weight, bias, groups, eps, mean, var, vectors):  # type: ignore[no-untyped-def]
+def _join_moments(parts, M, block, weight, bias, groups, eps, mean, var, vectors):  # type: ignore[no-untyped-def]
     """The parts' means and deviations as those of the groups, and with them what each channel is shifted and scaled by.
 
-    parts (2, B, P, C) of M rows in all -> mean and var (B, C), vectors (3, B, k, C): centre, scale, shift
+    parts (2, B, P, C): of M rows in blocks, k parts of each block, maybe of several images one after the other
+    -> mean and var (B, C), vectors (3, B, k, C): centre, scale, shift
     """
     _, B, P, C = parts.shape
     k, size = vectors.shape[2], C // groups
+    blocks = (M + block - 1) // block
+    rows = M * (P // (k * blocks)) * k
     for b in range(B):
         mu, v = mean[b], var[b]
         mu[:], v[:] = 0, 0
         for p in range(P):
-            share = min(BLOCK, M - p // k * BLOCK) / (M * k)
+            share = min(block, M - p // k % blocks * block) / rows
             for c in range(C):
                 mu[c] += share * parts[0, b, p, c]
         for p in range(P):
-            n = min(BLOCK, M - p // k * BLOCK)
+            n = min(block, M - p // k % blocks * block)
             for c in range(C):
                 d = parts[0, b, p, c] - mu[c]
-                v[c] += (parts[1, b, p, c] + n * d * d) / (M * k)
+                v[c] += (parts[1, b, p, c] + n * d * d) / rows
         for g in range(groups if size > 1 else 0):
             centre = mu[g * size : (g + 1) * size].mean()
             spread = 0.0
@@ -138,8 +160,9 @@ def normalise_backward(
     var: NDArray[Any],
     groups: int,
     eps: float,
+    samples: int,
 ) -> Arrays:
-    """dx, dγ and dβ.   dy, x (B, M, C), (C,), (B, C), (B, C) -> (B, M, C), (C,), (C,)
+    """dx, dγ and dβ.   dy, x (N, M, C), (C,), (B, C), (B, C) -> (N, M, C), (C,), (C,)
 
     With r = 1 / √(σ² + ε), x̂ = (x - μ) r and ⟨ ⟩ the mean over a sample's group:
 
@@ -147,28 +170,37 @@ def normalise_backward(
 
     The last line holds because moving x also moves μ and σ.
     """
+    shape, dy, x = x.shape, dy.reshape(samples, -1, x.shape[2]), x.reshape(samples, -1, x.shape[2])
     r = 1 / np.sqrt(var + eps)[:, None]
     normal = (x - mean[:, None]) * r
     g = weight * dy.astype(np.float64)
     dx = r * (g - _group_mean(g, groups) - normal * _group_mean(g * normal, groups))
     dw, db = (dy * normal).sum(axis=(0, 1)), dy.sum(axis=(0, 1), dtype=np.float64)
-    return dx.astype(x.dtype), dw.astype(x.dtype), db.astype(x.dtype)
+    return dx.reshape(shape).astype(x.dtype), dw.astype(x.dtype), db.astype(x.dtype)
 
 
 @normalise_backward.fast
-def normalise_backward(dy, x, weight, mean, var, groups, eps):  # type: ignore[no-untyped-def]
-    (B, M, C), dtype, chunks = x.shape, x.dtype, threads.split(x.size)
-    dy, x = _widen(dy), _widen(x)
-    centre = np.empty((B, x.shape[2] // C, C), dtype)
+def normalise_backward(dy, x, weight, mean, var, groups, eps, samples):  # type: ignore[no-untyped-def]
+    (N, M, C), dtype, chunks = x.shape, x.dtype, threads.split(x.size)
+    positions, (dw, db) = N * M // samples, np.zeros((2, C))
+    rules = positions, weight, mean, var, groups, eps, dw, db
+    if in_planes(x):
+        x, centre, parts = x.transpose(0, 2, 1), mean.astype(dtype), np.empty((2, N, C))
+        dy = contiguous(dy.transpose(0, 2, 1))
+        threads.run(planes.products, chunks, dy, x, centre, parts[0], parts[1])
+        vectors, dx = np.empty((4, samples, 1, C), dtype), np.empty(x.shape, dtype)
+        _join_products(parts.reshape(2, samples, -1, C), *rules, vectors)
+        threads.run(planes.combine, chunks, dy, x, vectors[:, :, 0], dx)
+        return dx.transpose(0, 2, 1), dw.astype(dtype), db.astype(dtype)
+    dy, x, dx = _widen(contiguous(dy), samples), _widen(x, samples), np.empty(x.shape, dtype)
+    centre = np.empty((samples, x.shape[2] // C, C), dtype)
     centre[...] = mean[:, None]
-    centre = centre.reshape(B, x.shape[2])
-    parts = np.empty((2, B, -(-x.shape[1] // BLOCK), x.shape[2]), dtype)  # Σ dy, Σ dy (x - centre)
+    centre = centre.reshape(samples, x.shape[2])
+    parts = np.empty((2, samples, -(-x.shape[1] // BLOCK), x.shape[2]), dtype)  # Σ dy, Σ dy (x - centre)
     threads.run(_block_products, chunks, dy, x, centre, parts[0], parts[1])
-    dw, db = np.zeros((2, C))
-    vectors = np.empty((4, B, x.shape[2] // C, C), dtype)
-    _join_products(_narrow(parts, C), M, weight, mean, var, groups, eps, dw, db, vectors)
-    dx = np.empty((B, M, C), dtype)
-    threads.run(_combine, chunks, dy, x, vectors.reshape(4, B, x.shape[2]), dx.reshape(x.shape))
+    vectors = np.empty((4, samples, x.shape[2] // C, C), dtype)
+    _join_products(_narrow(parts, C), *rules, vectors)
+    threads.run(_combine, chunks, dy, x, vectors.reshape(4, samples, x.shape[2]), dx.reshape(x.shape))
     return dx, dw.astype(dtype), db.astype(dtype)
 
 
@@ -232,17 +264,24 @@ def _combine(chunks, dy, x, vectors, dx):  # type: ignore[no-untyped-def]
 
 @kernel
 def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
-    """y = (x - centre) · scale + shift.   (1, M, C), three of (C,) -> (1, M, C)"""
+    """y = (x - centre) · scale + shift.   (N, M, C), three of (C,) -> (N, M, C)"""
     return (x - centre) * scale + shift
 
 
 @scale_and_shift.fast
 def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], shift: NDArray[Any]) -> NDArray[Any]:
-    y, wide = np.empty(x.shape, x.dtype), _widen(x)
+    chunks = threads.split(x.size)
+    if in_planes(x):
+        x = x.transpose(0, 2, 1)
+        vectors, y = np.empty((3, 1, x.shape[1]), x.dtype), np.empty(x.shape, x.dtype)
+        vectors[0], vectors[1], vectors[2] = centre, scale, shift
+        threads.run(planes.scale_and_shift, chunks, x, vectors, y)
+        return y.transpose(0, 2, 1)
+    y, wide = np.empty(x.shape, x.dtype), _widen(x, 1)
     vectors = np.empty((3, 1, wide.shape[2] // x.shape[2], x.shape[2]), x.dtype)
     vectors[0], vectors[1], vectors[2] = centre, scale, shift
     vectors = vectors.reshape(3, 1, wide.shape[2])
-    threads.run(_scale_and_shift, threads.split(x.size), wide, vectors, y.reshape(wide.shape))
+    threads.run(_scale_and_shift, chunks, wide, vectors, y.reshape(wide.shape))
     return y
 
 
@@ -257,16 +296,23 @@ def _scale_and_shift(chunks, x, vectors, y):  # type: ignore[no-untyped-def]
                 y_row[c] = (x_row[c] - centre[c]) * scale[c] + shift[c]
 
 
-def _widen(x: NDArray[Any]) -> NDArray[Any]:
+def in_planes(x: NDArray[Any]) -> bool:
+    """True for images (N, M, C) whose channels come first in memory, each a plane long enough for loops along it."""
+    _, M, C = x.shape
+    return M >= _SHORT and C > 1 and x.transpose(0, 2, 1).flags.c_contiguous
+
+
+def _widen(x: NDArray[Any], samples: int) -> NDArray[Any]:
     """Neighbouring positions as further channels: the loops over channels are short in early layers.
 
-    (B, M, C) -> (B, M/k, k·C), where k is the power of two that brings k·C closest to WIDTH.
+    (N, M, C) -> (samples, M'/k, k·C), M' the positions of a sample, k the power of two that brings k·C closest to WIDTH.
     """
-    B, M, C = x.shape
+    C = x.shape[2]
+    M = x.size // (samples * C) if x.size else 0
     k = 1
-    while k * C < WIDTH and M % (2 * k) == 0:
+    while k * C < WIDTH and M % (2 * k) == 0 and M:
         k *= 2
-    return np.ascontiguousarray(x).reshape(B, M // k, k * C)
+    return np.ascontiguousarray(x).reshape(samples, M // k, k * C)
 
 
 def _narrow(parts: NDArray[Any], C: int) -> NDArray[Any]:

@@ -10,6 +10,7 @@ The arithmetic is in npnn.kernels.normalization.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,15 +23,18 @@ from npnn.kernels.order import contiguous
 __all__ = ["FrozenNormalization", "Normalization"]
 
 
-def _rows(x: NDArray[Any], samples: int) -> NDArray[Any]:
-    """(N, C, *) -> (samples, M, C), M positions, their channels side by side; no copy of channels-last images."""
-    last = contiguous(x.transpose(0, *range(2, x.ndim), 1))  # (N, *, C)
-    positions = last.size // max(samples * x.shape[1], 1)
-    return last.reshape(samples, positions, x.shape[1])
+def _rows(x: NDArray[Any]) -> NDArray[Any]:
+    """(N, C, *) -> (N, M, C), M positions: a view of images with channels first or last, else a copy with them last."""
+    n, c, *space = x.shape
+    if x.flags.c_contiguous:
+        rows = x.reshape(n, c, math.prod(space)).transpose(0, 2, 1)
+        if kernels.in_planes(rows):
+            return rows
+    return contiguous(x.transpose(0, *range(2, x.ndim), 1)).reshape(n, math.prod(space), c)
 
 
 def _image(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """The way back: (samples, M, C) -> a view of ``shape`` (N, C, *)."""
+    """The way back: (N, M, C) -> a view of ``shape`` (N, C, *)."""
     n, c, *space = shape
     return rows.reshape(n, *space, c).transpose(0, len(shape) - 1, *range(1, len(shape) - 1))
 
@@ -53,18 +57,18 @@ class Normalization(Function):
         self.shape, self.rows = x.shape, None
         if not x.size:
             return np.empty(x.shape, x.dtype)
-        rows = _rows(x, samples)  # (S, M, C)
-        y, mean, var = kernels.normalise(rows, weight, bias, groups, eps)
+        rows = _rows(x)  # (N, M, C)
+        y, mean, var = kernels.normalise(rows, weight, bias, groups, eps, samples)
         if running is not None:
-            _update(running, mean, var, rows.shape[1])
-        self.rows, self.saved = rows, (weight, mean, var, groups, eps)
+            _update(running, mean, var, x.size // (samples * C))
+        self.rows, self.saved = rows, (weight, mean, var, groups, eps, samples)
         return _image(y, x.shape)
 
     def backward(self, dy: NDArray[Any]) -> tuple[Any, ...]:
         if self.rows is None:
             nothing = np.zeros(self.shape[1], dy.dtype)
             return np.empty_like(dy), nothing, nothing.copy()
-        dx, dw, db = kernels.normalise_backward(_rows(dy, len(self.rows)), self.rows, *self.saved)
+        dx, dw, db = kernels.normalise_backward(_rows(dy), self.rows, *self.saved)
         return _image(dx, self.shape), dw, db
 
 
@@ -85,13 +89,13 @@ class FrozenNormalization(Function):
     def forward(
         self, x: NDArray[Any], weight: Any, bias: Any, mean: NDArray[Any], var: NDArray[Any], eps: float
     ) -> NDArray[Any]:
-        self.rows, self.shape, self.mean = _rows(x, 1), x.shape, mean.copy()  # the running mean moves on
+        self.rows, self.shape, self.mean = _rows(x), x.shape, mean.copy()  # the running mean moves on
         self.r = (1 / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
         self.scale = self.r if weight is None else weight * self.r
         return _image(kernels.scale_and_shift(self.rows, mean, self.scale, 0 if bias is None else bias), x.shape)
 
     def backward(self, dy: NDArray[Any]) -> tuple[Any, ...]:
-        dy = _rows(dy, 1)
+        dy = _rows(dy)
         dx = dw = db = None
         if self.needs_grad[0]:
             nothing = np.zeros_like(self.scale)
