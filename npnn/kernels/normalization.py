@@ -27,7 +27,7 @@ __all__ = ["in_planes", "normalise", "normalise_backward", "scale_and_shift"]
 prange = range  # numba reads this name as its parallel range
 
 BLOCK = 128
-WIDTH = 512
+WIDTH, FEWEST = 512, 16
 _SHORT = 16  # positions: with fewer the loops run over the channels
 
 Arrays = tuple[NDArray[Any], ...]
@@ -80,36 +80,38 @@ def normalise(
         y = np.empty(x.shape, x.dtype)
         threads.run(planes.scale_and_shift, chunks, x, vectors[:, :, 0], y)
         return y.transpose(0, 2, 1), mean, var
-    wide = _widen(x, samples)
-    parts = np.empty((2, samples, -(-wide.shape[1] // BLOCK), wide.shape[2]))  # means, squared deviations
+    wide, k = _wide(x, samples)
+    parts = np.empty((2, samples, _blocks(N * M // samples, k), k * C))  # means, squared deviations
     threads.run(_block_moments, chunks, wide, parts[0], parts[1])
-    vectors = np.empty((3, samples, wide.shape[2] // C, C), x.dtype)
-    _join_moments(_narrow(parts, C), wide.shape[1], BLOCK, *rules, vectors)
+    vectors = np.empty((3, samples, k, C), x.dtype)
+    _join_moments(parts.reshape(2, samples, -1, C), N * M // samples, BLOCK, *rules, vectors)
     y = np.empty(x.shape, x.dtype)
-    threads.run(_scale_and_shift, chunks, wide, vectors.reshape(3, samples, wide.shape[2]), y.reshape(wide.shape))
+    threads.run(_scale_and_shift, chunks, wide, vectors.reshape(3, samples, k * C), y.reshape(wide.shape))
     return y, mean, var
 
 
 @jit(parallel=True)
 def _block_moments(chunks, x, means, deviations):  # type: ignore[no-untyped-def]
     B, blocks, C = means.shape
-    M = x.shape[1]
+    rows = (x.shape[1] + C - 1) // C
     for chunk in prange(chunks):
         s, q = np.empty(C, x.dtype), np.empty(C, x.dtype)
         for block in range(B * blocks * chunk // chunks, B * blocks * (chunk + 1) // chunks):
             b, k = divmod(block, blocks)
-            lo, hi = BLOCK * k, min(BLOCK * (k + 1), M)
-            first = x[b, lo]
+            lo, hi = BLOCK * k, min(BLOCK * (k + 1), rows)
+            first = x[b, lo * C : (lo + 1) * C]
             s[:], q[:] = 0, 0
             for m in range(lo + 1, hi):
-                row = x[b, m]
-                for c in range(C):
+                row = x[b, m * C : (m + 1) * C]  # the last one may be shorter
+                for c in range(row.size):
                     d = row[c] - first[c]
                     s[c] += d
                     q[c] += d * d
-            share = 1 / np.float64(hi - lo)
+            whole = x.shape[1] - (hi - 1) * C  # columns that reach down to the last row
             for c in range(C):
-                means[b, k, c] = first[c] + s[c] * share
+                n = hi - lo if c < whole else hi - lo - 1
+                share = 1 / np.float64(n) if n > 0 else 0.0
+                means[b, k, c] = first[c] + s[c] * share if n > 0 else 0.0
                 deviations[b, k, c] = q[c] - s[c] * (s[c] * share)
 
 
@@ -117,25 +119,29 @@ def _block_moments(chunks, x, means, deviations):  # type: ignore[no-untyped-def
 def _join_moments(parts, M, block, weight, bias, groups, eps, mean, var, vectors):  # type: ignore[no-untyped-def]
     """The parts' means and deviations as those of the groups, and with them what each channel is shifted and scaled by.
 
-    parts (2, B, P, C): of M rows in blocks, k parts of each block, maybe of several images one after the other
+    parts (2, B, P, C): of M positions, k in a row, the rows in blocks; maybe of several images one after the other
     -> mean and var (B, C), vectors (3, B, k, C): centre, scale, shift
     """
     _, B, P, C = parts.shape
     k, size = vectors.shape[2], C // groups
-    blocks = (M + block - 1) // block
-    rows = M * (P // (k * blocks)) * k
+    rows = (M + k - 1) // k
+    blocks = (rows + block - 1) // block
+    positions = M * (P // (k * blocks))
+    counts = np.empty(P)
+    for p in range(P):
+        first, last = p // k % blocks * block, min((p // k % blocks + 1) * block, rows) - 1
+        counts[p] = last - first + (1 if last * k + p % k < M else 0)  # the last row may be shorter
     for b in range(B):
         mu, v = mean[b], var[b]
         mu[:], v[:] = 0, 0
         for p in range(P):
-            share = min(block, M - p // k % blocks * block) / rows
+            share = counts[p] / positions
             for c in range(C):
                 mu[c] += share * parts[0, b, p, c]
         for p in range(P):
-            n = min(block, M - p // k % blocks * block)
             for c in range(C):
                 d = parts[0, b, p, c] - mu[c]
-                v[c] += (parts[1, b, p, c] + n * d * d) / rows
+                v[c] += (parts[1, b, p, c] + counts[p] * d * d) / positions
         for g in range(groups if size > 1 else 0):
             centre = mu[g * size : (g + 1) * size].mean()
             spread = 0.0
@@ -145,10 +151,21 @@ def _join_moments(parts, M, block, weight, bias, groups, eps, mean, var, vectors
             v[g * size : (g + 1) * size] = spread
         for c in range(C):
             scale = weight[c] / math.sqrt(v[c] + eps)
-            vectors[0, b, :, c] = mu[c]
-            vectors[1, b, :, c] = scale
+            vectors[0, b, 0, c] = mu[c]
+            vectors[1, b, 0, c] = scale
             # float32 does not hold all of the mean: the rest goes into the shift
-            vectors[2, b, :, c] = bias[c] - (mu[c] - vectors[0, b, 0, c]) * scale
+            vectors[2, b, 0, c] = bias[c] - (mu[c] - vectors[0, b, 0, c]) * scale
+        _repeat(vectors[:, b])
+
+
+@jit
+def _repeat(vectors):  # type: ignore[no-untyped-def]
+    """The vectors of one position for each of the k positions of a row.   (V, k, C)"""
+    V, k, C = vectors.shape
+    for v in range(V):
+        for i in range(1, k):
+            for c in range(C):
+                vectors[v, i, c] = vectors[v, 0, c]
 
 
 @kernel
@@ -192,30 +209,29 @@ def normalise_backward(dy, x, weight, mean, var, groups, eps, samples):  # type:
         _join_products(parts.reshape(2, samples, -1, C), *rules, vectors)
         threads.run(planes.combine, chunks, dy, x, vectors[:, :, 0], dx)
         return dx.transpose(0, 2, 1), dw.astype(dtype), db.astype(dtype)
-    dy, x, dx = _widen(contiguous(dy), samples), _widen(x, samples), np.empty(x.shape, dtype)
-    centre = np.empty((samples, x.shape[2] // C, C), dtype)
+    (dy, k), (x, _), dx = _wide(dy, samples), _wide(x, samples), np.empty(x.shape, dtype)
+    centre = np.empty((samples, k, C), dtype)
     centre[...] = mean[:, None]
-    centre = centre.reshape(samples, x.shape[2])
-    parts = np.empty((2, samples, -(-x.shape[1] // BLOCK), x.shape[2]), dtype)  # Σ dy, Σ dy (x - centre)
-    threads.run(_block_products, chunks, dy, x, centre, parts[0], parts[1])
-    vectors = np.empty((4, samples, x.shape[2] // C, C), dtype)
-    _join_products(_narrow(parts, C), *rules, vectors)
-    threads.run(_combine, chunks, dy, x, vectors.reshape(4, samples, x.shape[2]), dx.reshape(x.shape))
+    parts = np.empty((2, samples, _blocks(positions, k), k * C), dtype)  # Σ dy, Σ dy (x - centre)
+    threads.run(_block_products, chunks, dy, x, centre.reshape(samples, k * C), parts[0], parts[1])
+    vectors = np.empty((4, samples, k, C), dtype)
+    _join_products(parts.reshape(2, samples, -1, C), *rules, vectors)
+    threads.run(_combine, chunks, dy, x, vectors.reshape(4, samples, k * C), dx.reshape(x.shape))
     return dx, dw.astype(dtype), db.astype(dtype)
 
 
 @jit(parallel=True)
 def _block_products(chunks, dy, x, centre, sums, products):  # type: ignore[no-untyped-def]
     B, blocks, C = sums.shape
-    M = x.shape[1]
+    rows = (x.shape[1] + C - 1) // C
     for chunk in prange(chunks):
         for block in range(B * blocks * chunk // chunks, B * blocks * (chunk + 1) // chunks):
             b, k = divmod(block, blocks)
             s, p, e = sums[b, k], products[b, k], centre[b]
             s[:], p[:] = 0, 0
-            for m in range(BLOCK * k, min(BLOCK * (k + 1), M)):
-                dy_row, x_row = dy[b, m], x[b, m]
-                for c in range(C):
+            for m in range(BLOCK * k, min(BLOCK * (k + 1), rows)):
+                dy_row, x_row = dy[b, m * C : (m + 1) * C], x[b, m * C : (m + 1) * C]
+                for c in range(x_row.size):
                     s[c] += dy_row[c]
                     p[c] += dy_row[c] * (x_row[c] - e[c])
 
@@ -233,7 +249,7 @@ def _join_products(parts, M, weight, mean, var, groups, eps, dw, db, vectors):  
                 total[c] += parts[0, b, p, c]
                 product[c] += parts[1, b, p, c]
         for c in range(C):
-            vectors[0, b, :, c] = mean[b, c]
+            vectors[0, b, 0, c] = mean[b, c]
             product[c] -= (mean[b, c] - vectors[0, b, 0, c]) * total[c]  # what float32 does not hold of the mean
             r[c] = 1 / math.sqrt(var[b, c] + eps)
             dw[c] += product[c] * r[c]
@@ -245,20 +261,22 @@ def _join_products(parts, M, weight, mean, var, groups, eps, dw, db, vectors):  
                 second += weight[c] * product[c] / (M * size)
             for c in range(group * size, (group + 1) * size):
                 slope = -second * r[c] * r[c] * r[c]
-                vectors[1, b, :, c] = weight[c] * r[c]
-                vectors[2, b, :, c] = slope
-                vectors[3, b, :, c] = -first * r[c] - slope * (mean[b, c] - vectors[0, b, 0, c])
+                vectors[1, b, 0, c] = weight[c] * r[c]
+                vectors[2, b, 0, c] = slope
+                vectors[3, b, 0, c] = -first * r[c] - slope * (mean[b, c] - vectors[0, b, 0, c])
+        _repeat(vectors[:, b])
 
 
 @jit(parallel=True)
 def _combine(chunks, dy, x, vectors, dx):  # type: ignore[no-untyped-def]
-    B, M, C = x.shape
+    _, B, C = vectors.shape
+    M = (x.shape[1] + C - 1) // C
     for chunk in prange(chunks):
         for row in range(B * M * chunk // chunks, B * M * (chunk + 1) // chunks):
-            b, m = divmod(row, M)
-            dy_row, x_row, dx_row = dy[b, m], x[b, m], dx[b, m]
+            b, part = row // M, slice(row % M * C, (row % M + 1) * C)
+            dy_row, x_row, dx_row = dy[b, part], x[b, part], dx[b, part]
             e, f, g, h = vectors[0, b], vectors[1, b], vectors[2, b], vectors[3, b]
-            for c in range(C):
+            for c in range(x_row.size):
                 dx_row[c] = f[c] * dy_row[c] + (g[c] * (x_row[c] - e[c]) + h[c])
 
 
@@ -277,22 +295,22 @@ def scale_and_shift(x: NDArray[Any], centre: NDArray[Any], scale: NDArray[Any], 
         vectors[0], vectors[1], vectors[2] = centre, scale, shift
         threads.run(planes.scale_and_shift, chunks, x, vectors, y)
         return y.transpose(0, 2, 1)
-    y, wide = np.empty(x.shape, x.dtype), _widen(x, 1)
-    vectors = np.empty((3, 1, wide.shape[2] // x.shape[2], x.shape[2]), x.dtype)
+    y, (wide, k) = np.empty(x.shape, x.dtype), _wide(x, 1)
+    vectors = np.empty((3, 1, k, x.shape[2]), x.dtype)
     vectors[0], vectors[1], vectors[2] = centre, scale, shift
-    vectors = vectors.reshape(3, 1, wide.shape[2])
-    threads.run(_scale_and_shift, chunks, wide, vectors, y.reshape(wide.shape))
+    threads.run(_scale_and_shift, chunks, wide, vectors.reshape(3, 1, -1), y.reshape(wide.shape))
     return y
 
 
 @jit(parallel=True)
 def _scale_and_shift(chunks, x, vectors, y):  # type: ignore[no-untyped-def]
-    B, M, C = x.shape
+    _, B, C = vectors.shape
+    M = (x.shape[1] + C - 1) // C
     for chunk in prange(chunks):
         for row in range(B * M * chunk // chunks, B * M * (chunk + 1) // chunks):
-            b, m = divmod(row, M)
-            x_row, y_row, centre, scale, shift = x[b, m], y[b, m], vectors[0, b], vectors[1, b], vectors[2, b]
-            for c in range(C):
+            b, part = row // M, slice(row % M * C, (row % M + 1) * C)
+            x_row, y_row, centre, scale, shift = x[b, part], y[b, part], vectors[0, b], vectors[1, b], vectors[2, b]
+            for c in range(x_row.size):
                 y_row[c] = (x_row[c] - centre[c]) * scale[c] + shift[c]
 
 
@@ -302,20 +320,20 @@ def in_planes(x: NDArray[Any]) -> bool:
     return M >= _SHORT and C > 1 and x.transpose(0, 2, 1).flags.c_contiguous
 
 
-def _widen(x: NDArray[Any], samples: int) -> NDArray[Any]:
-    """Neighbouring positions as further channels: the loops over channels are short in early layers.
+def _wide(x: NDArray[Any], samples: int) -> tuple[NDArray[Any], int]:
+    """Each sample's positions one after the other, and how many of them make a row of the loops.
 
-    (N, M, C) -> (samples, M'/k, k·C), M' the positions of a sample, k the power of two that brings k·C closest to WIDTH.
+    The loops over channels are short in early layers: so neighbouring positions count as further channels,
+    as many as fit into WIDTH, but FEWEST rows must be left.  The last one may be shorter.
+
+    (N, M, C) -> (samples, N·M·C / samples)
     """
-    C = x.shape[2]
-    M = x.size // (samples * C) if x.size else 0
-    k = 1
-    while k * C < WIDTH and M % (2 * k) == 0 and M:
-        k *= 2
-    return np.ascontiguousarray(x).reshape(samples, M // k, k * C)
+    C = max(1, x.shape[2])
+    wide = contiguous(x).reshape(samples, x.size // samples)
+    return wide, max(1, min(WIDTH // C, wide.shape[1] // C // FEWEST))
 
 
-def _narrow(parts: NDArray[Any], C: int) -> NDArray[Any]:
-    """Results for blocks of the widened array, one for each of the k positions.   (2, B, P, k·C) -> (2, B, P·k, C)"""
-    _, B, P, wide = parts.shape
-    return parts.reshape(2, B, P * (wide // C), C)
+def _blocks(positions: int, k: int) -> int:
+    """How many blocks of rows there are, k positions in a row."""
+    rows = (positions + k - 1) // k
+    return (rows + BLOCK - 1) // BLOCK
