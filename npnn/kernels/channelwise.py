@@ -61,8 +61,8 @@ def _chunks(y: Array, taps: int) -> int:
 
 def _tiles(w: Array) -> Array:
     """(O, KH, KW, 1) -> (KH KW, T): each tap's weights, repeated so often that registers are full."""
-    taps = _taps(w)
-    return np.tile(taps.reshape(w[0].size, len(w)), (1, _repeats(len(w))))
+    o, count, times = len(w), w[0].size, _repeats(len(w))
+    return np.broadcast_to(_taps(w).reshape(count, 1, o), (count, times, o)).reshape(count, times * o)
 
 
 def _repeats(o: int) -> int:
@@ -124,9 +124,12 @@ def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
 def _correlate(source: Array, phase: Array, places: Array, w: Array, b: Array | None, y: Array) -> None:
     """y[n, i, j] = b + Σ_t source[phase_t, n, (i, j) + place_t] w_t, places counted in pixels of padded rows."""
     o, tiles = y.shape[3], _tiles(w)
-    bias = np.resize(np.zeros(o, y.dtype) if b is None else b, tiles.shape[1])
+    bias = np.zeros(tiles.shape[1], y.dtype)
+    if b is not None:
+        bias.reshape(-1, o)[...] = b
     flat = source.reshape(*source.shape[:2], source[0, 0].size)
-    taps = np.stack([phase, places * o, np.arange(len(tiles))], axis=1)
+    taps = np.empty((len(tiles), 3), np.int64)
+    taps[:, 0], taps[:, 1], taps[:, 2] = phase, places * o, np.arange(len(tiles))
     threads.run(
         _add_taps,
         _chunks(y, len(tiles)),
@@ -240,7 +243,7 @@ def backward_input(dy: Array, w: Array, size: tuple[int, int], geometry: Geometr
     (down, right), (top, left) = plan.extent, plan.first
     for r in range(sh):
         for c in range(sw):
-            rows, columns = np.flatnonzero(plan.phase[0] == r), np.flatnonzero(plan.phase[1] == c)
+            rows, columns = plan.members[0][r], plan.members[1][c]
             part = dx[:, r::sh, c::sw]
             if not len(rows) or not len(columns) or not part.size:
                 continue

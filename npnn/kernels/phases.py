@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,8 +25,10 @@ class Plan(NamedTuple):
     place: tuple[Array, Array]  # q, less the least of them
     first: tuple[int, int]  # the least q
     extent: tuple[int, int]  # the largest place
+    members: tuple[tuple[Array, ...], tuple[Array, ...]]  # the taps of each phase, along rows and columns
 
 
+@functools.lru_cache(maxsize=256)
 def plan_of(kernel_size: tuple[int, ...], geometry: Geometry) -> Plan:
     (sh, sw), before, _, dilation, _ = geometry
     shifts = [np.arange(n) * d - p for n, d, p in zip(kernel_size, dilation, before, strict=True)]
@@ -33,7 +36,9 @@ def plan_of(kernel_size: tuple[int, ...], geometry: Geometry) -> Plan:
     first = int(q[0].min()), int(q[1].min())
     place = q[0] - first[0], q[1] - first[1]
     extent = int(place[0].max()), int(place[1].max())
-    return Plan((shifts[0] % sh, shifts[1] % sw), place, first, extent)
+    phase = shifts[0] % sh, shifts[1] % sw
+    members = [tuple(np.flatnonzero(p == r) for r in range(s)) for p, s in zip(phase, (sh, sw), strict=True)]
+    return Plan(phase, place, first, extent, (members[0], members[1]))
 
 
 def _place(out: Array, x: Array, top: int, left: int) -> None:
