@@ -182,7 +182,8 @@ class compiled_on_demand(_Lazy):  # noqa: N801  used as a decorator
 
 
 class by_precision(_Lazy):  # noqa: N801  used as a function
-    """A function that compiled code may call: ``single`` where its first argument is a float32, ``double`` elsewhere."""
+    """A function that compiled code may call: ``single`` where its first argument is a float32, or an array of
+    them, ``double`` elsewhere."""
 
     def __init__(self, single: Callable[..., Any], double: Callable[..., Any]):
         super().__init__(single, False, {})
@@ -199,7 +200,7 @@ class by_precision(_Lazy):  # noqa: N801  used as a function
 
         @overload(choice, strict=False)
         def _chosen(*kinds: Any) -> Any:
-            function = single if kinds[0] == types.float32 else double
+            function = single if getattr(kinds[0], "dtype", kinds[0]) == types.float32 else double
             return lambda *args: function(*args)
 
         return choice

@@ -25,7 +25,7 @@ from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.exponential import exp_of_negative
 from npnn.kernels.product import library_held, multiply
-from npnn.kernels.softmax_rows import LANES, largest
+from npnn.kernels.softmax_rows import largest
 
 __all__ = ["attend", "attend_backward"]
 
@@ -122,7 +122,7 @@ def _attend(chunks, q, k, v, hidden, bias, causal, y, log_sums):  # type: ignore
     of = q.dtype.type
     zero = of(0)
     for chunk in prange(chunks):
-        lanes, memory = np.empty(LANES, q.dtype), np.empty(rows * S, q.dtype)
+        memory = np.empty(rows * S, q.dtype)
         for block in range(B * blocks * chunk // chunks, B * blocks * (chunk + 1) // chunks):
             b, start = block // blocks, block % blocks * rows
             stop = min(L, start + rows)
@@ -134,7 +134,7 @@ def _attend(chunks, q, k, v, hidden, bias, causal, y, log_sums):  # type: ignore
                 row = s[l]
                 for i in range(seen, wide):
                     row[i] = zero
-                top = largest(row[:seen], lanes)
+                top = largest(row[:seen])
                 if top == -np.inf:
                     top = zero
                 total = zero

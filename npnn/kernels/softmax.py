@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.exponential import exp_of_negative
-from npnn.kernels.softmax_rows import LANES, largest
+from npnn.kernels.softmax_rows import largest
 
 __all__ = ["cross_entropy", "log_softmax"]
 
@@ -99,14 +99,6 @@ def _total(row):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _largest_of_few(row):  # type: ignore[no-untyped-def]
-    top = row[0]
-    for c in range(1, row.size):
-        top = max(top, row[c])
-    return top
-
-
-@jit
 def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, losses, dz):  # type: ignore[no-untyped-def]
     M, C = z.shape
     number = z.dtype.type
@@ -117,7 +109,6 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
         all_shares += share[c]
     total, total_weight, first_invalid = 0.0, 0.0, M
     step = max(1, _BLOCK // max(1, C))  # so many rows at a time: a pass finds in cache what the last one left
-    lanes = np.empty(LANES, z.dtype)
     for start in range(lo, hi, step):
         stop = min(start + step, hi)
         for i in range(start, stop):
@@ -128,7 +119,7 @@ def _cross_entropy_rows(lo, hi, z, target, weight, ignore_index, smoothing, loss
                 for c in range(C):
                     dz[i, c] = 0
                 continue
-            top = largest(z[i], lanes) if C >= 16 * LANES else _largest_of_few(z[i])
+            top = largest(z[i])
             for c in range(C):
                 dz[i, c] = z[i, c] - top
             loss = keep * (weight[y] if weight.size else number(1)) * -dz[i, y]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.kernels import threads
-from npnn.kernels._jit import jit, kernel
+from npnn.kernels._jit import by_precision, jit, kernel
 from npnn.kernels.exponential import exp_of_negative
 
 __all__ = ["LANES", "largest", "softmax", "softmax_backward"]
@@ -45,13 +45,11 @@ def softmax(x: NDArray[Any], log: bool) -> NDArray[Any]:
 def _softmax(chunks, x, log, y):  # type: ignore[no-untyped-def]
     (M, D), of = x.shape, x.dtype.type
     for chunk in prange(chunks):
-        lanes = np.empty(LANES, x.dtype)
+        room = np.empty((D + LANES - 1) // LANES * LANES, x.dtype)
         for m in range(M * chunk // chunks, M * (chunk + 1) // chunks):
-            row, out, total = x[m], y[m], of(0)
-            top = largest(row, lanes)
-            for i in range(D):
-                out[i] = exp_of_negative(row[i] - top)
-                total += out[i]
+            row, out = x[m], y[m]
+            top = largest(row)
+            total = _exponentials(row, top, room)
             if log:
                 rest = of(math.log(total))
                 for i in range(D):
@@ -59,20 +57,53 @@ def _softmax(chunks, x, log, y):  # type: ignore[no-untyped-def]
             else:
                 share = of(1) / total
                 for i in range(D):
-                    out[i] *= share
+                    out[i] = room[i] * share
+
+
+@jit(fastmath={"reassoc", "contract"})
+def _exponentials(row, top, room):  # type: ignore[no-untyped-def]
+    """room <- e^(row - top), and their sum.  Zeros make room's length one of whole registers: no number is left over."""
+    for i in range(row.size):
+        room[i] = row[i] - top
+    for i in range(row.size, room.size):
+        room[i] = -np.inf
+    total = row.dtype.type(0)
+    for i in range(room.size):
+        room[i] = exp_of_negative(room[i])
+        total += room[i]
+    return total
 
 
 @jit
-def largest(row, lanes):  # type: ignore[no-untyped-def]
-    """The largest element that is not a NaN; each lane looks after every 16th, so that they run side by side."""
-    lanes[:] = -np.inf
-    whole = row.size - row.size % LANES
-    for start in range(0, whole, LANES):
-        piece = row[start : start + LANES]
-        for j in range(LANES):
-            lanes[j] = piece[j] if piece[j] > lanes[j] else lanes[j]
-    top = lanes.max()
-    for i in range(whole, row.size):
+def _largest_single(row):  # type: ignore[no-untyped-def]
+    bits, top = row.view(np.int32), np.int32(-(2**31))
+    for i in range(bits.size):
+        key = bits[i] ^ ((bits[i] >> np.int32(31)) & np.int32(2**31 - 1))
+        top = key if key > top else top
+    return np.int32(top ^ ((top >> np.int32(31)) & np.int32(2**31 - 1))).view(np.float32)
+
+
+@jit
+def _largest_double(row):  # type: ignore[no-untyped-def]
+    bits, top = row.view(np.int64), np.int64(-(2**63))
+    for i in range(bits.size):
+        key = bits[i] ^ ((bits[i] >> np.int64(63)) & np.int64(2**63 - 1))
+        top = key if key > top else top
+    return np.int64(top ^ ((top >> np.int64(63)) & np.int64(2**63 - 1))).view(np.float64)
+
+
+#: Compared are the bits, as integers, with those of negative numbers turned round: that is the same order, and a maximum
+#: of integers is taken for many at once, that of numbers, because of NaN, is not.
+_largest_of_many = by_precision(_largest_single, _largest_double)
+
+
+@jit
+def largest(row):  # type: ignore[no-untyped-def]
+    """The largest element; a NaN counts as larger or smaller than all numbers, depending on its sign, or not at all."""
+    if row.size >= 4 * LANES:
+        return _largest_of_many(row)
+    top = row.dtype.type(-np.inf)
+    for i in range(row.size):
         top = row[i] if row[i] > top else top
     return top
 
@@ -98,13 +129,15 @@ def softmax_backward(dy: NDArray[Any], y: NDArray[Any], log: bool) -> NDArray[An
 def _softmax_backward(chunks, dy, y, log, dx):  # type: ignore[no-untyped-def]
     (M, D), of = y.shape, y.dtype.type
     for chunk in prange(chunks):
+        room = np.empty((D + LANES - 1) // LANES * LANES, y.dtype)
         for m in range(M * chunk // chunks, M * (chunk + 1) // chunks):
             row, grad, out, total = y[m], dy[m], dx[m], of(0)
             if log:
                 for i in range(D):
                     total += grad[i]
+                _exponentials(row, of(0), room)
                 for i in range(D):
-                    out[i] = grad[i] - exp_of_negative(of(0) if row[i] > 0 else row[i]) * total
+                    out[i] = grad[i] - room[i] * total
             else:
                 for i in range(D):
                     total += grad[i] * row[i]
