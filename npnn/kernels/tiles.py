@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from npnn.kernels._jit import compiled_on_demand, jit
+from npnn.kernels.vectors import Vectors, is_wide
 
 __all__ = ["PANEL", "product", "transpose", "turned"]
 
@@ -87,74 +88,37 @@ def _product_of_addresses(a, a_term, a_row, a_column, b, b_term, b_row, c, c_row
 def _make_tile_loops() -> Any:
     """The loops over columns, rows and the inner dimension, as LLVM code; the dtype is that of the pointer a."""
     from llvmlite import ir
-    from llvmlite.binding import get_host_cpu_features
     from numba.core import cgutils, types
     from numba.extending import intrinsic
 
-    wide = get_host_cpu_features().get("avx512f", False)
-    full = 8 if wide else 4  # rows of a tile: what fills the registers but does not spill
+    full = 8 if is_wide() else 4  # rows of a tile: what fills the registers but does not spill
     word = ir.IntType(64)
 
     @intrinsic
     def tile_loops(typing, a, a_term, a_row, a_column, b, b_term, b_row, c, c_row, terms, m, n, k, add):  # type: ignore[no-untyped-def]
         size = a.dtype.bitwidth // 8
-        number = ir.FloatType() if size == 4 else ir.DoubleType()
-        lanes = (64 if wide else 32) // size
 
         def lower(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             a, a_term, a_row, a_column, b, b_term, b_row, c, c_row, terms, m, n, k, add = args
-            b, c = (builder.inttoptr(x, number.as_pointer()) for x in (b, c))
+            v = Vectors(builder, size)
+            at, loop, load, lanes, vector = v.at, v.loop, v.load, v.lanes, v.vector
+            b, c = (builder.inttoptr(x, v.number.as_pointer()) for x in (b, c))
             adding = builder.icmp_signed("!=", add, word(0))
-
-            def at(base: Any, offset: Any, kind: Any = number) -> Any:
-                """The address ``offset`` bytes behind ``base``."""
-                start = builder.bitcast(base, ir.IntType(8).as_pointer())
-                return builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
-
-            def loop(start: Any, stop: Any, step: int) -> Any:
-                return cgutils.for_range_slice(builder, start, stop, word(step), inc=True)
-
-            vector, lane_type = ir.VectorType(number, lanes), ir.VectorType(ir.IntType(32), lanes)
-            mask_type, vector_name = ir.VectorType(ir.IntType(1), lanes), f"v{lanes}f{8 * size}"
-
-            def spread(x: Any, kind: Any) -> Any:
-                """A vector of copies of x."""
-                x = builder.insert_element(ir.Constant(kind, ir.Undefined), x, word(0))
-                return builder.shuffle_vector(x, x, ir.Constant(lane_type, [0] * lanes))
-
-            def load(place: Any, mask: Any) -> Any:
-                """A vector, with zeros where the mask is not set: memory is not touched there."""
-                if mask is None:
-                    return builder.load(place, align=size)
-                kind = ir.FunctionType(vector, [place.type, ir.IntType(32), mask_type, vector])
-                masked = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.load.{vector_name}.p0")
-                return builder.call(masked, [place, ir.IntType(32)(size), mask, zero])
-
-            def store(value: Any, place: Any, mask: Any) -> None:
-                if mask is None:
-                    builder.store(value, place, align=size)
-                    return
-                kind = ir.FunctionType(ir.VoidType(), [vector, place.type, ir.IntType(32), mask_type])
-                masked = cgutils.get_or_insert_function(builder.module, kind, f"llvm.masked.store.{vector_name}.p0")
-                builder.call(masked, [value, place, ir.IntType(32)(size), mask])
-
-            zero = ir.Constant(vector, [0.0] * lanes)
 
             def tile(i: Any, j: Any, rows: int, vectors: int, mask: Any) -> None:
                 """Rows from i, columns from j: so many rows and so many vectors, of them what the mask leaves."""
 
                 def neighbours(base: Any) -> list[Any]:
                     start = at(base, builder.mul(j, word(size)))
-                    return [at(start, word(v * lanes * size), vector) for v in range(vectors)]
+                    return [at(start, word(which * lanes * size), vector) for which in range(vectors)]
 
                 def multiply_add(a_shift: Any, b_now: Any, inner: Any) -> None:
                     ys = [load(p, mask) for p in neighbours(at(b_now, builder.mul(inner, b_row)))]
                     a_shift = builder.add(a_shift, builder.mul(inner, a_column))
                     for row, totals in zip(a_rows, sums, strict=True):
-                        x = spread(builder.load(at(row, a_shift)), vector)
+                        x = v.spread(builder.load(at(row, a_shift)))
                         for y, total in zip(ys, totals, strict=True):
-                            xy = builder.fmul(x, y, flags=("contract",))
-                            builder.store(builder.fadd(builder.load(total), xy, flags=("contract",)), total)
+                            builder.store(v.multiply_add(x, y, builder.load(total)), total)
 
                 index = [builder.add(i, word(r)) for r in range(rows)]
                 a_rows = [at(a, builder.mul(r, a_row)) for r in index]
@@ -162,7 +126,7 @@ def _make_tile_loops() -> Any:
                 places = [place for r in index for place in neighbours(at(c, builder.mul(r, c_row)))]
                 registers = [register for row in sums for register in row]
                 for register in registers:
-                    builder.store(zero, register)
+                    builder.store(v.zero, register)
                 twice = builder.and_(k, word(-2)) if rows == full else word(0)  # two steps at a time where it pays
                 with loop(word(0), terms, 1) as (term, _):
                     a_shift, b_now = builder.mul(term, a_term), at(b, builder.mul(term, b_term))
@@ -176,13 +140,10 @@ def _make_tile_loops() -> Any:
                     for place, register in zip(places, registers, strict=True):
                         builder.store(builder.fadd(load(place, mask), builder.load(register)), register)
                 for place, register in zip(places, registers, strict=True):
-                    store(builder.load(register), place, mask)
+                    v.store(builder.load(register), place, mask)
 
             whole, j0 = builder.and_(m, word(-full)), word(0)
-            left = builder.trunc(builder.and_(n, word(lanes - 1)), ir.IntType(32))  # columns after the last vector
-            numbered = ir.Constant(lane_type, list(range(lanes)))
-            last = builder.icmp_signed("<", numbered, spread(left, lane_type))
-            for vectors, mask in ((2, None), (1, None), (1, last)):
+            for vectors, mask in ((2, None), (1, None), (1, v.mask(n))):
                 columns = vectors * lanes
                 j1 = n if mask else builder.add(j0, builder.and_(builder.sub(n, j0), word(-columns)))
                 with loop(j0, j1, columns) as (j, _):
