@@ -9,8 +9,8 @@ rows are padded with the zeros that the kernel sees, one tap of it is one produc
     y[p] += x[p + offset] w[p mod T]        p counts all numbers of some rows, T is a multiple of the channels,
 
 whatever the number of channels.  (At the end of a row p runs through the padding: what comes out there is left away.)
-With a stride s > 1 the pixels are first sorted into s × s phases: in each a tap sees pixels side by side; channels that
-fill registers by themselves are read where they lie (``channelwise_rows``).
+That is for few channels; others fill registers by themselves, and with a stride the pixels that a tap sees are not
+side by side: both are read where they lie (``channelwise_rows``).
 Some rows at a time are added up, three taps at once, while they stay in the nearest cache.
 Source: Howard et al., MobileNets, 2017, section 3.1.
 """
@@ -27,7 +27,6 @@ from npnn.kernels import channelwise_rows, threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.blas import column_sums
 from npnn.kernels.im2col import Geometry, windows
-from npnn.kernels.phases import placed, plan_of, sorted_pixels
 from npnn.kernels.softmax_rows import LANES
 
 __all__ = ["backward_input", "backward_weight", "forward"]
@@ -35,6 +34,7 @@ __all__ = ["backward_input", "backward_weight", "forward"]
 prange = range  # numba reads this name as its parallel range
 
 LONG = 512  # numbers, from which on a row is worth a loop of its own
+FEW = 8  # channels, from which on they fill registers well enough
 
 Array = NDArray[Any]
 
@@ -71,22 +71,34 @@ def _repeats(o: int) -> int:
     return least * max(1, LONG // max(o * least, 1))
 
 
-def _where_they_lie(geometry: Geometry, o: int) -> bool:
-    """True where a pixel's channels fill registers: several, or one if pixels would have to be sorted into phases."""
-    return o % LANES == 0 and (geometry.stride[1] > 1 or o > LANES)
+def _by_rows(o: int, geometry: Geometry) -> bool:
+    """True where rows are added up pixel by pixel: a register of channels at a time, or with a stride."""
+    return o >= FEW or geometry.stride[0] * geometry.stride[1] > 1
 
 
-def _full(o: int, geometry: Geometry) -> int:
-    """How many channels to compute with: with a stride so many more that they fill registers, if these are few."""
-    wide = -(-o // LANES) * LANES
-    return wide if geometry.stride[1] > 1 and 3 * wide <= 4 * o else o
-
-
-def _widened(a: Array, axis: int, wide: int) -> Array:
-    """With zeros for the channels that were added."""
-    out = np.zeros((*a.shape[:axis], wide, *a.shape[axis + 1 :]), a.dtype)
-    out[(slice(None),) * axis + (slice(a.shape[axis]),)] = a
+def _padded(x: Array, size: tuple[int, int], reach: tuple[int, int], shift: tuple[int, int]) -> Array:
+    """(N, H, W, C) -> (N, OH + reach, OW + reach, C): pixel (i, j) is x[i + shift, j + shift], zero outside of x."""
+    rows, columns = size[0] + reach[0], size[1] + reach[1]
+    (n, h, w, c), (top, left) = x.shape, shift
+    if (rows, columns, top, left) == (h, w, 0, 0):
+        return np.ascontiguousarray(x)
+    out = np.zeros((n, rows, columns, c), x.dtype)
+    part = x[:, max(top, 0) : max(top + rows, 0), max(left, 0) : max(left + columns, 0)]
+    i, j = max(-top, 0), max(-left, 0)
+    out[:, i : i + part.shape[1], j : j + part.shape[2]] = part
     return out
+
+
+def _places(kernel_size: tuple[int, ...], geometry: Geometry, row: int) -> Array:
+    """Where each tap looks, in pixels of padded rows: for output 0 of the first row, and so for all."""
+    down, right = (np.arange(k) * d for k, d in zip(kernel_size, geometry.dilation, strict=True))
+    return (down[:, None] * row + right).ravel()
+
+
+def _reach(kernel_size: tuple[int, ...], geometry: Geometry) -> tuple[int, int]:
+    """How far the last tap looks beyond the first."""
+    (kh, kw), (dh, dw) = kernel_size, geometry.dilation
+    return (kh - 1) * dh, (kw - 1) * dw
 
 
 @kernel
@@ -102,44 +114,25 @@ def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:
     y = np.empty((len(x), *geometry.output_size(x.shape[1:3], w.shape[1:3]), len(w)), x.dtype)
     if not y.size:
         return y
-    wide = _full(len(w), geometry)
-    if wide != len(w):
-        x, w = _widened(_repeated(x, len(w)), 3, wide), _widened(w, 0, wide)
-        b = None if b is None else _widened(b, 0, wide)
-        y[...] = forward(x, w, b, geometry._replace(groups=wide))[..., : y.shape[3]]
-        return y
-    if _where_they_lie(geometry, len(w)):
+    x = _repeated(x, len(w))
+    if _by_rows(len(w), geometry):
         bias = np.zeros(len(w), x.dtype) if b is None else b
-        x = np.ascontiguousarray(_repeated(x, len(w)))
-        channelwise_rows.forward(x, _taps(w), bias, y, geometry, _chunks(y, w[0].size))
+        channelwise_rows.forward(np.ascontiguousarray(x), _taps(w), bias, y, geometry, _chunks(y, w[0].size))
         return y
-    plan, (_, sw) = plan_of(w.shape[1:3], geometry), geometry.stride
-    source = sorted_pixels(_repeated(x, len(w)), (y.shape[1], y.shape[2]), plan, geometry.stride)
-    phase = plan.phase[0][:, None] * sw + plan.phase[1]
-    places = plan.place[0][:, None] * source.shape[3] + plan.place[1]
-    _correlate(source, phase.ravel(), places.ravel(), w, b, y)
+    top, left = geometry.before
+    source = _padded(x, y.shape[1:3], _reach(w.shape[1:3], geometry), (-top, -left))
+    _correlate(source, _places(w.shape[1:3], geometry, source.shape[2]), _tiles(w), b, y)
     return y
 
 
-def _correlate(source: Array, phase: Array, places: Array, w: Array, b: Array | None, y: Array) -> None:
-    """y[n, i, j] = b + Σ_t source[phase_t, n, (i, j) + place_t] w_t, places counted in pixels of padded rows."""
-    o, tiles = y.shape[3], _tiles(w)
+def _correlate(source: Array, places: Array, tiles: Array, b: Array | None, y: Array) -> None:
+    """y[n, i, j] = b + Σ_t source[n, (i, j) + place_t] w_t, places counted in pixels of padded rows."""
+    o = y.shape[3]
     bias = np.zeros(tiles.shape[1], y.dtype)
     if b is not None:
         bias.reshape(-1, o)[...] = b
-    flat = source.reshape(*source.shape[:2], source[0, 0].size)
-    taps = np.empty((len(tiles), 3), np.int64)
-    taps[:, 0], taps[:, 1], taps[:, 2] = phase, places * o, np.arange(len(tiles))
-    threads.run(
-        _add_taps,
-        _chunks(y, len(tiles)),
-        flat,
-        taps,
-        tiles,
-        bias,
-        y.reshape(*y.shape[:2], y.shape[2] * o),
-        source.shape[3] * o,
-    )
+    flat, rows = source.reshape(len(source), source[0].size), y.reshape(*y.shape[:2], y.shape[2] * o)
+    threads.run(_add_taps, _chunks(y, len(tiles)), flat, places * o, tiles, bias, rows, source.shape[2] * o)
 
 
 @jit
@@ -168,7 +161,7 @@ def _add_one(out, a, u):  # type: ignore[no-untyped-def]
 
 
 @jit(parallel=True)
-def _add_taps(chunks, source, taps, tiles, bias, y, row):  # type: ignore[no-untyped-def]
+def _add_taps(chunks, source, places, tiles, bias, y, row):  # type: ignore[no-untyped-def]
     N, OH, inside = y.shape
     at_once = _rows_at_once(row)
     blocks = (OH + at_once - 1) // at_once
@@ -184,16 +177,14 @@ def _add_taps(chunks, source, taps, tiles, bias, y, row):  # type: ignore[no-unt
                 for t in range(part.size):
                     part[t] = bias[t]
             t, first = 0, i * row
-            while t + 3 <= len(taps):
-                p, q, r = taps[t], taps[t + 1], taps[t + 2]
-                a = source[p[0], n, first + p[1] : first + p[1] + size]
-                b = source[q[0], n, first + q[1] : first + q[1] + size]
-                c = source[r[0], n, first + r[1] : first + r[1] + size]
-                _add_three(out, a, b, c, tiles[p[2]], tiles[q[2]], tiles[r[2]])
+            while t + 3 <= len(places):
+                a = source[n, first + places[t] : first + places[t] + size]
+                b = source[n, first + places[t + 1] : first + places[t + 1] + size]
+                c = source[n, first + places[t + 2] : first + places[t + 2] + size]
+                _add_three(out, a, b, c, tiles[t], tiles[t + 1], tiles[t + 2])
                 t += 3
-            while t < len(taps):
-                p = taps[t]
-                _add_one(out, source[p[0], n, first + p[1] : first + p[1] + size], tiles[p[2]])
+            while t < len(places):
+                _add_one(out, source[n, first + places[t] : first + places[t] + size], tiles[t])
                 t += 1
             for k in range(rows):
                 full, some = y[n, i + k], out[k * row : k * row + inside]
@@ -226,35 +217,19 @@ def _summed(dx: Array, c: int) -> Array:
 
 @backward_input.fast
 def backward_input(dy: Array, w: Array, size: tuple[int, int], geometry: Geometry) -> Array:
-    """Phase by phase of dx: at pixel i of a phase a tap of that phase looks at output i - q."""
-    (n, _, _, o), (sh, sw), plan = dy.shape, geometry.stride, plan_of(w.shape[1:3], geometry)
-    wide = _full(o, geometry)
-    if wide != o:
-        dx = backward_input(_widened(dy, 3, wide), _widened(w, 0, wide), size, geometry._replace(groups=wide))
-        return _summed(dx[..., :o], geometry.groups)
-    if _where_they_lie(geometry, o):
-        dx = np.empty((n, *size, o), dy.dtype)
-        channelwise_rows.backward_input(np.ascontiguousarray(dy), _taps(w), dx, geometry, _chunks(dy, w[0].size))
-        return _summed(dx, geometry.groups)
-    dx = np.zeros((n, *size, o), dy.dtype) if sh * sw > 1 else np.empty((n, *size, o), dy.dtype)
+    """Without a stride dx is the correlation of dy with the kernel turned round: a tap looks back where it was seen from."""
+    (n, _, _, o), kernel_size = dy.shape, w.shape[1:3]
+    dx = np.empty((n, *size, o), dy.dtype)
     if not dx.size or not dy.size:
         dx[...] = 0
-        return _summed(dx, geometry.groups)
-    (down, right), (top, left) = plan.extent, plan.first
-    for r in range(sh):
-        for c in range(sw):
-            rows, columns = plan.members[0][r], plan.members[1][c]
-            part = dx[:, r::sh, c::sw]
-            if not len(rows) or not len(columns) or not part.size:
-                continue
-            height, width = part.shape[1] + down, part.shape[2] + right
-            source = placed(dy, height, width, -(down + top), -(right + left))
-            places = (down - plan.place[0][rows])[:, None] * width + (right - plan.place[1][columns])
-            found = part if part.flags.c_contiguous else np.empty(part.shape, dx.dtype)
-            some = w[:, rows][:, :, columns]
-            _correlate(source[None], np.zeros(places.size, np.int64), places.ravel(), some, None, found)
-            if found is not part:
-                part[...] = found
+    elif _by_rows(o, geometry):
+        chunks = _chunks(dy, w[0].size)
+        channelwise_rows.backward_input(np.ascontiguousarray(dy), _taps(w), dx, geometry, chunks)
+    else:
+        (down, right), (top, left) = _reach(kernel_size, geometry), geometry.before
+        source = _padded(dy, size, (down, right), (top - down, left - right))
+        places = _places(kernel_size, geometry, source.shape[2])
+        _correlate(source, places, np.ascontiguousarray(_tiles(w)[::-1]), None, dx)
     return _summed(dx, geometry.groups)
 
 
@@ -268,34 +243,25 @@ def backward_weight(x: Array, dy: Array, kernel_size: tuple[int, int], geometry:
 
 @backward_weight.fast
 def backward_weight(x: Array, dy: Array, kernel_size: tuple[int, int], geometry: Geometry) -> tuple[Array, Array]:
-    (n, oh, ow, o), (_, sw) = dy.shape, geometry.stride
+    (n, oh, ow, o), count = dy.shape, kernel_size[0] * kernel_size[1]
     if not dy.size or not x.size:
         return np.zeros((o, *kernel_size, 1), x.dtype), dy.sum(axis=(0, 1, 2))
-    wide = _full(o, geometry)
-    if wide != o:
-        pixels, given = _widened(_repeated(x, o), 3, wide), _widened(dy, 3, wide)
-        dw, db = backward_weight(pixels, given, kernel_size, geometry._replace(groups=wide))
-        return dw[:o], db[:o]
-    plan, count = plan_of(kernel_size, geometry), kernel_size[0] * kernel_size[1]
-    if _where_they_lie(geometry, o):
-        pixels, given = (np.ascontiguousarray(a) for a in (_repeated(x, o), dy))
-        taps, db = channelwise_rows.backward_weight(pixels, given, kernel_size, geometry, _chunks(dy, count))
+    x, chunks = _repeated(x, o), _chunks(dy, count)
+    if _by_rows(o, geometry):
+        pixels, given = np.ascontiguousarray(x), np.ascontiguousarray(dy)
+        taps, db = channelwise_rows.backward_weight(pixels, given, kernel_size, geometry, chunks)
         return np.ascontiguousarray(taps.transpose(2, 0, 1))[..., None], db
-    source = sorted_pixels(_repeated(x, o), (oh, ow), plan, geometry.stride)
-    width, times, chunks = source.shape[3], _repeats(o), _chunks(dy, count)
+    top, left = geometry.before
+    source = _padded(x, (oh, ow), _reach(kernel_size, geometry), (-top, -left))
+    width, times = source.shape[2], _repeats(o)
     if ow * o < LONG:  # rows are too short one by one: with zeros for what a tap sees beyond the end of each
-        dy = placed(dy, oh, width, 0, 0)
-    phase = plan.phase[0][:, None] * sw + plan.phase[1]
-    places = plan.place[0][:, None] * width + plan.place[1]
-    taps = np.stack([phase.ravel(), places.ravel() * o], axis=1)
+        dy = _padded(dy, (oh, width), (0, 0), (0, 0))
     dw = np.zeros((chunks, count, times * o), x.dtype)
-    flat = source.reshape(*source.shape[:2], source[0, 0].size)
+    flat, places = source.reshape(n, source[0].size), _places(kernel_size, geometry, width) * o
     given = np.ascontiguousarray(dy).reshape(n, oh, dy.shape[2] * o)
-    threads.run(_multiply_taps, chunks, flat, given, taps, dw, (width * o, ow * o))
+    threads.run(_multiply_taps, chunks, flat, given, places, dw, (width * o, ow * o))
     summed = dw.reshape(chunks, count, times, o).sum(axis=(0, 2))  # (KH KW, O)
-    return np.ascontiguousarray(summed.T).reshape(o, *kernel_size, 1), column_sums(
-        np.ascontiguousarray(dy).reshape(-1, o)
-    )
+    return np.ascontiguousarray(summed.T).reshape(o, *kernel_size, 1), column_sums(given.reshape(-1, o))
 
 
 @jit(fastmath={"contract"})
@@ -309,7 +275,7 @@ def _sum_products(total, a, dy):  # type: ignore[no-untyped-def]
 
 
 @jit(parallel=True)
-def _multiply_taps(chunks, source, dy, taps, dw, sizes):  # type: ignore[no-untyped-def]
+def _multiply_taps(chunks, source, dy, places, dw, sizes):  # type: ignore[no-untyped-def]
     row, inside = sizes
     N, OH, given_row = dy.shape
     at_once = _rows_at_once(row) if given_row == row else 1
@@ -320,6 +286,6 @@ def _multiply_taps(chunks, source, dy, taps, dw, sizes):  # type: ignore[no-unty
             rows = min(at_once, OH - i)
             size = (rows - 1) * row + inside
             given = dy[n, i : i + rows].reshape(rows * given_row)[:size]
-            for t in range(len(taps)):
-                first = i * row + taps[t, 1]
-                _sum_products(dw[chunk, t], source[taps[t, 0], n, first : first + size], given)
+            for t in range(len(places)):
+                first = i * row + places[t]
+                _sum_products(dw[chunk, t], source[n, first : first + size], given)

@@ -1,7 +1,8 @@
-"""Channel-by-channel convolution with a stride, where channels fill registers by themselves: pixels are read where they lie.
+"""Channel-by-channel convolution where a pixel's channels fill registers: each row of the result is added up by itself.
 
-What ``channelwise`` does by sorting pixels into phases, which costs a copy of the image, is done here pixel by pixel: a tap
-of the kernel is a product of the channels of a pixel, and each row of the result is added up by itself.
+A row of outputs falls into segments in which the same taps of the kernel see the image: at its ends some see the
+padding.  ``channel_taps`` adds up a segment.  In backward_input, with a stride s > 1, each s-th pixel is seen by the
+same taps: then every phase of a row is a row of its own.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from npnn.kernels import threads
 from npnn.kernels._jit import jit
+from npnn.kernels.channel_taps import TAPS, add_taps, sum_taps
 from npnn.kernels.im2col import Geometry
 
 __all__ = ["backward_input", "backward_weight", "forward"]
@@ -29,12 +31,12 @@ def _moves(geometry: Geometry) -> tuple[int, ...]:
 
 def forward(x: Array, taps: Array, bias: Array, y: Array, geometry: Geometry, chunks: int) -> None:
     """y ← the convolution.   (N, H, W, C), (KH, KW, C), (C,), (N, OH, OW, C)"""
-    threads.run(_forward, chunks, x, taps, bias, y, _moves(geometry))
+    threads.run(_forward, chunks, x, taps, bias, np.zeros_like(bias), y, _moves(geometry))
 
 
 def backward_input(dy: Array, taps: Array, dx: Array, geometry: Geometry, chunks: int) -> None:
     """dx ← the gradient.   (N, OH, OW, C), (KH, KW, C), (N, H, W, C)"""
-    threads.run(_backward_input, chunks, dy, taps, dx, _moves(geometry))
+    threads.run(_backward_input, chunks, dy, taps, np.zeros(taps.shape[2], taps.dtype), dx, _moves(geometry))
 
 
 def backward_weight(
@@ -55,87 +57,136 @@ def _inside(n, size, stride, shift):  # type: ignore[no-untyped-def]
     return min(lo, n), max(min(hi, n), min(lo, n))
 
 
-@jit(fastmath={"contract"})
-def _add_products(out, a, w, step_out, step_a):  # type: ignore[no-untyped-def]
-    """out[j · step_out] += a[j · step_a] w, for all j: rows of channels, (J, C) and w (C,)."""
-    n = min((len(out) + step_out - 1) // step_out, (len(a) + step_a - 1) // step_a)
-    for j in range(n):
-        y, x = out[j * step_out], a[j * step_a]
-        for c in range(w.size):
-            y[c] += x[c] * w[c]
+@jit
+def _row(like, out, out_step, n, rows, columns, step, start, zeros, places, summing):  # type: ignore[no-untyped-def]
+    """One row of n pixels at the address ``out``, from all taps that see it.
+
+    rows (2, K): for each row of the kernel that sees the image the addresses of the image's row and of its weights.
+    columns (4, L): for each of its columns the pixel that output 0 would see, the weights' place, and the first
+    and last + 1 of the outputs that see the image.  Places and steps are in bytes.
+    ``start`` and ``zeros`` are addresses; ``summing``: the gradients of the weights, not the outputs, are added up.
+    """
+    channels, j = like.shape[like.ndim - 1], 0
+    while j < n:
+        stop = n
+        for c in range(columns.shape[1]):  # up to where another set of columns sees the image
+            if columns[2, c] > j:
+                stop = min(stop, columns[2, c])
+            elif columns[3, c] > j:
+                stop = min(stop, columns[3, c])
+        first, count = start, 0
+        for k in range(rows.shape[1]):
+            for c in range(columns.shape[1]):
+                if columns[2, c] <= j < columns[3, c]:
+                    places[2 * count] = rows[0, k] + columns[0, c] + j * step
+                    places[2 * count + 1] = rows[1, k] + columns[1, c]
+                    count += 1
+                    if count == TAPS:
+                        _segment(
+                            like, out + j * out_step, out_step, places, count, step, stop - j, channels, first, summing
+                        )
+                        first, count = 0, 0
+        if count > 0:
+            _segment(like, out + j * out_step, out_step, places, count, step, stop - j, channels, first, summing)
+        elif first != 0 and not summing:
+            places[0], places[1] = start, zeros
+            _segment(like, out + j * out_step, out_step, places, 1, 0, stop - j, channels, start, summing)
+        j = stop
+
+
+@jit
+def _segment(like, out, out_step, places, count, step, n, channels, start, summing):  # type: ignore[no-untyped-def]
+    if summing:
+        sum_taps(like, out, out_step, places, count, step, n, channels)
+    else:
+        add_taps(like, out, out_step, places, count, step, n, channels, start)
+
+
+@jit
+def _columns(taps, n, size, stride, before, dilation, pixel):  # type: ignore[no-untyped-def]
+    """The columns of _row for outputs that look at pixels with a stride; ``pixel`` bytes each."""
+    columns = np.empty((4, taps), np.int64)
+    for c in range(taps):
+        shift = c * dilation - before
+        columns[0, c], columns[1, c] = shift * pixel, c * pixel
+        columns[2, c], columns[3, c] = _inside(n, size, stride, shift)
+    return columns
+
+
+@jit
+def _rows_seen(x, w, n, i, sh, top, dh, rows):  # type: ignore[no-untyped-def]
+    """The rows of _row for row i of the outputs of image n: how many, and their addresses."""
+    count = 0
+    for k in range(w.shape[0]):
+        ih = i * sh + k * dh - top
+        if 0 <= ih < x.shape[1]:
+            rows[0, count] = x.ctypes.data + n * x.strides[0] + ih * x.strides[1]
+            rows[1, count] = w.ctypes.data + k * w.strides[0]
+            count += 1
+    return count
 
 
 @jit(parallel=True)
-def _forward(chunks, x, taps, bias, y, moves):  # type: ignore[no-untyped-def]
+def _forward(chunks, x, taps, bias, zeros, y, moves):  # type: ignore[no-untyped-def]
     sh, sw, top, left, dh, dw = moves
     N, OH, OW, _ = y.shape
+    pixel = x.strides[2]
     for chunk in prange(chunks):
+        places, rows = np.empty(2 * TAPS, np.int64), np.empty((2, taps.shape[0]), np.int64)
+        columns = _columns(taps.shape[1], OW, x.shape[2], sw, left, dw, pixel)
         for row in range(N * OH * chunk // chunks, N * OH * (chunk + 1) // chunks):
             n, i = row // OH, row % OH
-            out = y[n, i]
-            for j in range(OW):
-                for c in range(bias.size):
-                    out[j, c] = bias[c]
-            for k in range(taps.shape[0]):
-                ih = i * sh + k * dh - top
-                if ih < 0 or ih >= x.shape[1]:
-                    continue
-                for m in range(taps.shape[1]):
-                    shift = m * dw - left
-                    lo, hi = _inside(OW, x.shape[2], sw, shift)
-                    if hi > lo:
-                        _add_products(out[lo:hi], x[n, ih, lo * sw + shift :], taps[k, m], 1, sw)
+            seen = rows[:, : _rows_seen(x, taps, n, i, sh, top, dh, rows)]
+            out = y.ctypes.data + n * y.strides[0] + i * y.strides[1]
+            _row(y, out, pixel, OW, seen, columns, sw * pixel, bias.ctypes.data, zeros.ctypes.data, places, False)
 
 
 @jit(parallel=True)
-def _backward_input(chunks, dy, taps, dx, moves):  # type: ignore[no-untyped-def]
+def _backward_input(chunks, dy, taps, zeros, dx, moves):  # type: ignore[no-untyped-def]
     sh, sw, top, left, dh, dw = moves
     N, H, W, _ = dx.shape
-    zero = dx.dtype.type(0)
+    OH, OW, pixel = dy.shape[1], dy.shape[2], dx.strides[2]
+    nothing = zeros.ctypes.data
     for chunk in prange(chunks):
-        for row in range(N * H * chunk // chunks, N * H * (chunk + 1) // chunks):
-            n, ih = row // H, row % H
-            out = dx[n, ih]
-            for j in range(W):
-                for c in range(out.shape[1]):
-                    out[j, c] = zero
-            for k in range(taps.shape[0]):
-                i, rest = divmod(ih + top - k * dh, sh)
-                if rest != 0 or i < 0 or i >= dy.shape[1]:
-                    continue
-                for m in range(taps.shape[1]):
-                    shift = m * dw - left
-                    lo, hi = _inside(dy.shape[2], W, sw, shift)
-                    if hi > lo:
-                        _add_products(out[lo * sw + shift :], dy[n, i, lo:hi], taps[k, m], sw, 1)
-
-
-@jit(fastmath={"contract"})
-def _sum_products(total, a, b, step_a):  # type: ignore[no-untyped-def]
-    """total += Σ_j a[j · step_a] b[j]:   (C,), (J', C), (J, C)"""
-    for j in range(len(b)):
-        x, y = a[j * step_a], b[j]
-        for c in range(total.size):
-            total[c] += x[c] * y[c]
+        places, rows = np.empty(2 * TAPS, np.int64), np.empty((2, taps.shape[0]), np.int64)
+        columns, phases = np.empty((4, taps.shape[1]), np.int64), min(sw, W)
+        for phase in range(phases):
+            count, wide = 0, (W - phase + sw - 1) // sw
+            for c in range(taps.shape[1]):
+                shift, rest = divmod(phase + left - c * dw, sw)
+                if rest == 0:
+                    columns[0, count], columns[1, count] = shift * pixel, c * pixel
+                    columns[2, count], columns[3, count] = _inside(wide, OW, 1, shift)
+                    count += 1
+            some = columns[:, :count]
+            for row in range(N * H * chunk // chunks, N * H * (chunk + 1) // chunks):
+                n, ih = row // H, row % H
+                seen = 0
+                for k in range(taps.shape[0]):
+                    i, rest = divmod(ih + top - k * dh, sh)
+                    if rest == 0 and 0 <= i < OH:
+                        rows[0, seen] = dy.ctypes.data + n * dy.strides[0] + i * dy.strides[1]
+                        rows[1, seen] = taps.ctypes.data + k * taps.strides[0]
+                        seen += 1
+                out = dx.ctypes.data + n * dx.strides[0] + ih * dx.strides[1] + phase * pixel
+                _row(dx, out, sw * pixel, wide, rows[:, :seen], some, pixel, nothing, nothing, places, False)
 
 
 @jit(parallel=True)
 def _backward_weight(chunks, x, dy, dw, db, moves):  # type: ignore[no-untyped-def]
     sh, sw, top, left, dh, dilation = moves
     N, OH, OW, C = dy.shape
+    pixel = x.strides[2]
     for chunk in prange(chunks):
+        places, rows = np.empty(2 * TAPS, np.int64), np.empty((2, dw.shape[1]), np.int64)
+        columns = _columns(dw.shape[2], OW, x.shape[2], sw, left, dilation, pixel)
+        total = db[chunk]
         for row in range(N * OH * chunk // chunks, N * OH * (chunk + 1) // chunks):
             n, i = row // OH, row % OH
-            total = db[chunk]
             for j in range(OW):
+                given = dy[n, i, j]
                 for c in range(C):
-                    total[c] += dy[n, i, j, c]
-            for k in range(dw.shape[1]):
-                ih = i * sh + k * dh - top
-                if ih < 0 or ih >= x.shape[1]:
-                    continue
-                for m in range(dw.shape[2]):
-                    shift = m * dilation - left
-                    lo, hi = _inside(OW, x.shape[2], sw, shift)
-                    if hi > lo:
-                        _sum_products(dw[chunk, k, m], x[n, ih, lo * sw + shift :], dy[n, i, lo:hi], sw)
+                    total[c] += given[c]
+            seen = rows[:, : _rows_seen(x, dw[chunk], n, i, sh, top, dh, rows)]
+            out = dy.ctypes.data + n * dy.strides[0] + i * dy.strides[1]
+            _row(dy, out, pixel, OW, seen, columns, sw * pixel, 0, 0, places, True)
