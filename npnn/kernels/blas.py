@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
@@ -150,25 +151,28 @@ def batched_matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: boo
     out = np.empty((*a.shape[:-2], m, n), a.dtype)
     (a, trans_a), (b, trans_b) = _stack(a, trans_a), _stack(b, trans_b)
     with library_held():
-        threads.run(_products, threads.split(work), a, b, out.reshape(-1, m, n), trans_a, trans_b)
+        threads.run(_products, threads.split(work), a, b, out.reshape(*a.shape[:2], m, n), trans_a, trans_b)
     return out
 
 
 def _stack(a: NDArray[Any], transposed: bool) -> tuple[NDArray[Any], bool]:
-    """The same matrices as (B, M, K) with contiguous rows: those with contiguous columns count as transposed."""
-    stack = a.reshape(-1, *a.shape[-2:])
-    size = a.itemsize
-    if stack.strides[2] != size and stack.strides[1] == size:
-        stack, transposed = stack.swapaxes(1, 2), not transposed
-    rows_apart = stack.strides[2] == size and stack.strides[1] % size == 0 and stack.strides[1] >= size * stack.shape[2]
+    """The same matrices as (A, B, M, K) with contiguous rows: those with contiguous columns count as transposed.
+
+    No copy of heads, whose two leading axes do not follow each other in memory, and whose rows lie apart.
+    """
+    lead, size = a.shape[:-2], a.itemsize
+    stack = a if len(lead) == 2 else a.reshape(math.prod(lead[:-1]), *a.shape[-3:]) if lead else a[None, None]
+    if stack.strides[3] != size and stack.strides[2] == size:
+        stack, transposed = stack.swapaxes(2, 3), not transposed
+    rows_apart = stack.strides[3] == size and stack.strides[2] % size == 0 and stack.strides[2] >= size * stack.shape[3]
     # cut from nothing, so that numba sees one kind of array whatever its strides: the loops are compiled once
-    return (stack if rows_apart else np.ascontiguousarray(stack))[:, :, 0 : stack.shape[2]], transposed
+    return (stack if rows_apart else np.ascontiguousarray(stack))[:, :, :, 0 : stack.shape[3]], transposed
 
 
 @jit(parallel=True)
 def _products(chunks, a, b, out, trans_a, trans_b):  # type: ignore[no-untyped-def]
-    B = len(out)
+    A, B = out.shape[:2]
     for chunk in prange(chunks):
-        for i in range(B * chunk // chunks, B * (chunk + 1) // chunks):
-            one = a[i, 0 : a.shape[1], 0 : a.shape[2]]
-            multiply(one.T if trans_a else one, b[i, 0 : b.shape[1], 0 : b.shape[2]], out[i], trans_b, False)
+        for i in range(A * B * chunk // chunks, A * B * (chunk + 1) // chunks):
+            first, second = a[i // B, i % B], b[i // B, i % B]
+            multiply(first.T if trans_a else first, second, out[i // B, i % B], trans_b, False)

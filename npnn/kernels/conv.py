@@ -1,8 +1,8 @@
 """The one place that decides how a convolution is computed: from its shapes alone, so that a run can be repeated.
 
 A form is a module with three passes, ``forward``, ``backward_input`` and ``backward_weight``.  im2col
-does everything; channelwise is for groups of one channel each; winograd does 3×3 kernels with a quarter
-of the multiplications, 1e-5 less exactly.
+does everything; channelwise is for groups of one channel each; pointwise for kernels of one pixel;
+winograd does 3×3 kernels with a quarter of the multiplications, 1e-5 less exactly.
 Arrays are channels-last: images (N, H, W, C), weights (O, KH, KW, C/G).
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.kernels import channelwise, im2col, winograd
+from npnn.kernels import channelwise, im2col, pointwise, winograd
 from npnn.kernels.im2col import Geometry
 from npnn.kernels.tiles import PANEL
 
@@ -41,6 +41,8 @@ def choose(
     """The form that computes ``n`` images of ``size`` (OH, OW) fastest: y and dx, or with ``weight`` dw."""
     if 1 < geometry.groups == c:
         return channelwise
+    if pointwise.fits(kernel_size, geometry):
+        return pointwise
     (top, left), (bottom, right) = geometry.before, geometry.after
     if not (
         _winograd

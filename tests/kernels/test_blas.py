@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from npnn.kernels import _jit
-from npnn.kernels.blas import affine, column_sums, matmul
+from npnn.kernels.blas import affine, batched_matmul, column_sums, matmul
 from tests.parity import random_input
 
 needs_numba = pytest.mark.skipif(not _jit.enabled(), reason="numba is missing or switched off: there is no twin")
@@ -90,3 +90,29 @@ def test_integers_and_mixed_dtypes_are_left_to_numpy(num_threads):
     a, b = random_input((40, 30), "int64"), random_input((30, 20), "float32")
     np.testing.assert_array_equal(matmul(a, a, False, True), a @ a.T)
     np.testing.assert_allclose(matmul(a, b, False, False), a @ b)
+
+
+@needs_numba
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("seed", range(12))
+def test_stacks_of_matrices_in_any_order_of_memory(num_threads, seed, dtype):
+    """Heads, whose leading axes do not follow each other, transposed stacks, slices, one leading axis or three."""
+    rng = np.random.default_rng(seed)
+    lead = tuple(int(n) for n in rng.integers(1, 4, int(rng.integers(1, 4))))
+    m, k, n = (int(size) for size in rng.integers(1, 40, 3))
+
+    def stack(rows, columns):
+        axes = rng.permutation(len(lead) + 2)  # the order of the axes in memory
+        shape = (*lead, rows, columns)
+        values = rng.standard_normal([shape[axis] for axis in axes]).astype(dtype).transpose(np.argsort(axes))
+        if rng.random() < 0.3:
+            values = np.repeat(values, 2, axis=-1)[..., ::2]
+        return values
+
+    for trans_a in (False, True):
+        for trans_b in (False, True):
+            a, b = stack(*((k, m) if trans_a else (m, k))), stack(*((n, k) if trans_b else (k, n)))
+            expected = (a.swapaxes(-1, -2) if trans_a else a) @ (b.swapaxes(-1, -2) if trans_b else b)
+            found = batched_matmul.twin(a, b, trans_a, trans_b)
+            assert found.shape == expected.shape
+            np.testing.assert_allclose(found, expected, **TOLERANCE[dtype])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from npnn.kernels import _jit, channelwise, im2col, threads
+from npnn.kernels import _jit, channelwise, im2col, pointwise, threads
 from npnn.kernels.im2col import Geometry
 
 needs_jit = pytest.mark.skipif(not _jit.enabled(), reason="numba is switched off: there is only the NumPy form")
@@ -104,4 +104,28 @@ def test_what_is_not_finite_stays_where_it_belongs(module, seed):
         finite = np.isfinite(value)
         np.testing.assert_allclose(
             found[name][finite], value[finite], rtol=1e-10, atol=1e-10, err_msg=f"{name}, {case}"
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 1, 1, 1), (0, 3, 4, 2, 5), (3, 7, 5, 3, 22), (8, 16, 16, 40, 33), (2, 9, 1, 100, 1)]
+)
+def test_a_kernel_of_one_pixel_is_a_matrix_product(shape, dtype):
+    n, *size, c, o = shape
+    x, w, b, dy, geometry = make((tuple(size), (1, 1), (1, 1), (0, 0), (0, 0), (1, 1), 1, c, o), n, dtype)
+    assert pointwise.fits((1, 1), geometry)
+    expected = passes(im2col, "reference", x, w, b, dy, geometry)
+    tolerance = 1e-12 if dtype == "float64" else 1e-4
+    for order in (np.ascontiguousarray, np.asfortranarray):
+        y, dx = (
+            pointwise.forward(order(x), w, b, geometry),
+            pointwise.backward_input(order(dy), w, tuple(size), geometry),
+        )
+        dw, db = pointwise.backward_weight(order(x), order(dy), (1, 1), geometry)
+        for name, value in {"y": y, "dx": dx, "dw": dw, "db": db}.items():
+            assert value.dtype == dtype
+            np.testing.assert_allclose(value, expected[name], rtol=tolerance, atol=tolerance, err_msg=name)
+        np.testing.assert_allclose(
+            pointwise.forward(order(x), w, None, geometry), expected["y"] - b, rtol=tolerance, atol=1e-4
         )
