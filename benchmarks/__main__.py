@@ -15,15 +15,28 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description="Time npnn beside PyTorch (and other peers, where installed): whole training steps of every "
-        "workload (the default), single layers (layers) and how their cost grows with size (ops), the first seconds of "
-        "a program (startup), how far rounding drives training curves apart (drift), random draws (draws), scripts "
-        "written for PyTorch (scripts), fits beside scikit-learn's MLP (sklearn), or what a second process gains (mpi); "
-        "or put the tables of the last results into the README, the guides and benchmarks/RESULTS.md (readme).",
+        "workload (the default), single layers (layers), layers over sizes beside the roofline (ops), how the time of a "
+        "step grows with size (growth), the first seconds of a program (startup), how far rounding drives training curves "
+        "apart (drift), random draws (draws), scripts written for PyTorch (scripts), fits beside scikit-learn's MLP "
+        "(sklearn), or what a second process gains (mpi); or put the tables of the last results into the README, the "
+        "guides and benchmarks/RESULTS.md (readme).",
     )
     p.add_argument(
         "what",
         nargs="?",
-        choices=["steps", "layers", "ops", "startup", "drift", "draws", "scripts", "sklearn", "mpi", "readme"],
+        choices=[
+            "steps",
+            "layers",
+            "ops",
+            "growth",
+            "startup",
+            "drift",
+            "draws",
+            "scripts",
+            "sklearn",
+            "mpi",
+            "readme",
+        ],
         default="steps",
     )
     p.add_argument("files", nargs="*", type=Path, help="scripts: those to run")
@@ -36,8 +49,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--no-scaling", action="store_true", help="leave out the runs with one thread")
     p.add_argument("--no-memory", action="store_true", help="leave out the peak memory of a step")
     p.add_argument("--json", metavar="FILE", type=Path, help="write the rows to this file")
-    p.add_argument("--figure", metavar="FILE", type=Path, default=Path("benchmarks/results/roofline.png"),
-                   help="ops: where to draw")  # fmt: skip
+    p.add_argument("--figure", metavar="FILE", type=Path, help="ops, growth: where to draw")
     return p
 
 
@@ -97,13 +109,18 @@ def main(arguments: list[str] | None = None) -> int:
         cases = layer_cases.COURSE if args.random is None else layer_cases.at_random(args.random, args.seed)
         rows = layers.measure([c for c in cases if args.only in c.kind], max(1, args.rounds // 3), threads)
         print(layers.table(rows))
+    elif args.what == "growth":
+        from benchmarks import growth
+
+        rows = growth.measure(max(1, args.rounds // 3), threads)
+        print(growth.table(rows))
+        growth.draw(rows, args.figure or Path("benchmarks/results/growth.png"))
     elif args.what == "ops":
         from benchmarks import ops
 
         rows = ops.measure(args.rounds)
         print(ops.table(rows))
-        ops.draw(rows, args.figure)
-        print(f"\nroofline: {args.figure}")
+        ops.draw(rows, args.figure or Path("benchmarks/results/roofline.png"))
     else:
         rows = _steps(args, threads)
         print(table.step_table(rows, threads))

@@ -4,6 +4,7 @@ python -m benchmarks --json benchmarks/results/steps.json
 python -m benchmarks --workloads C1,C2,C3,C4,C5,C6,C7,C8,C9 --json benchmarks/results/course.json
 python -m benchmarks startup --json benchmarks/results/startup.json
 python -m benchmarks ops --json benchmarks/results/ops.json
+python -m benchmarks growth --json benchmarks/results/growth.json
 python -m benchmarks layers --json benchmarks/results/layers.json
 python -m benchmarks drift --json benchmarks/results/drift.json
 python -m benchmarks sklearn --json benchmarks/results/sklearn.json
@@ -18,7 +19,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from benchmarks import drift, layers, mpi, ops, sklearn_mlp, table
+from benchmarks import drift, growth, layers, mpi, ops, sklearn_mlp, table
 from npnn.experiment.commands import DEMO
 from npnn.experiment.numbers import read
 from npnn.experiment.registry import experiment, names
@@ -126,6 +127,7 @@ def results() -> str:
             "formula: Winograd's algorithm, which needs fewer, can be above the roof.",
             "![The roofline](results/roofline.png)",
             ops.table(sizes),
+            *_growth(),
             "## Rounding",
             f"The largest difference from PyTorch's training loss within {drifts[0]['steps']} steps of a network with "
             "three 3×3 convolutions, from the same weights on the same batches (`python -m benchmarks drift`): median "
@@ -136,6 +138,21 @@ def results() -> str:
             "",
         ]
     )
+
+
+def _growth() -> list[str]:
+    """The section on how time grows, once that has been measured."""
+    if not (RESULTS / "growth.json").exists():
+        return []
+    rows = _rows("growth")
+    threads = rows[0]["threads"]
+    return [
+        "## How time grows",
+        "A whole training step with SGD (`python -m benchmarks growth`) over the batch, the width, the side of the image "
+        f"and the length of the sequence; {threads} thread{'s' * (threads > 1)}.",
+        "![How time grows](results/growth.png)",
+        growth.table(rows),
+    ]
 
 
 def _processes() -> list[str]:

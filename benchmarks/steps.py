@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import bound
 from benchmarks.memory import peak_of
 from benchmarks.peers import PEERS, Peer, initial_state
 from benchmarks.timing import alternate
@@ -67,6 +68,7 @@ def measure(workload: Workload, rounds: int, threads: int, memory: bool, scaling
         steps = workload.steps if training else workload.steps * (20 if suffix.endswith(" 1") else 3)
         times = alternate(functions, steps, rounds)
         base = times["torch"].median if "torch" in times else None
+        least = bound.milliseconds(workload, threads) if training else None
         for name, taken in times.items():
             compared = memory and workload.memory and training and threads > 1 and name in ("npnn", "torch")
             peak = peak_of(workload.name, name) if compared else None
@@ -80,6 +82,7 @@ def measure(workload: Workload, rounds: int, threads: int, memory: bool, scaling
                     "spread": taken.spread,
                     "ratio_to_torch": taken.median / base if base else None,
                     "target": workload.target if training else 1.0,
+                    "bound_ms": least,
                     "peak_mb": peak,
                     "threads": threads,
                 }

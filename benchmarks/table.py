@@ -29,13 +29,14 @@ def _milliseconds(t: float | None) -> str:
 
 
 def step_table(rows: Sequence[dict[str, Any]], threads: int) -> str:
-    """One line per workload: npnn, each peer, the ratio to torch and its target, and the gain of the threads."""
+    """One line per workload: npnn, each peer, the ratio to torch and its target, what the products alone take at the
+    machine's peak, and the gain of the threads."""
     by: dict[str, dict[tuple[str, int], dict[str, Any]]] = {}
     for row in rows:
         by.setdefault(row["workload"], {})[row["peer"], row["threads"]] = row
     peers = [p for p in dict.fromkeys(row["peer"] for row in rows) if p != "npnn"]
-    header = ["workload", "npnn ms", *[f"{p} ms" for p in peers], "npnn / torch", "target", "± %", "1 thread / all",
-              "npnn MB", "torch MB"]  # fmt: skip
+    header = ["workload", "npnn ms", *[f"{p} ms" for p in peers], "npnn / torch", "target", "products at peak, ms", "± %",
+              "1 thread / all", "npnn MB", "torch MB"]  # fmt: skip
     lines = []
     for name, cells in by.items():
         mine = cells["npnn", threads]
@@ -48,6 +49,7 @@ def step_table(rows: Sequence[dict[str, Any]], threads: int) -> str:
                 *[_milliseconds(cells.get((p, threads), {}).get("median_ms")) for p in peers],
                 f"{mine['ratio_to_torch']:.2f}" if mine["ratio_to_torch"] else "",
                 f"{mine['target']:.2f}",
+                _milliseconds(mine.get("bound_ms")),
                 f"{mine['spread'] * 100:.0f}",
                 f"{one['median_ms'] / mine['median_ms']:.2f}" if one and threads > 1 else "",
                 f"{mine['peak_mb']:.0f}" if mine["peak_mb"] else "",

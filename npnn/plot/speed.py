@@ -10,7 +10,55 @@ from matplotlib.figure import FigureBase
 
 from npnn.plot.style import PAGE, canvas, describe, legend, line_styles, lines, plain_log
 
-__all__ = ["roofline"]
+__all__ = ["growth", "roofline"]
+
+
+def growth(
+    series: Mapping[str, Mapping[str, Mapping[str, Iterable[tuple[float, float]]]]],
+    figure: FigureBase | None = None,
+    width: float = PAGE,
+) -> Any:
+    """How time grows with size, one panel a kind of size, both on log scales.
+
+    series  kind of size (the axis' label) -> what was timed -> who ran it -> pairs (size, milliseconds); npnn's lines
+            are full with filled points, anyone else's broken with hollow ones
+    """
+    columns = 2 if width >= 5 else 1
+    rows = -(-len(series) // columns)
+    target = canvas(figure, width, 2.4 * rows + 0.4)
+    panels = np.atleast_1d(target.subplots(rows, columns)).ravel()
+    looks = line_styles(dict.fromkeys(name for timed in series.values() for name in timed))
+    peers = dict.fromkeys(peer for timed in series.values() for runs in timed.values() for peer in runs)
+    for ax, (size, timed) in zip(panels, series.items(), strict=False):
+        seen: set[float] = set()
+        for name, runs in timed.items():
+            color, marker = looks[name]["color"], looks[name]["marker"]
+            for peer, pairs in runs.items():
+                x, y = np.array(sorted(pairs), float).T
+                ours = peer == "npnn"
+                seen.update(x)
+                ax.plot(
+                    x, y, color=color, marker=marker, markersize=4, linewidth=1.2, linestyle="-" if ours else "--",
+                    markerfacecolor=color if ours else "none", label=name if peer == next(iter(runs)) else "",
+                )  # fmt: skip
+        ax.set_xscale("log", base=2)
+        ax.set_yscale("log")
+        ticks = sorted(seen)[:: 1 if len(seen) < 8 else 2]
+        ax.set_xticks(ticks, [f"{n:g}" for n in ticks])
+        ax.minorticks_off()
+        plain_log(ax.yaxis)
+        lines(ax)
+        describe(ax, size, "ms a step")
+    for ax in panels[len(series) :]:
+        ax.set_axis_off()
+    for peer in peers:
+        ours = peer == "npnn"
+        fill = "black" if ours else "none"
+        panels[0].plot(
+            [], [], color="black", marker="o", markerfacecolor=fill, linestyle="-" if ours else "--", label=peer
+        )
+    legend(target, list(panels[: len(series)]), columns=4 if width >= 5 else 2)
+    return target
 
 
 def roofline(

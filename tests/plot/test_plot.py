@@ -411,6 +411,22 @@ def test_roofline_bends_where_memory_and_arithmetic_are_equally_slow():
     assert legend_texts(fig) == ["conv", "linear", "npnn", "torch", "400 GFLOP/s, 20 GB/s"]
 
 
+def test_growth_has_a_panel_for_each_kind_of_size():
+    runs = {"npnn": [(4.0, 2.0), (1.0, 1.0)], "torch": [(1.0, 1.5), (4.0, 3.0)]}
+    fig = drawn(
+        plot.growth({"batch": {"MLP": runs}, "width": {"MLP": runs, "CNN": {"npnn": [(8.0, 1.0), (16.0, 5.0)]}}})
+    )
+    batch, width = fig.axes
+    ours, theirs, *_ = batch.lines
+    np.testing.assert_array_equal(ours.get_data(), [[1, 4], [1, 2]])  # in the order of sizes
+    np.testing.assert_array_equal(theirs.get_data(), [[1, 4], [1.5, 3]])
+    assert ours.get_linestyle() == "-"
+    assert theirs.get_linestyle() == "--"
+    assert ours.get_color() == theirs.get_color() == width.lines[0].get_color() != width.lines[2].get_color()
+    assert [ax.get_xlabel() for ax in fig.axes] == ["batch", "width"]
+    assert legend_texts(fig) == ["MLP", "npnn", "torch", "CNN"]
+
+
 # ---- sheets, files, a missing library
 
 
