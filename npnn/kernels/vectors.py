@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 __all__ = ["Vectors", "is_wide"]
 
 
+@functools.cache
 def is_wide() -> bool:
-    """True where registers hold 64 bytes (AVX-512), not 32."""
-    from llvmlite.binding import get_host_cpu_features
+    """True where registers hold 64 bytes (AVX-512), not 32, on the processor that numba compiles for.
 
-    return bool(get_host_cpu_features().get("avx512f", False))
+    That is this one, or the one that NUMBA_CPU_NAME says: what it has is seen in the code that LLVM makes for it.
+    """
+    from llvmlite import binding
+    from numba.core import config
+
+    name, features = config.CPU_NAME, config.CPU_FEATURES  # type: ignore[attr-defined]
+    if not name and features is None:
+        return bool(binding.get_host_cpu_features().get("avx512f", False))
+    binding.initialize_native_target()
+    binding.initialize_native_asmprinter()
+    triple = binding.get_default_triple()
+    target = binding.Target.from_triple(triple).create_target_machine(
+        cpu=name or binding.get_host_cpu_name(), features=features or ""
+    )
+    add = "define <16 x float> @f(<16 x float> %a) {\n%b = fadd <16 x float> %a, %a\nret <16 x float> %b\n}"
+    return "zmm" in target.emit_assembly(binding.parse_assembly(f'target triple = "{triple}"\n{add}'))
 
 
 class Vectors:
