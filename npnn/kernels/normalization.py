@@ -12,7 +12,6 @@ in float64.  The blocks do not depend on the number of threads, so neither does 
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 
 from npnn.kernels import planes, threads
 from npnn.kernels._jit import jit, kernel
+from npnn.kernels.normalization_joins import join_moments, join_products
 from npnn.kernels.order import contiguous
 
 __all__ = ["in_planes", "normalise", "normalise_backward", "scale_and_shift"]
@@ -76,7 +76,7 @@ def normalise(
         parts = np.empty((2, N, -(-M // planes.BLOCK), C))
         threads.run(planes.moments, chunks, x, parts[0], parts[1])
         vectors = np.empty((3, samples, 1, C), x.dtype)
-        _join_moments(parts.reshape(2, samples, -1, C), M, planes.BLOCK, *rules, vectors)
+        join_moments(parts.reshape(2, samples, -1, C), M, planes.BLOCK, *rules, vectors)
         y = np.empty(x.shape, x.dtype)
         threads.run(planes.scale_and_shift, chunks, x, vectors[:, :, 0], y)
         return y.transpose(0, 2, 1), mean, var
@@ -84,7 +84,7 @@ def normalise(
     parts = np.empty((2, samples, _blocks(N * M // samples, k), k * C))  # means, squared deviations
     threads.run(_block_moments, chunks, wide, parts[0], parts[1])
     vectors = np.empty((3, samples, k, C), x.dtype)
-    _join_moments(parts.reshape(2, samples, -1, C), N * M // samples, BLOCK, *rules, vectors)
+    join_moments(parts.reshape(2, samples, -1, C), N * M // samples, BLOCK, *rules, vectors)
     y = np.empty(x.shape, x.dtype)
     threads.run(_scale_and_shift, chunks, wide, vectors.reshape(3, samples, k * C), y.reshape(wide.shape))
     return y, mean, var
@@ -113,59 +113,6 @@ def _block_moments(chunks, x, means, deviations):  # type: ignore[no-untyped-def
                 share = 1 / np.float64(n) if n > 0 else 0.0
                 means[b, k, c] = first[c] + s[c] * share if n > 0 else 0.0
                 deviations[b, k, c] = q[c] - s[c] * (s[c] * share)
-
-
-@jit
-def _join_moments(parts, M, block, weight, bias, groups, eps, mean, var, vectors):  # type: ignore[no-untyped-def]
-    """The parts' means and deviations as those of the groups, and with them what each channel is shifted and scaled by.
-
-    parts (2, B, P, C): of M positions, k in a row, the rows in blocks; maybe of several images one after the other
-    -> mean and var (B, C), vectors (3, B, k, C): centre, scale, shift
-    """
-    _, B, P, C = parts.shape
-    k, size = vectors.shape[2], C // groups
-    rows = (M + k - 1) // k
-    blocks = (rows + block - 1) // block
-    positions = M * (P // (k * blocks))
-    counts = np.empty(P)
-    for p in range(P):
-        first, last = p // k % blocks * block, min((p // k % blocks + 1) * block, rows) - 1
-        counts[p] = last - first + (1 if last * k + p % k < M else 0)  # the last row may be shorter
-    for b in range(B):
-        mu, v = mean[b], var[b]
-        mu[:], v[:] = 0, 0
-        for p in range(P):
-            share = counts[p] / positions
-            for c in range(C):
-                mu[c] += share * parts[0, b, p, c]
-        for p in range(P):
-            for c in range(C):
-                d = parts[0, b, p, c] - mu[c]
-                v[c] += (parts[1, b, p, c] + counts[p] * d * d) / positions
-        for g in range(groups if size > 1 else 0):
-            centre = mu[g * size : (g + 1) * size].mean()
-            spread = 0.0
-            for c in range(g * size, (g + 1) * size):
-                spread += (v[c] + (mu[c] - centre) * (mu[c] - centre)) / size
-            mu[g * size : (g + 1) * size] = centre
-            v[g * size : (g + 1) * size] = spread
-        for c in range(C):
-            scale = weight[c] / math.sqrt(v[c] + eps)
-            vectors[0, b, 0, c] = mu[c]
-            vectors[1, b, 0, c] = scale
-            # float32 does not hold all of the mean: the rest goes into the shift
-            vectors[2, b, 0, c] = bias[c] - (mu[c] - vectors[0, b, 0, c]) * scale
-        _repeat(vectors[:, b])
-
-
-@jit
-def _repeat(vectors):  # type: ignore[no-untyped-def]
-    """The vectors of one position for each of the k positions of a row.   (V, k, C)"""
-    V, k, C = vectors.shape
-    for v in range(V):
-        for i in range(1, k):
-            for c in range(C):
-                vectors[v, i, c] = vectors[v, 0, c]
 
 
 @kernel
@@ -206,7 +153,7 @@ def normalise_backward(dy, x, weight, mean, var, groups, eps, samples):  # type:
         dy = contiguous(dy.transpose(0, 2, 1))
         threads.run(planes.products, chunks, dy, x, centre, parts[0], parts[1])
         vectors, dx = np.empty((4, samples, 1, C), dtype), np.empty(x.shape, dtype)
-        _join_products(parts.reshape(2, samples, -1, C), *rules, vectors)
+        join_products(parts.reshape(2, samples, -1, C), *rules, vectors)
         threads.run(planes.combine, chunks, dy, x, vectors[:, :, 0], dx)
         return dx.transpose(0, 2, 1), dw.astype(dtype), db.astype(dtype)
     (dy, k), (x, _), dx = _wide(dy, samples), _wide(x, samples), np.empty(x.shape, dtype)
@@ -215,7 +162,7 @@ def normalise_backward(dy, x, weight, mean, var, groups, eps, samples):  # type:
     parts = np.empty((2, samples, _blocks(positions, k), k * C), dtype)  # Σ dy, Σ dy (x - centre)
     threads.run(_block_products, chunks, dy, x, centre.reshape(samples, k * C), parts[0], parts[1])
     vectors = np.empty((4, samples, k, C), dtype)
-    _join_products(parts.reshape(2, samples, -1, C), *rules, vectors)
+    join_products(parts.reshape(2, samples, -1, C), *rules, vectors)
     threads.run(_combine, chunks, dy, x, vectors.reshape(4, samples, k * C), dx.reshape(x.shape))
     return dx, dw.astype(dtype), db.astype(dtype)
 
@@ -234,37 +181,6 @@ def _block_products(chunks, dy, x, centre, sums, products):  # type: ignore[no-u
                 for c in range(x_row.size):
                     s[c] += dy_row[c]
                     p[c] += dy_row[c] * (x_row[c] - e[c])
-
-
-@jit
-def _join_products(parts, M, weight, mean, var, groups, eps, dw, db, vectors):  # type: ignore[no-untyped-def]
-    """dw and db, and the vectors e, f, g, h (4, B, k, C) such that dx = f dy + g (x - e) + h."""
-    _, B, P, C = parts.shape
-    size = C // groups
-    total, product, r = np.empty(C), np.empty(C), np.empty(C)
-    for b in range(B):
-        total[:], product[:] = 0, 0
-        for p in range(P):
-            for c in range(C):
-                total[c] += parts[0, b, p, c]
-                product[c] += parts[1, b, p, c]
-        for c in range(C):
-            vectors[0, b, 0, c] = mean[b, c]
-            product[c] -= (mean[b, c] - vectors[0, b, 0, c]) * total[c]  # what float32 does not hold of the mean
-            r[c] = 1 / math.sqrt(var[b, c] + eps)
-            dw[c] += product[c] * r[c]
-            db[c] += total[c]
-        for group in range(groups):
-            first, second = 0.0, 0.0
-            for c in range(group * size, (group + 1) * size):
-                first += weight[c] * total[c] / (M * size)
-                second += weight[c] * product[c] / (M * size)
-            for c in range(group * size, (group + 1) * size):
-                slope = -second * r[c] * r[c] * r[c]
-                vectors[1, b, 0, c] = weight[c] * r[c]
-                vectors[2, b, 0, c] = slope
-                vectors[3, b, 0, c] = -first * r[c] - slope * (mean[b, c] - vectors[0, b, 0, c])
-        _repeat(vectors[:, b])
 
 
 @jit(parallel=True)
