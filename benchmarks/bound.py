@@ -19,8 +19,8 @@ __all__ = ["flops", "milliseconds", "peak"]
 def flops(workload: Workload) -> float:
     """Floating-point operations of a training step.
 
-    Products are counted by PyTorch, convolutions and recurrent layers here: of the former it does not see groups in
-    backward passes, the latter not at all.
+    Linear, convolutional and recurrent layers are counted here, other products of stacks of matrices by PyTorch: it does
+    not see groups in backward passes, nor some recurrent layers.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -28,9 +28,9 @@ def flops(workload: Workload) -> float:
     peer = Torch(workload, initial_state(workload))
     counted = 0.0
 
-    def convolution(module: Any, inputs: Any, output: Any) -> None:
+    def layer(module: Any, inputs: Any, output: Any) -> None:
         nonlocal counted
-        seen = inputs[0] if module.transposed else output
+        seen = inputs[0] if getattr(module, "transposed", False) else output
         counted += 2 * seen.numel() * module.weight[0].numel() * (3 if inputs[0].requires_grad else 2)
 
     def recurrent(module: Any, inputs: Any, output: Any) -> None:
@@ -41,14 +41,14 @@ def flops(workload: Workload) -> float:
             counted += 2 * rows * weight.numel() * passes if weight.ndim == 2 else 0
 
     for module in peer.model.modules():
-        if isinstance(module, torch.nn.modules.conv._ConvNd):
-            module.register_forward_hook(convolution)
+        if isinstance(module, (torch.nn.Linear, torch.nn.modules.conv._ConvNd)):
+            module.register_forward_hook(layer)
         elif isinstance(module, torch.nn.RNNBase):
             module.register_forward_hook(recurrent)
     with FlopCounterMode(display=False) as counter:
         peer.trainer(workload.batch())()
     products = counter.get_flop_counts()["Global"]
-    return counted + sum(n for op, n in products.items() if "conv" not in str(op))
+    return counted + sum(n for op, n in products.items() if "bmm" in str(op))
 
 
 @functools.cache
