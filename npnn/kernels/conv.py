@@ -3,7 +3,7 @@
 A form is a module with three passes, ``forward``, ``backward_input`` and ``backward_weight``.  im2col
 does everything; channelwise is for groups of one channel each; pointwise for kernels of one pixel;
 winograd does 3×3 kernels with a quarter of the multiplications, 1e-5 less exactly.
-Arrays are channels-last: images (N, H, W, C), weights (O, KH, KW, C/G).
+Arrays are channels-last: images (N, H, W, C), weights (O, KH, KW, C/G).  The forms get them contiguous.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ def choose(
 
 def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: Geometry) -> NDArray[Any]:
     """y = x ⋆ w + b.   (N, H, W, C), (O, KH, KW, C/G), (O,) -> (N, OH, OW, O)"""
+    x, w, b = np.ascontiguousarray(x), np.ascontiguousarray(w), None if b is None else np.ascontiguousarray(b)
     kernel_size = w.shape[1:3]
     size = geometry.output_size(x.shape[1:3], kernel_size)
     form = choose(len(x), size, x.shape[3], len(w), kernel_size, geometry)
@@ -74,6 +75,7 @@ def forward(x: NDArray[Any], w: NDArray[Any], b: NDArray[Any] | None, geometry: 
 
 def backward_input(dy: NDArray[Any], w: NDArray[Any], size: tuple[int, int], geometry: Geometry) -> NDArray[Any]:
     """dx, of ``size`` (H, W).   (N, OH, OW, O), (O, KH, KW, C/G) -> (N, H, W, C)"""
+    dy, w = np.ascontiguousarray(dy), np.ascontiguousarray(w)
     form = choose(len(dy), size, w.shape[3] * geometry.groups, len(w), w.shape[1:3], geometry)
     if form is not winograd:
         return form.backward_input(dy, w, size, geometry)
@@ -84,6 +86,7 @@ def backward_weight(
     x: NDArray[Any], dy: NDArray[Any], kernel_size: tuple[int, int], geometry: Geometry
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """dw and db.   (N, H, W, C), (N, OH, OW, O) -> (O, KH, KW, C/G), (O,)"""
+    x, dy = np.ascontiguousarray(x), np.ascontiguousarray(dy)
     form = choose(len(dy), dy.shape[1:3], x.shape[3], dy.shape[3], kernel_size, geometry, weight=True)
     if form is not winograd:
         return form.backward_weight(x, dy, kernel_size, geometry)

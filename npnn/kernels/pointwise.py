@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from npnn.kernels.blas import affine, column_sums, matmul
@@ -23,7 +23,7 @@ def fits(kernel_size: tuple[int, int], geometry: Geometry) -> bool:
 
 def _matrix(a: Array) -> Array:
     """(N, H, W, C) -> (N·H·W, C), and (O, 1, 1, C) -> (O, C)"""
-    return np.ascontiguousarray(a).reshape(a.size // max(1, a.shape[3]), a.shape[3])
+    return a.reshape(math.prod(a.shape[:3]), a.shape[3])
 
 
 def forward(x: Array, w: Array, b: Array | None, geometry: Geometry) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from npnn.kernels import _jit, channelwise, im2col, pointwise, threads
+from npnn.kernels import _jit, channelwise, conv, im2col, pointwise, threads
 from npnn.kernels.im2col import Geometry
 
 needs_jit = pytest.mark.skipif(not _jit.enabled(), reason="numba is switched off: there is only the NumPy form")
@@ -109,7 +109,8 @@ def test_what_is_not_finite_stays_where_it_belongs(module, seed):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "shape", [(1, 1, 1, 1, 1), (0, 3, 4, 2, 5), (3, 7, 5, 3, 22), (8, 16, 16, 40, 33), (2, 9, 1, 100, 1)]
+    "shape",
+    [(1, 1, 1, 1, 1), (0, 3, 4, 2, 5), (2, 3, 3, 0, 4), (3, 7, 5, 3, 22), (8, 16, 16, 40, 33), (2, 9, 1, 100, 1)],
 )
 def test_a_kernel_of_one_pixel_is_a_matrix_product(shape, dtype):
     n, *size, c, o = shape
@@ -117,7 +118,8 @@ def test_a_kernel_of_one_pixel_is_a_matrix_product(shape, dtype):
     assert pointwise.fits((1, 1), geometry)
     expected = passes(im2col, "reference", x, w, b, dy, geometry)
     tolerance = 1e-12 if dtype == "float64" else 1e-4
-    for order in (np.ascontiguousarray, np.asfortranarray):
+    for order in (np.ascontiguousarray, np.asfortranarray, parted):
+        b = order(b)
         y, dx = (
             pointwise.forward(order(x), w, b, geometry),
             pointwise.backward_input(order(dy), w, tuple(size), geometry),
@@ -129,3 +131,31 @@ def test_a_kernel_of_one_pixel_is_a_matrix_product(shape, dtype):
         np.testing.assert_allclose(
             pointwise.forward(order(x), w, None, geometry), expected["y"] - b, rtol=tolerance, atol=1e-4
         )
+
+
+def parted(array):
+    """The same numbers with gaps between them, in the order of no index."""
+    wide = np.zeros([2 * n for n in array.shape[::-1]], array.dtype).T
+    view = wide[tuple(slice(None, None, 2) for _ in array.shape)]
+    view[...] = array
+    return view
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_arrays_in_any_order_of_memory(seed):
+    """Each of the arrays with gaps, one after the other: slices of larger arrays, transposed weights."""
+    rng = np.random.default_rng(seed)
+    case = at_random(rng)
+    if seed % 4 == 0:  # a kernel of one pixel; and what Winograd's algorithm is for
+        case = (case[0], (1, 1), (1, 1), (0, 0), (0, 0), (1, 1), 1, *case[7:])
+    elif seed % 4 == 1:
+        case = ((12, 12), (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1, 64, 64)
+    *arrays, geometry = make(case, 2, "float64")
+    x, w, b, dy = arrays
+    expected = passes(im2col, "reference", x, w, b, dy, geometry)
+    for which in range(4):
+        x, w, b, dy = (parted(a) if i == which else a for i, a in enumerate(arrays))
+        y, dx = conv.forward(x, w, b, geometry), conv.backward_input(dy, w, x.shape[1:3], geometry)
+        dw, db = conv.backward_weight(x, dy, w.shape[1:3], geometry)
+        for name, value in {"y": y, "dx": dx, "dw": dw, "db": db}.items():
+            np.testing.assert_allclose(value, expected[name], rtol=1e-9, atol=1e-9, err_msg=f"{name}, {which}, {case}")
