@@ -126,8 +126,9 @@ def elu_backward(dy: NDArray[Any], x: NDArray[Any], alpha: float, scale: float, 
 
 @elementwise(elu_backward, arrays=2, when=_falls)
 def elu_backward(dy, x, alpha, scale, inner):  # type: ignore[no-untyped-def]
-    left = number(x, scale * alpha * inner) * exp_of_negative(min(number(x, inner) * x, number(x, 0)))
-    return dy * (left if x <= 0 else number(x, scale))
+    z, zero = number(x, inner) * x, number(x, 0)
+    left = number(x, scale * alpha * inner) * exp_of_negative(zero if z > zero else z)  # a NaN stays one
+    return dy * (number(x, scale) if x > zero else left)
 
 
 @kernel
