@@ -73,14 +73,14 @@ def test_the_overview_of_cifar10_puts_runs_of_any_length_on_one_axis_of_epochs()
         config = cnn_cifar10.VARIANTS[variant]
         return SimpleNamespace(config=config, history=history(config.epochs, every), accuracies=[accuracy])
 
-    rows = {"adam": row("adam", 0.5, 4), "sgd": row("sgd", 0.1, 1), "sgd-once": row("sgd-once", 0.1, 1)}
+    rows = {"augmented": row("augmented", 0.5, 4), "sgd-once": row("sgd-once", 0.1, 1)}
     losses, ends = cnn_cifar10.overview(rows).axes
-    long, short, _ = losses.get_lines()
-    np.testing.assert_allclose(long.get_xdata(), [1, 2, 3, 4, 5, 6])
+    short, long = losses.get_lines()
+    np.testing.assert_allclose(long.get_xdata(), [1, 2, 3, 4])
     np.testing.assert_allclose(short.get_xdata(), [0.25, 0.5, 0.75, 1])
-    assert [tick.get_text() for tick in ends.get_yticklabels()] == ["Adam 1e-4", "SGD 1e-4"]
-    assert [text.get_text() for text in ends.texts] == ["6", "1", "1"]
+    assert [tick.get_text() for tick in ends.get_yticklabels()] == ["SGD 1e-4", "Adam 1e-4, BN, augmented"]
+    assert [text.get_text() for text in ends.texts] == ["1", "4"]
     assert {(float(x), float(y)) for line in ends.get_lines() for x, y in zip(*line.get_data(), strict=True)} == {
-        (50, 0), (10, 1),
+        (10, 0), (50, 1),
     }  # fmt: skip
-    assert cnn_cifar10.overview({"best": rows["adam"]}) is None
+    assert cnn_cifar10.overview({"best": rows["augmented"]}) is None
