@@ -17,6 +17,7 @@ import math
 from typing import Any
 
 from npnn import autograd, copying, dtypes, hooks, nn, ops, optim
+from npnn.amp import autocast
 from npnn.autograd import (
     enable_grad,
     inference_mode,
@@ -35,14 +36,16 @@ from npnn.printing import set_printoptions
 from npnn.random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from npnn.tensor import Tensor, tensor
 from npnn.testing import gradcheck
+from npnn.testing.gradients import gradcheck_of_torch as _gradcheck
 from npnn.views import Size
 
 __version__ = "0.1.0"
 
 # functions of nn that torch offers here as well, and as methods of tensors
 _OF_NN = """
-bilinear celu channel_shuffle conv1d conv2d conv_transpose1d conv_transpose2d hardshrink log_softmax pairwise_distance pdist
-pixel_shuffle pixel_unshuffle prelu relu rms_norm rrelu selu softmax threshold
+adaptive_avg_pool1d avg_pool1d bilinear celu channel_shuffle conv1d conv2d conv_transpose1d
+conv_transpose2d hardshrink log_softmax max_pool1d max_pool2d pairwise_distance pdist pixel_shuffle pixel_unshuffle
+prelu relu rms_norm rrelu selu softmax threshold
 """.split()
 _FUNCTIONS = {**table.FUNCTIONS, **{name: getattr(nn.functional, name) for name in _OF_NN}}
 _FUNCTIONS |= {name: getattr(native, name) for name in native.__all__}  # as torch.NAME, not as torch.nn.functional.NAME
@@ -54,6 +57,7 @@ for _name in table.IN_PLACE:  # npnn.sqrt_(x), as in torch
     globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")
 relu_ = Tensor.relu_  # type: ignore[attr-defined]
 cosine_similarity = nn.functional.cosine_similarity
+autograd.gradcheck = _gradcheck  # type: ignore[attr-defined]  # it stands above autograd in the house
 strided, preserve_format, contiguous_format, channels_last = (
     "torch.strided", "torch.preserve_format", "torch.contiguous_format", "torch.channels_last",
 )  # fmt: skip

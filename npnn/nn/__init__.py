@@ -41,6 +41,17 @@ from npnn.nn.images.columns import Fold, Unfold
 from npnn.nn.images.rearranging import ChannelShuffle, PixelShuffle, PixelUnshuffle
 from npnn.nn.images.resampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 from npnn.nn.inplace_form import honours_inplace
+from npnn.nn.lazy import (
+    LazyBatchNorm1d,
+    LazyBatchNorm2d,
+    LazyConv1d,
+    LazyConv2d,
+    LazyConvTranspose1d,
+    LazyConvTranspose2d,
+    LazyInstanceNorm1d,
+    LazyInstanceNorm2d,
+    LazyLinear,
+)
 from npnn.nn.linear import Identity, Linear
 from npnn.nn.loss import base
 from npnn.nn.loss.cross_entropy import CrossEntropyLoss, NLLLoss
@@ -162,6 +173,15 @@ __all__ = [
     "LPPool2d",
     "LSTMCell",
     "LayerNorm",
+    "LazyBatchNorm1d",
+    "LazyBatchNorm2d",
+    "LazyConv1d",
+    "LazyConv2d",
+    "LazyConvTranspose1d",
+    "LazyConvTranspose2d",
+    "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d",
+    "LazyLinear",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",

@@ -14,7 +14,7 @@ from npnn.device import check_device
 from npnn.errors import LayerError
 from npnn.hooks import Handle
 from npnn.nn.hooks import Hooks
-from npnn.nn.tree import Parameter, Tree, join
+from npnn.nn.tree import Parameter, Tree, UninitializedParameter, join
 from npnn.tensor import Tensor, of_array
 
 __all__ = ["Module", "Parameter"]
@@ -128,7 +128,9 @@ class Module(Tree):
         if dtype.kind != "f":
             raise TypeError(f"a module can be cast to float32 or float64, not to {dtype}")
         for t in (*self.parameters(), *self.buffers()):
-            if t.array.dtype.kind == "f":
+            if isinstance(t, UninitializedParameter):
+                t.cast(dtype)
+            elif t.array.dtype.kind == "f":
                 gradient, t._grad = t._grad, None
                 t.array = t.array.astype(dtype, copy=False)  # keeps the memory order
                 if gradient is not None:
@@ -194,6 +196,8 @@ class Module(Tree):
         Errors: RuntimeError listing every missing, unexpected (if ``strict``) and misshapen key at
         once; the model is then unchanged.
         """
+        for path, module in list(self.named_modules()):
+            module._before_loading(state_dict, join(path, ""))
         own = dict(self._named_state())
         missing = [k for k in own if k not in state_dict]
         unexpected = [k for k in state_dict if k not in own]
@@ -217,6 +221,9 @@ class Module(Tree):
                 np.copyto(own[name].array, array, casting="same_kind")
                 own[name]._mark_changed("load_state_dict")
         return IncompatibleKeys(missing, unexpected)
+
+    def _before_loading(self, state: Mapping[str, Any], prefix: str) -> None:
+        """Get ready for the weights whose names begin with ``prefix``: lazy layers do."""
 
     # ---- printing
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from npnn.tensor import Tensor
 
-__all__ = ["Parameter", "Tree", "join"]
+__all__ = ["Parameter", "Tree", "UninitializedParameter", "join"]
 
 
 class Parameter(Tensor):
@@ -17,6 +17,44 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any = (), requires_grad: bool = True):
         super().__init__(data, requires_grad=requires_grad)
+
+
+class UninitializedParameter(Parameter):
+    """A Parameter of a lazy layer before its first input: it has a dtype, and no shape yet.
+
+    Errors: ValueError for whatever else is asked of it.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, dtype: Any):
+        self.__dict__["dtype"] = dtype
+        self._grad = self._node = self._hooks = self._view = None
+        self._requires_grad = True
+
+    @property
+    def array(self) -> Any:  # type: ignore[override]  # takes the place of the memory that is not there
+        raise ValueError(
+            "this parameter has no shape yet: its layer is lazy and reads its width from the first input; "
+            "call the model once on a batch before this"
+        )
+
+    @property
+    def dtype(self) -> Any:
+        return self.__dict__["dtype"]
+
+    def cast(self, dtype: Any) -> None:
+        """What ``Module.to`` does to a parameter, once there will be one."""
+        self.__dict__["dtype"] = dtype
+
+    def become(self, p: Parameter) -> None:
+        """Turn into ``p``, with its memory; whether it is trained stays as it was set."""
+        del self.__dict__["dtype"]
+        self.__class__ = Parameter  # type: ignore[assignment]
+        self.array = p.array  # type: ignore[misc]
+
+    def __repr__(self) -> str:
+        return "<UninitializedParameter>"
 
 
 class Tree:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from npnn.tensor import Tensor, of_array
 
-__all__ = ["assert_close", "gradcheck"]
+__all__ = ["assert_close", "gradcheck", "gradcheck_of_torch"]
 
 
 def _array(x: Any) -> NDArray[Any]:
@@ -87,3 +87,35 @@ def gradcheck(
                 f"input {i}: backward gives {analytic:.10g} along a random direction, finite differences {numeric:.10g}"
             )
     return True
+
+
+def gradcheck_of_torch(
+    func: Callable[..., Any],
+    inputs: Any,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    **options: Any,
+) -> bool:
+    """torch.autograd.gradcheck: is backward right for each of ``inputs`` (a Tensor or a tuple) that requires a gradient?
+
+    It is gradcheck, in float64 whatever the inputs have; torch's further options change nothing.
+    Errors: RuntimeError for a wrong gradient (without ``raise_exception`` the result is False);
+    ValueError if no input requires a gradient.
+    """
+    given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    places = [i for i, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
+    if not places:
+        raise ValueError("gradcheck needs an input that requires a gradient, and there is none")
+
+    def of_those(*values: Tensor) -> Any:
+        return func(*(values[places.index(i)] if i in places else x for i, x in enumerate(given)))
+
+    try:
+        return gradcheck(of_those, *(given[i].array for i in places), eps=eps, rtol=rtol, atol=atol)
+    except AssertionError as error:
+        if raise_exception:
+            raise RuntimeError(f"wrong gradient: {error}, among the inputs that require a gradient") from None
+        return False

@@ -31,9 +31,7 @@ def test_the_network_of_the_reports_has_their_parameters():
 def test_softmax_twice_has_a_floor_that_once_has_not():
     certain = npnn.tensor(100 * np.eye(10, dtype=np.float32))
     right = npnn.tensor(np.arange(10))
-    twice, once = (
-        _cifar10.loss(npnn.nn, cnn_cifar10.VARIANTS[name]) for name in ("small-twice", "small-right")
-    )
+    twice, once = (_cifar10.loss(npnn.nn, cnn_cifar10.VARIANTS[name]) for name in ("small-twice", "small-right"))
     assert twice(certain, right).item() == pytest.approx(math.log(math.e + 9) - 1, abs=1e-6)
     assert once(certain, right).item() == pytest.approx(0, abs=1e-6)
 

@@ -188,7 +188,7 @@ def test_mixed_dtypes_are_explained(cast, message):
 
 
 BAD_ARGUMENTS = [
-    ((3, 4, 3), {"groups": 2}, "in_channels must be positive and divisible by groups=2, got 3"),
+    ((3, 4, 3), {"groups": 2}, "in_channels must be divisible by groups=2 and not negative, got 3"),
     ((4, 3, 3), {"groups": 2}, "out_channels .* got 3"),
     ((3, 4, 3), {"groups": 0}, "groups must be a positive"),
     ((3, 4, 0), {}, "kernel_size"),

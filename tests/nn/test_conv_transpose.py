@@ -176,7 +176,7 @@ def test_wrong_inputs_are_explained(layer, args, shape, message):
 @pytest.mark.parametrize(
     ("args", "options", "error", "message"),
     [
-        ((3, 4, 3), {"groups": 2}, ValueError, "in_channels must be positive and divisible by groups=2, got 3"),
+        ((3, 4, 3), {"groups": 2}, ValueError, "in_channels must be divisible by groups=2 and not negative, got 3"),
         ((4, 3, 3), {"groups": 2}, ValueError, "out_channels .* got 3"),
         ((3, 4, 3), {"padding_mode": "reflect"}, ValueError, "only the padding_mode 'zeros', got 'reflect'"),
         ((3, 4, 3), {"padding": "same"}, TypeError, "integer"),

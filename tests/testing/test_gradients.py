@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import npnn
 from npnn import Function
 from npnn.testing import assert_close, gradcheck
 
@@ -85,3 +86,15 @@ def test_assert_close_compares_shapes_too():
         assert_close(np.ones((3, 1)), np.ones((1, 3)))
     with pytest.raises(AssertionError, match="weights"):
         assert_close(np.ones(3), np.ones(3) + 1e-3, what="weights")
+
+
+def test_torchs_form_takes_a_tuple_and_checks_what_requires_a_gradient():
+    x = npnn.tensor(X, dtype=npnn.float64, requires_grad=True)
+    fixed = npnn.tensor(X + 1)
+    assert npnn.autograd.gradcheck(lambda a, b: a * b.exp(), (x, fixed), eps=1e-6, atol=1e-4)
+    assert npnn.autograd.gradcheck(npnn.exp, x)
+    with pytest.raises(RuntimeError, match="wrong gradient: input 0"):
+        npnn.autograd.gradcheck(lambda a: a.detach() * a, (x,))
+    assert not npnn.autograd.gradcheck(lambda a: a.detach() * a, (x,), raise_exception=False)
+    with pytest.raises(ValueError, match="there is none"):
+        npnn.autograd.gradcheck(npnn.exp, (fixed,))

@@ -51,8 +51,8 @@ def check_groups(groups: int, **channels: int) -> None:
     if not isinstance(groups, int) or groups < 1:
         raise ShapeError(f"groups must be a positive whole number, got {groups!r}")
     for name, count in channels.items():
-        if count < 1 or count % groups:
-            raise ShapeError(f"{name} must be positive and divisible by groups={groups}, got {count}")
+        if count < 0 or count % groups:
+            raise ShapeError(f"{name} must be divisible by groups={groups} and not negative, got {count}")
 
 
 def check_weight(weight: Tensor, bias: Tensor | None, dims: int, groups: int, transposed: bool = False) -> None:
