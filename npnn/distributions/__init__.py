@@ -4,6 +4,7 @@ from npnn.distributions.base import Distribution, Independent
 from npnn.distributions.continuous import Exponential, Laplace, LogNormal, Normal, Uniform
 from npnn.distributions.discrete import Bernoulli, Categorical, Geometric, OneHotCategorical, Poisson
 from npnn.distributions.divergence import kl_divergence
+from npnn.distributions.multivariate import Multinomial, MultivariateNormal
 
 __all__ = [
     "Bernoulli",
@@ -14,6 +15,8 @@ __all__ = [
     "Independent",
     "Laplace",
     "LogNormal",
+    "Multinomial",
+    "MultivariateNormal",
     "Normal",
     "OneHotCategorical",
     "Poisson",

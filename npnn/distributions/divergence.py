@@ -9,8 +9,11 @@ from typing import Any
 from npnn.distributions.base import Independent
 from npnn.distributions.continuous import Exponential, Normal, Uniform
 from npnn.distributions.discrete import Bernoulli, Categorical
+from npnn.distributions.multivariate import MultivariateNormal
 from npnn.nn.activation.smooth import softplus
+from npnn.ops.decompositions import solve
 from npnn.ops.indexing import where
+from npnn.ops.matrices import tril
 from npnn.tensor import Tensor, _from_array
 
 __all__ = ["kl_divergence"]
@@ -42,8 +45,17 @@ def _exponential(p: Exponential, q: Exponential) -> Tensor:
     return ratio - 1 - ratio.log()
 
 
+def _vector(p: MultivariateNormal, q: MultivariateNormal) -> Tensor:
+    """½ (tr Σq⁻¹ Σp + (μq - μp)ᵀ Σq⁻¹ (μq - μp) - K) + ½ ln |Σq| / |Σp|"""
+    away = (q.loc - p.loc).unsqueeze(-1)
+    ratio, distance = solve(tril(q.scale_tril), p.scale_tril), solve(tril(q.scale_tril), away)
+    squares = (ratio**2).sum((-2, -1)) + (distance**2).sum((-2, -1))
+    return 0.5 * (squares - p.event_shape[0]) + q._log_volume() - p._log_volume()
+
+
 _FORMULAS: dict[type, Callable[[Any, Any], Tensor]] = {
     Normal: _normal, Bernoulli: _bernoulli, Categorical: _categorical, Uniform: _uniform, Exponential: _exponential,
+    MultivariateNormal: _vector,
 }  # fmt: skip
 
 

@@ -75,7 +75,10 @@ def module_for(name: str) -> ModuleType:
         if error.name is None or not error.name.startswith("npnn"):
             raise
         above, _, last = name.rpartition(".")
-        inside = getattr(module_for(above)._answers, last, None)
+        parent = module_for(above)._answers
+        inside = getattr(parent, last, None)
+        if inside is None and last in {other.lower() for other in dir(parent) if other[0].isupper()}:
+            inside = parent  # torch.optim.sgd and the like: torch has a file for a class, npnn one for several
         if inside is None:
             from npnn.torch.reasons import reason
 

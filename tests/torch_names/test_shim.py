@@ -208,6 +208,10 @@ def test_layers_are_found_in_torchs_files(tmp_path):
         from torch.nn.modules.module import Module
         from torch.nn.modules.rnn import LSTM
         from torch.nn.parameter import Parameter
+        from torch.optim.sgd import SGD
+        from torch.optim.rmsprop import RMSprop
+        from torch.distributions.multinomial import Multinomial
+        from torch.distributions.categorical import Categorical
         import torch.nn.modules as modules
         from torch import nn
         assert isinstance(nn.BatchNorm2d(3), _BatchNorm) and isinstance(Conv2d(1, 1, 1), _ConvNd)
