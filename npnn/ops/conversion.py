@@ -10,6 +10,7 @@ from npnn import dtypes
 from npnn.device import check_device
 from npnn.ops import creation
 from npnn.ops.promotion import cast
+from npnn.ops.spelling import spelled
 from npnn.tensor import Tensor, _from_array, of_array
 
 _TYPES = {"float32": "Float", "float64": "Double", "int64": "Long", "int32": "Int", "int16": "Short", "int8": "Char",
@@ -106,13 +107,11 @@ def new(self: Tensor, *data: Any) -> Tensor:
 
 def _like(make: Any) -> Any:
     def method(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
-        if "size" in options:
-            size = (options.pop("size"),)
         return make(*size, dtype=self.array.dtype if dtype is None else dtype, **options)
 
     method.__name__ = f"new_{make.__name__}"
     method.__doc__ = f"{make.__name__}, in this tensor's dtype."
-    return method
+    return spelled(method.__name__, method, with_out=False)
 
 
 def new_full(self: Tensor, size: Any, fill_value: Any, *, dtype: Any = None, **options: Any) -> Tensor:

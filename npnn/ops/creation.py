@@ -28,9 +28,6 @@ def sizes_of(size: tuple[Any, ...]) -> tuple[int, ...]:
     return tuple([operator.index(n) for n in given])
 
 
-_sizes = sizes_of
-
-
 def _float(dtype: Any) -> np.dtype[Any]:
     return dtypes.default_float() if dtype is None else dtypes.resolve(dtype)
 
@@ -49,26 +46,26 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
 
 def zeros(
     *size: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, memory_format: Any = None, **named: Any,
+    pin_memory: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """All elements 0."""
-    return _made(np.zeros(_sizes((named["size"],) if named else size), _float(dtype)), device, requires_grad)
+    return _made(np.zeros(sizes_of(size), _float(dtype)), device, requires_grad)
 
 
 def ones(
     *size: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, memory_format: Any = None, **named: Any,
+    pin_memory: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """All elements 1."""
-    return _made(np.ones(_sizes((named["size"],) if named else size), _float(dtype)), device, requires_grad)
+    return _made(np.ones(sizes_of(size), _float(dtype)), device, requires_grad)
 
 
 def empty(
     *size: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, memory_format: Any = None, **named: Any,
+    pin_memory: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
     """Elements as they happen to lie in memory, to be overwritten."""
-    return _made(np.empty(_sizes((named["size"],) if named else size), _float(dtype)), device, requires_grad)
+    return _made(np.empty(sizes_of(size), _float(dtype)), device, requires_grad)
 
 
 def full(
@@ -76,7 +73,7 @@ def full(
 ) -> Tensor:  # fmt: skip
     """All elements ``fill_value``; without a dtype, float32, int64 or bool after the value."""
     value = dtypes.as_array(fill_value, dtype)
-    return _made(np.full(_sizes((size,)), value, value.dtype), device, requires_grad)
+    return _made(np.full(sizes_of((size,)), value, value.dtype), device, requires_grad)
 
 
 def zeros_like(

@@ -162,18 +162,18 @@ def amin(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 
 @named
-def max(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+def max(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The largest element; over one axis, (values, indices) with the first of equal ones; of two tensors, maximum."""
-    if isinstance(dim, Tensor):
-        return maximum(input, dim)
+    if other is not None or isinstance(dim, Tensor):
+        return maximum(input, dim if other is None else other)
     return amax(input) if dim is None else _pick("max", input, np.argmax, dim, keepdim)
 
 
 @named
-def min(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+def min(input: Tensor, dim: Any = None, keepdim: bool = False, *, other: Any = None) -> Any:
     """The smallest element; over one axis, (values, indices) with the first of equal ones; of two tensors, minimum."""
-    if isinstance(dim, Tensor):
-        return minimum(input, dim)
+    if other is not None or isinstance(dim, Tensor):
+        return minimum(input, dim if other is None else other)
     return amin(input) if dim is None else _pick("min", input, np.argmin, dim, keepdim)
 
 

@@ -171,9 +171,9 @@ def unsqueeze(input: Tensor, dim: int) -> Tensor:
     return Reshape.apply(input, (*input.shape[:at], 1, *input.shape[at:]))
 
 
-def expand(input: Tensor, *sizes: Any) -> Tensor:
+def expand(input: Tensor, *size: Any) -> Tensor:
     """Axes of size 1 repeated to the given sizes, without copying; -1 keeps a size."""
-    wanted = _sizes(sizes)
+    wanted = _sizes(size)
     added = len(wanted) - input.array.ndim
     if added < 0:
         raise ShapeError(f"cannot expand {input.array.shape} to {wanted}: it has fewer axes")
@@ -210,11 +210,13 @@ def detach(input: Tensor) -> Tensor:
     return input.detach()
 
 
-def view(input: Tensor, *shape: Any) -> Tensor:
+def view(input: Tensor, *size: Any, dtype: Any = None) -> Tensor:
     """The same elements in another shape; or, for a dtype of the same size, the same bytes read in it."""
-    if len(shape) == 1 and not isinstance(shape[0], (int, tuple, list, np.integer, Tensor)):
-        return of_array(input.array.view(dtypes.resolve(shape[0])))
-    return reshape(input, *shape)
+    if len(size) == 1 and not isinstance(size[0], (int, tuple, list, np.integer, Tensor)):
+        (dtype,) = size
+    if dtype is not None:
+        return of_array(input.array.view(dtypes.resolve(dtype)))
+    return reshape(input, *size)
 
 
 def view_as(input: Tensor, other: Tensor) -> Tensor:

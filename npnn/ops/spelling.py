@@ -1,4 +1,4 @@
-"""Two things that every operation takes, written once: NumPy's names of arguments, and ``out=``."""
+"""What every operation takes, written once: other names of arguments, sizes and axes by name, and ``out=``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from npnn.tensor import Tensor
 
 __all__ = ["spelled"]
 
-# NumPy's name of an argument, and PyTorch's, which takes both
-_NAMES = {"axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other"}
+# a second name of an argument, and the first; PyTorch takes both
+_NAMES = {
+    "axis": "dim", "keepdims": "keepdim", "x": "input", "x1": "input", "x2": "other", "axis0": "dim0", "axis1": "dim1",
+    "split_size": "split_size_or_sections", "sections": "indices_or_sections", "indices": "indices_or_sections",
+    "tensor": "other",
+}  # fmt: skip
+_VARIADIC = 0x04  # of a function's code: it takes *args
 
 
 def spelled(name: str, function: Any, with_out: bool = True) -> Callable[..., Any]:
-    """The operation as users call it: ``name(..., axis=0)`` is ``name(..., dim=0)``, and ``out=`` takes the result.
+    """The operation as users call it.
+
+    ``name(..., axis=0)`` is ``name(..., dim=0)``, ``name(*size)`` also ``name(size=...)``, and ``out=`` takes the result.
 
     A method that has neither is the function itself: the detour costs a tenth of a microsecond.
     """
@@ -26,7 +33,8 @@ def spelled(name: str, function: Any, with_out: bool = True) -> Callable[..., An
     code = getattr(function, "__wrapped__", function).__code__
     parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     renamed = {theirs: ours for theirs, ours in _NAMES.items() if ours in parameters and theirs not in parameters}
-    if not with_out and not {"axis", "keepdims"} & set(renamed):
+    rest = code.co_varnames[len(parameters)] if code.co_flags & _VARIADIC else None
+    if not with_out and not rest and not set(renamed) - {"x", "x1", "x2"}:
         return function
 
     @functools.wraps(function)
@@ -36,6 +44,9 @@ def spelled(name: str, function: Any, with_out: bool = True) -> Callable[..., An
                 if renamed[theirs] in options:
                     raise TypeError(f"{name}() got both {renamed[theirs]!r} and {theirs!r}, which mean the same")
                 options[renamed[theirs]] = options.pop(theirs)
+            if rest in options:
+                before = [options.pop(key) for key in parameters[len(args) : code.co_argcount] if key in options]
+                args = (*args, *before, options.pop(rest))
         if out is None:
             return function(*args, **options)
         if not with_out:

@@ -115,10 +115,10 @@ def _operator(name: str, operation: Callable[[Any, Any], Tensor]) -> Callable[[T
 
 
 def _of_the_view(name: str, operation: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    def change(self: Tensor, *args: Any) -> Tensor:
+    def change(self: Tensor, *args: Any, **options: Any) -> Tensor:
         if mode.enabled and self.requires_grad:
             refuse_leaf(self)
-        new = operation(self, *args)
+        new = operation(self, *args, **options)
         self.array, self._node, self._requires_grad = new.array, new._node, new._requires_grad
         return self
 
@@ -185,9 +185,9 @@ def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tenso
     return overwrite("fill_diagonal_", self, _from_array(values))
 
 
-def resize_(self: Tensor, *sizes: Any, memory_format: Any = None) -> Tensor:
+def resize_(self: Tensor, *size: Any, memory_format: Any = None) -> Tensor:
     """Another shape for the same memory, which grows, with unset elements, if it must."""
-    shape = creation.sizes_of(sizes)
+    shape = creation.sizes_of(size)
     flat = self.array.reshape(-1)
     count = int(np.prod(shape))
     if count > flat.size:
@@ -223,9 +223,9 @@ offer({n: f for n, f in FUNCTIONS.items() if n not in _ONLY_FUNCTIONS and n not 
       True, IN_PLACE)  # fmt: skip
 offer({"bernoulli": drawing.bernoulli, "multinomial": drawing.multinomial}, True)
 for _name in _OF_THE_VIEW:
-    setattr(Tensor, f"{_name}_", _of_the_view(_name, FUNCTIONS[_name]))
+    setattr(Tensor, f"{_name}_", _of_the_view(_name, spelled(_name, FUNCTIONS[_name], with_out=False)))
 for _change in (copy_, fill_, zero_, fill_diagonal_, resize_, set_, *filling.FILLS):
-    setattr(Tensor, _change.__name__, _change)
+    setattr(Tensor, _change.__name__, spelled(_change.__name__, _change, with_out=False))
 for _name, _operation in _OPERATORS.items():
     setattr(Tensor, f"__{_name}__", _operation)
     setattr(Tensor, f"__r{_name}__", _reflected(_operation))
