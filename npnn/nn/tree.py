@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from npnn.tensor import Tensor
 
@@ -42,6 +45,16 @@ class UninitializedParameter(Parameter):
     @property
     def dtype(self) -> Any:
         return self.__dict__["dtype"]
+
+    @property  # type: ignore[misc]  # read only, other than the memory of a tensor
+    def data(self) -> Any:
+        """No elements: what is written into them is lost, as in PyTorch, and this says so."""
+        warnings.warn(
+            "this parameter has no shape yet, and what is written into its data is lost (in PyTorch, too): its layer "
+            "is lazy and draws its weights at the first input; set them after that",
+            stacklevel=2,
+        )
+        return Tensor(np.empty(0, self.dtype))
 
     def cast(self, dtype: Any) -> None:
         """What ``Module.to`` does to a parameter, once there will be one."""

@@ -106,8 +106,13 @@ def new(self: Tensor, *data: Any) -> Tensor:
 
 
 def _like(make: Any) -> Any:
-    def method(self: Tensor, *size: Any, dtype: Any = None, **options: Any) -> Tensor:
-        return make(*size, dtype=self.array.dtype if dtype is None else dtype, **options)
+    def method(
+        self: Tensor, *size: Any, dtype: Any = None, layout: Any = None, device: Any = None,
+        requires_grad: bool = False, pin_memory: bool = False,
+    ) -> Tensor:  # fmt: skip
+        return make(
+            *size, dtype=self.array.dtype if dtype is None else dtype, device=device, requires_grad=requires_grad
+        )
 
     method.__name__ = f"new_{make.__name__}"
     method.__doc__ = f"{make.__name__}, in this tensor's dtype."

@@ -46,7 +46,7 @@ def from_numpy(array: NDArray[Any]) -> Tensor:
 
 def zeros(
     *size: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """All elements 0."""
     return _made(np.zeros(sizes_of(size), _float(dtype)), device, requires_grad)
@@ -54,7 +54,7 @@ def zeros(
 
 def ones(
     *size: Any, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False, memory_format: Any = None,
+    pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """All elements 1."""
     return _made(np.ones(sizes_of(size), _float(dtype)), device, requires_grad)
@@ -69,7 +69,8 @@ def empty(
 
 
 def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
+    size: Any, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """All elements ``fill_value``; without a dtype, float32, int64 or bool after the value."""
     value = dtypes.as_array(fill_value, dtype)
@@ -78,7 +79,7 @@ def full(
 
 def zeros_like(
     input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    memory_format: Any = None,
+    memory_format: Any = None, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Zeros in the input's shape, dtype and memory order."""
     return _made(np.zeros_like(input.array, None if dtype is None else dtypes.resolve(dtype)), device, requires_grad)
@@ -86,7 +87,7 @@ def zeros_like(
 
 def ones_like(
     input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    memory_format: Any = None,
+    memory_format: Any = None, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones in the input's shape, dtype and memory order."""
     return _made(np.ones_like(input.array, None if dtype is None else dtypes.resolve(dtype)), device, requires_grad)
@@ -94,7 +95,7 @@ def ones_like(
 
 def empty_like(
     input: Tensor, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False,
-    memory_format: Any = None,
+    memory_format: Any = None, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Unset elements in the input's shape, dtype and memory order."""
     return _made(np.empty_like(input.array, None if dtype is None else dtypes.resolve(dtype)), device, requires_grad)
@@ -102,7 +103,7 @@ def empty_like(
 
 def full_like(
     input: Tensor, fill_value: Any, *, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False, memory_format: Any = None,
+    requires_grad: bool = False, memory_format: Any = None, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """``fill_value`` in the input's shape, dtype and memory order."""
     kind = None if dtype is None else dtypes.resolve(dtype)
@@ -111,7 +112,7 @@ def full_like(
 
 def arange(
     start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """start, start + step, ... up to but without end; int64 for integers, else float32."""
     if end is None:
@@ -126,7 +127,7 @@ def arange(
 
 def linspace(
     start: float, end: float, steps: int, *, dtype: Any = None, layout: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """``steps`` equally spaced numbers from start to end, both included: counted from the nearer end."""
     kind = _float(dtype)
@@ -139,14 +140,17 @@ def linspace(
     return _made(values.astype(kind), device, requires_grad)
 
 
-def logspace(start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
-             requires_grad: bool = False) -> Tensor:  # fmt: skip
+def logspace(
+    start: float, end: float, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None,
+    requires_grad: bool = False, layout: Any = None, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """``steps`` numbers from base^start to base^end, each the same multiple of the one before."""
     return _made(np.logspace(start, end, steps, base=base).astype(_float(dtype)), device, requires_grad)
 
 
 def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, layout: Any = None, device: Any = None, requires_grad: bool = False
+    n: int, m: int | None = None, *, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Ones on the diagonal, zeros elsewhere.   (n, m)"""
     return _made(np.eye(n, m, dtype=_float(dtype)), device, requires_grad)
@@ -169,17 +173,26 @@ def asarray(
     return out.requires_grad_() if requires_grad else out
 
 
-def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False) -> Tensor:
+def scalar_tensor(
+    s: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """A number as a tensor without axes, float32."""
     return _made(np.array(s, _float(dtype)), device, requires_grad)
 
 
-def tril_indices(row: int, col: int, offset: int = 0, *, dtype: Any = dtypes.int64, device: Any = None) -> Tensor:
+def tril_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = dtypes.int64, device: Any = None, layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """The places on and below a diagonal: a row of rows and a row of columns."""
     return _made(np.stack(np.tril_indices(row, offset, col)).astype(dtypes.resolve(dtype)), device, False)
 
 
-def triu_indices(row: int, col: int, offset: int = 0, *, dtype: Any = dtypes.int64, device: Any = None) -> Tensor:
+def triu_indices(
+    row: int, col: int, offset: int = 0, *, dtype: Any = dtypes.int64, device: Any = None, layout: Any = None,
+    pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """The places on and above a diagonal: a row of rows and a row of columns."""
     return _made(np.stack(np.triu_indices(row, offset, col)).astype(dtypes.resolve(dtype)), device, False)
 

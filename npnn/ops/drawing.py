@@ -45,8 +45,8 @@ def randn(
 
 
 def randint(
-    low: int = 0, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, device: Any = None,
-    requires_grad: bool = False,
+    low: int = 0, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """Whole numbers from low (0 if left out) to high - 1.   Errors: RuntimeError if there is none."""
     if size is None:
@@ -61,13 +61,13 @@ def randint(
 
 
 def randperm(
-    n: int, *, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False,
-    pin_memory: bool = False,
+    n: int, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False,
 ) -> Tensor:  # fmt: skip
     """The numbers 0 to n - 1 in random order."""
     check_device(device)
     order = source_of(generator).randperm(n)
-    return _from_array(order if dtype is None else order.astype(dtypes.resolve(dtype)))
+    return of_array(order if dtype is None else order.astype(dtypes.resolve(dtype)), requires_grad=requires_grad)
 
 
 def _like(input: Tensor, dtype: Any) -> Any:
@@ -75,36 +75,45 @@ def _like(input: Tensor, dtype: Any) -> Any:
     return np.empty_like(input.array, None if dtype is None else dtypes.resolve(dtype))
 
 
+def _drawn(array: Any, device: Any, requires_grad: bool) -> Tensor:
+    check_device(device)
+    return of_array(array, requires_grad=requires_grad)
+
+
 def rand_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **layout: Any
-) -> Tensor:
+    input: Tensor, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Uniform in [0, 1), in the input's shape and dtype."""
-    out = of_array(source_of(layout.get("generator")).uniform_(_like(input, dtype)))
-    return out.requires_grad_(requires_grad)
+    return _drawn(source_of(generator).uniform_(_like(input, dtype)), device, requires_grad)
 
 
 def randn_like(
-    input: Tensor, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, **layout: Any
-) -> Tensor:
+    input: Tensor, *, generator: Any = None, dtype: Any = None, layout: Any = None, device: Any = None,
+    requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Standard normal, in the input's shape and dtype."""
-    out = of_array(source_of(layout.get("generator")).normal_(_like(input, dtype)))
-    return out.requires_grad_(requires_grad)
+    return _drawn(source_of(generator).normal_(_like(input, dtype)), device, requires_grad)
 
 
-def randint_like(input: Tensor, low: int, high: Any = None, *, dtype: Any = None, **layout: Any) -> Tensor:
+def randint_like(
+    input: Tensor, low: int = 0, high: Any = None, *, generator: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, requires_grad: bool = False, pin_memory: bool = False, memory_format: Any = None,
+) -> Tensor:  # fmt: skip
     """Whole numbers from low (0 if left out) to high - 1, in the input's shape and dtype."""
     low, high = (0, low) if high is None else (low, high)
     check_range(low, high)
-    return of_array(source_of(layout.get("generator")).integers_(_like(input, dtype), int(low), int(high)))
+    return _drawn(source_of(generator).integers_(_like(input, dtype), int(low), int(high)), device, requires_grad)
 
 
 def normal(
-    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, **layout: Any
-) -> Tensor:
+    mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None, layout: Any = None,
+    device: Any = None, requires_grad: bool = False, pin_memory: bool = False,
+) -> Tensor:  # fmt: skip
     """Normal with the given mean and standard deviation: numbers with a ``size``, or tensors, which broadcast."""
     if size is not None:
         draw = source_of(generator)
-        return _new(sizes_of((size,)), dtype, None, False, lambda a: draw.normal_(a, float(mean), float(std)))
+        return _new(sizes_of((size,)), dtype, device, requires_grad, lambda a: draw.normal_(a, float(mean), float(std)))
     if (np.asarray(std.array if isinstance(std, Tensor) else std) < 0).any():
         raise RuntimeError("normal expects all elements of std >= 0.0")
     given = [x.array for x in (mean, std) if isinstance(x, Tensor)]

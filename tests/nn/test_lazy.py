@@ -119,8 +119,7 @@ def test_what_was_set_before_the_first_input_stays():
 @pytest.mark.parametrize(
     "use",
     [
-        lambda p: p + 1, lambda p: p.shape, lambda p: p.numel(), lambda p: nn.init.normal_(p), lambda p: p.data,
-        copy.deepcopy,
+        lambda p: p + 1, lambda p: p.shape, lambda p: p.numel(), lambda p: nn.init.normal_(p), copy.deepcopy,
     ],
 )  # fmt: skip
 def test_weights_that_are_not_there_yet_say_so(use):
@@ -129,6 +128,15 @@ def test_weights_that_are_not_there_yet_say_so(use):
     assert (p.dtype, p.requires_grad, p.grad) == (npnn.float32, True, None)
     with pytest.raises(ValueError, match="no shape yet"):
         use(p)
+
+
+def test_what_is_written_before_the_first_input_is_lost_and_a_warning_says_so():
+    layer = nn.LazyLinear(3)
+    state = npnn.get_rng_state()
+    with pytest.warns(UserWarning, match="is lost"):
+        layer.weight.data.normal_(0, 1)
+    assert np.array_equal(npnn.get_rng_state(), state)
+    assert layer(npnn.ones(2, 4)).shape == (2, 3)
 
 
 @pytest.mark.parametrize(

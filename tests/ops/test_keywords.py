@@ -138,3 +138,37 @@ def test_no_name_that_torch_lists_is_unknown(owner):
             if lacks:
                 missing[name] = lacks
     assert missing == {}
+
+
+MAKERS = {
+    "zeros": "(2)", "ones": "(2)", "empty": "(2)", "rand": "(2)", "randn": "(2)", "full": "((2,), 1.0)", "eye": "(2)",
+    "randint": "(3, (2,))", "randint_like": "(t, 3)", "randperm": "(3)", "arange": "(3)", "linspace": "(0, 1, 3)",
+    "logspace": "(0, 1, 3)", "normal": "(0.0, 1.0, (2,))", "tensor": "([1.0])", "as_tensor": "([1.0])",
+    "scalar_tensor": "(1.0)", "zeros_like": "(t)", "ones_like": "(t)", "empty_like": "(t)", "full_like": "(t, 2.0)",
+    "rand_like": "(t)", "randn_like": "(t)", "t.new_zeros": "(2)", "t.new_ones": "(2)", "t.new_empty": "(2)",
+    "t.new_full": "((2,), 1.0)", "t.new_tensor": "([1.0])",
+}  # fmt: skip
+OPTIONS = {
+    "dtype": "float32", "requires_grad": "True", "device": "'cpu'", "layout": "strided", "pin_memory": "False",
+    "memory_format": "contiguous_format", "generator": "Generator()", "no_such_option": "1",
+}  # fmt: skip
+
+
+@requires_torch
+@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("maker", MAKERS)
+def test_a_tensor_is_made_with_the_options_that_torch_takes_and_no_others(maker, option):
+    import torch
+
+    text = f"{maker}{MAKERS[maker][:-1]}, {option}={OPTIONS[option]})"
+    if option == "requires_grad" and maker in ("randint", "randperm", "arange"):
+        text = f"{text[:-1]}, dtype=float32)"  # whole numbers have no gradient
+    found = []
+    for lib in (torch, npnn):
+        try:
+            made = eval(text, {**vars(lib), "t": lib.ones(2, 3)})
+        except TypeError as error:
+            found.append(type(error))
+        else:
+            found.append((str(made.dtype).removeprefix("torch."), made.requires_grad, tuple(made.shape)))
+    assert found[0] == found[1]
