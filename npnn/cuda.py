@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from npnn.device import check_device
+from npnn.ops import conversion
 
 __all__ = ["device_count", "empty_cache", "is_available", "manual_seed", "manual_seed_all"]
 
@@ -53,6 +54,31 @@ def _refused(*args: Any, **options: Any) -> Any:
 
 current_device = get_device_name = get_device_properties = get_device_capability = set_device = synchronize = _refused
 current_stream = Stream = Event = _refused
+
+
+class _TensorThere(conversion.TypedTensor):
+    """torch.cuda.FloatTensor and its like: a name to compare with, that no tensor is an instance of."""
+
+    def __init__(self, name: str):
+        self.__name__ = name
+
+    @property
+    def dtype(self) -> Any:  # type: ignore[override]
+        """Errors: AssertionError: npnn computes on the CPU."""
+        return _refused()
+
+    def __call__(self, *data: Any, **options: Any) -> Any:
+        """Errors: TypeError: npnn computes on the CPU."""
+        raise TypeError(f"type torch.cuda.{self.__name__} not available: npnn computes on the CPU")
+
+    def __instancecheck__(self, instance: Any) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return f"<class 'torch.cuda.{self.__name__}'>"
+
+
+globals().update({name: _TensorThere(name) for name in conversion.TYPED})
 
 
 @contextlib.contextmanager

@@ -36,12 +36,12 @@ def type(self: Tensor, dtype: Any = None, non_blocking: bool = False) -> Any:
         if "cuda" in dtype:
             check_device("cuda")
         dtype = {short: full for full, short in _TYPES.items()}.get(name, name)
-    elif isinstance(dtype, _TypedTensor):
+    elif isinstance(dtype, TypedTensor):
         dtype = dtype.dtype
     return cast(self, dtype)
 
 
-class _TypedTensor:
+class TypedTensor:
     """An old constructor: ``FloatTensor(2, 3)`` is an unset tensor of that shape, ``FloatTensor([1, 2])`` one of data."""
 
     def __init__(self, name: str):
@@ -61,7 +61,7 @@ class _TypedTensor:
         return f"<class 'torch.{self.__name__}'>"
 
 
-TYPED = {f"{short}Tensor": _TypedTensor(full) for full, short in _TYPES.items()}
+TYPED = {f"{short}Tensor": TypedTensor(full) for full, short in _TYPES.items()}
 
 
 def _caster(name: str, doc: str) -> Any:

@@ -142,7 +142,9 @@ def test_missing_names_say_so_at_run_time(tmp_path):
             import torch.distributed
         except ImportError as error:
             print(error)
-        for use in (lambda: torch.ones(2).cuda(), lambda: torch.ones(2, device="cuda"), lambda: torch.nn.Linear(2, 2).to("cuda")):
+        assert not isinstance(torch.ones(2), torch.cuda.FloatTensor)
+        for use in (lambda: torch.ones(2).cuda(), lambda: torch.ones(2, device="cuda"), lambda: torch.nn.Linear(2, 2).to("cuda"),
+                    lambda: torch.ones(2).type(torch.cuda.LongTensor)):
             try:
                 use()
             except AssertionError as error:
@@ -154,7 +156,7 @@ def test_missing_names_say_so_at_run_time(tmp_path):
     assert "torch.nowhere" in lines[2]
     assert "npnn.train.parallel" in lines[3]
     assert all("not compiled with CUDA" in line for line in lines[4:])
-    assert len(lines) == 7, ran.stderr
+    assert len(lines) == 8, ran.stderr
 
 
 def test_a_notebook(tmp_path):
