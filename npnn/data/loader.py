@@ -112,6 +112,7 @@ class DataLoader:
             prefetch_factor or (2 if num_workers else None),
             persistent_workers,
         )
+        self.pin_memory_device, self.in_order = pin_memory_device, in_order
         self.transform, self.prefetch = transform, prefetch
         self.rank, self.ranks = 0, 1  # which share of each batch is loaded, of how many
         self._progress: dict[str, Any] = {"began": None, "position": 0}  # of the epoch begun last

@@ -100,7 +100,7 @@ from npnn.nn.pooling.average_max import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool
 from npnn.nn.pooling.power import LPPool1d, LPPool2d
 from npnn.nn.pooling.unpooling import MaxUnpool1d, MaxUnpool2d
 from npnn.nn.recurrent.cells import GRUCell, LSTMCell, RNNCell
-from npnn.nn.recurrent.networks import GRU, LSTM, RNN
+from npnn.nn.recurrent.networks import GRU, LSTM, RNN, RNNBase
 from npnn.nn.summary import summary
 
 NLLLoss2d = NLLLoss  # an old spelling
@@ -212,6 +212,7 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
+    "RNNBase",
     "RNNCell",
     "RReLU",
     "ReLU",

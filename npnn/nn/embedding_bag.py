@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from npnn.dtypes import of_parameters
+from npnn.errors import ShapeError
 from npnn.nn import init
 from npnn.nn.embedding import embedding
 from npnn.nn.module import Module, Parameter
@@ -68,11 +69,30 @@ class EmbeddingBag(Module):
         self.sparse, self.include_last_offset, self.padding_idx = sparse, include_last_offset, padding_idx
         if _weight is None:
             self.weight = Parameter(np.empty((num_embeddings, embedding_dim), of_parameters(device, dtype)))
-            init.normal_(self.weight)
-            if padding_idx is not None:
-                self.weight.array[padding_idx] = 0
+            self.reset_parameters()
         else:
             self.weight = Parameter(_weight)
+
+    def reset_parameters(self) -> None:
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            self.weight.array[self.padding_idx] = 0
+
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Tensor, freeze: bool = True, max_norm: float | None = None, norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False, mode: str = "mean", sparse: bool = False, include_last_offset: bool = False,
+        padding_idx: int | None = None,
+    ) -> EmbeddingBag:  # fmt: skip
+        """An EmbeddingBag with these rows, not trained if ``freeze``.  It shares their memory."""
+        if len(embeddings.shape) != 2:
+            raise ShapeError(f"expected embeddings of shape (rows, features), got {tuple(embeddings.shape)}")
+        bag = cls(
+            *embeddings.shape, max_norm, norm_type, scale_grad_by_freq, mode, sparse, embeddings, include_last_offset,
+            padding_idx,
+        )  # fmt: skip
+        bag.weight.requires_grad = not freeze
+        return bag
 
     def forward(self, input: Tensor, offsets: Tensor | None = None, per_sample_weights: Tensor | None = None) -> Tensor:
         return embedding_bag(

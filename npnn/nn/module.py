@@ -146,6 +146,15 @@ class Module(Tree):
         check_device("cuda")
         return self
 
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Module:
+        """The module itself: its memory is on the one device there is."""
+        check_device(device)
+        return self
+
+    def bfloat16(self) -> Module:
+        """Errors: TypeError: tensors hold no bfloat16."""
+        return self.to(dtype=dtypes.NAMES["bfloat16"])
+
     def half(self) -> Module:
         """Errors: TypeError: tensors hold no float16."""
         return self.to(dtype=dtypes.NAMES["float16"])

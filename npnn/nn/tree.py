@@ -174,6 +174,16 @@ class Tree:
                 raise AttributeError(f"{type(self).__name__} has no submodule {target!r} (nothing at {name!r})")
         return module
 
+    def set_submodule(self, target: str, module: Any, strict: bool = False) -> None:
+        """Put a module at a dotted path.   Errors: ValueError for an empty path; AttributeError if the way there ends."""
+        path, _, name = target.rpartition(".")
+        if not name:
+            raise ValueError("Cannot set the submodule without a target name!")
+        above = self.get_submodule(path)
+        if strict and not isinstance(getattr(above, name, None), Tree):
+            raise AttributeError(f"{type(above).__name__} has no submodule {name!r} to replace")
+        setattr(above, name, module)
+
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a dotted path.  Errors: AttributeError if there is none."""
         path, _, name = target.rpartition(".")

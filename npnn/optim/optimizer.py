@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from npnn.hooks import Handle
 from npnn.modes import set_grad_enabled
 from npnn.tensor import Tensor, _from_array
 
@@ -48,6 +49,23 @@ def _without_choices(init: Callable[..., None]) -> Callable[..., None]:
     return call
 
 
+def _with_hooks(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step that calls the hooks that were registered, if any, before and after it."""
+
+    @functools.wraps(step)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        if self._step_hooks is None or type(self).step is not call:  # not twice, if a subclass calls its parent's
+            return step(self, *args, **options)
+        for hook in list(self._step_hooks["pre"]):
+            args, options = hook(self, args, options) or (args, options)
+        result = step(self, *args, **options)
+        for hook in list(self._step_hooks["post"]):
+            hook(self, args, options)
+        return result
+
+    return call
+
+
 class Optimizer:
     """Base class of all optimisers.
 
@@ -59,10 +77,14 @@ class Optimizer:
     TypeError for something that is not a Tensor.
     """
 
+    _step_hooks: dict[str, list[Any]] | None = None
+
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
         if "__init__" in vars(cls):
             cls.__init__ = _without_choices(cls.__init__)  # type: ignore[method-assign]
+        if "step" in vars(cls):
+            cls.step = _with_hooks(cls.step)  # type: ignore[method-assign]
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]):
         if isinstance(params, (Tensor, Mapping)):
@@ -88,6 +110,21 @@ class Optimizer:
         """Change ``p`` and ``state`` in place: one step along the gradient ``g``."""
         raise NotImplementedError(f"{type(self).__name__} has no update")
 
+    def _register(self, when: str, hook: Callable[..., Any]) -> Handle:
+        if self._step_hooks is None:
+            self._step_hooks = {"pre": [], "post": []}
+        self._step_hooks[when].append(hook)
+        return Handle(self._step_hooks[when], hook)
+
+    def register_step_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(optimizer, args, kwargs)`` before each step; a pair that it returns replaces the arguments."""
+        return self._register("pre", hook)
+
+    def register_step_post_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(optimizer, args, kwargs)`` after each step."""
+        return self._register("post", hook)
+
+    @_with_hooks
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient.
 

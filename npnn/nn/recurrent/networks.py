@@ -78,6 +78,9 @@ class RNNBase(Module):
         for p in self.parameters():
             init.uniform_(p, -bound, bound)
 
+    def flatten_parameters(self) -> None:
+        """Nothing: the kernels read the weights where they lie.  In torch it joins them for a graphics card."""
+
     @property
     def output_size(self) -> int:
         """Numbers of the state h, which is the output: hidden_size, or proj_size."""

@@ -65,6 +65,11 @@ class ReduceLROnPlateau(LRScheduler):
             self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
+    @property
+    def in_cooldown(self) -> bool:
+        """True while bad figures do not count, after a reduction."""
+        return self.cooldown_counter > 0
+
     def _is_better(self, value: float) -> bool:
         sign = 1.0 if self.mode == "min" else -1.0
         if self.threshold_mode == "rel":
