@@ -24,9 +24,9 @@ NOTHING = np.empty((0, 0, 0), bool)
 
 
 class Attention(Function):
-    """y = p v with p = softmax(s), s = scale q kᵀ + mask.   q (B, L, E), k (B, S, E), v (B, S, D) -> y (B, L, D)
+    """y = p v with p = softmax(s), s = scale q kᵀ + mask.   q (*, L, E), k (*, S, E), v (*, S, D) -> y (*, L, D)
 
-    The mask is (B, L, S), numbers that are added, or bool: False hides a key.
+    The mask is (*, L, S), numbers that are added, or bool: False hides a key.
 
         dv = pᵀ dy        ds = p (dy vᵀ - Σ dy y)        dq = scale ds k        dk = scale dsᵀ q        dmask = ds
 
@@ -36,20 +36,33 @@ class Attention(Function):
     def forward(
         self, q: NDArray[Any], k: NDArray[Any], v: NDArray[Any], mask: Any, scale: float, causal: bool
     ) -> NDArray[Any]:
-        if mask is not None and mask.strides[0] == 0:
-            mask = mask[:1]  # the same for all: it is not spread out
+        self.lead = q.shape[:-2]
+        q, k, v = _flat(q), _flat(k), _flat(v)
+        if mask is not None:
+            mask = _flat(mask)
+            if mask.strides[0] == 0:
+                mask = mask[:1]  # the same for all: it is not spread out
         is_bool = mask is not None and mask.dtype == bool
         hidden = np.ascontiguousarray(~mask) if is_bool else NOTHING
         bias = NOTHING.astype(q.dtype) if mask is None or is_bool else np.ascontiguousarray(mask)
         self.scale = q.dtype.type(scale)
         self.saved = q * self.scale, np.ascontiguousarray(k), np.ascontiguousarray(v), hidden, bias, causal
         self.y, self.log_sums = kernels.attend(*self.saved)
-        return self.y
+        return self._spread(self.y)
 
     def backward(self, dy: NDArray[Any]) -> Any:
-        given = *self.saved, self.y, self.log_sums, dy, self.needs_grad[3]
+        given = *self.saved, self.y, self.log_sums, _flat(dy), self.needs_grad[3]
         dq, dk, dv, dmask = kernels.attend_backward(*given)
-        return self.scale * dq, dk, dv, dmask if self.needs_grad[3] else None, None, None
+        dq, dk, dv = self._spread(self.scale * dq), self._spread(dk), self._spread(dv)
+        return dq, dk, dv, self._spread(dmask) if self.needs_grad[3] else None, None, None
+
+    def _spread(self, a: NDArray[Any]) -> NDArray[Any]:
+        return a.reshape(*self.lead, *a.shape[-2:])
+
+
+def _flat(a: NDArray[Any]) -> NDArray[Any]:
+    """All axes but the last two as one.   (*, L, E) -> (B, L, E)"""
+    return a.reshape(math.prod(a.shape[:-2]), *a.shape[-2:])
 
 
 def scaled_dot_product_attention(
@@ -83,18 +96,11 @@ def scaled_dot_product_attention(
     if dropout_p > 0:
         return matmul(dropout(_weights(query, key, attn_mask, factor, is_causal), dropout_p), value)
     lead = np.broadcast_shapes(query.array.shape[:-2], key.array.shape[:-2], value.array.shape[:-2])
-    flat = [_flat(t, lead) for t in (query, key, value)]
-    L, S = query.array.shape[-2], key.array.shape[-2]
-    mask = None if attn_mask is None else _flat(expand(attn_mask, *lead, L, S), lead)
+    wide = [t if t.array.shape[:-2] == lead else expand(t, *lead, *t.array.shape[-2:]) for t in (query, key, value)]
+    mask = None if attn_mask is None else expand(attn_mask, *lead, query.array.shape[-2], key.array.shape[-2])
     if mask is not None and mask.array.dtype.kind == "f" and mask.array.dtype != query.array.dtype:
         raise DtypeError("scaled_dot_product_attention: the mask is boolean, or has the query's dtype")
-    y = Attention.apply(*flat, mask, factor, is_causal)
-    return y.reshape(*lead, L, value.array.shape[-1])
-
-
-def _flat(t: Tensor, lead: tuple[int, ...]) -> Tensor:
-    wide = expand(t, *lead, *t.array.shape[-2:]) if t.array.shape[:-2] != lead else t
-    return wide.reshape(math.prod(lead), *t.array.shape[-2:])
+    return Attention.apply(*wide, mask, factor, is_causal)
 
 
 def _weights(query: Tensor, key: Tensor, mask: Tensor | None, scale: float, causal: bool) -> Tensor:

@@ -13,9 +13,11 @@ from npnn.onnx.table import writes
 @writes(Attention)
 def _write_attention(g: Any, q: Any, k: Any, v: Any, mask: Any, scale: float, causal: bool) -> str:
     hidden = np.asarray(-np.inf, q.dtype)
-    s = g.node("MatMul", g.node("Mul", q, np.asarray(scale, q.dtype)), g.node("Transpose", k, perm=[0, 2, 1]))
+    *lead, last = range(len(k.shape))
+    turned = g.node("Transpose", k, perm=[*lead[:-1], last, lead[-1]])
+    s = g.node("MatMul", g.node("Mul", q, np.asarray(scale, q.dtype)), turned)
     if causal:
-        s = g.node("Where", np.tri(q.shape[1], k.shape[1], dtype=bool), s, hidden)
+        s = g.node("Where", np.tri(q.shape[-2], k.shape[-2], dtype=bool), s, hidden)
     if mask is not None:
         s = g.node("Where", mask, s, hidden) if mask.dtype == bool else g.node("Add", s, mask)
     return g.node("MatMul", g.node("Softmax", s, axis=-1), v)
