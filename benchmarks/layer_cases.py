@@ -132,6 +132,19 @@ def random_pool(rng: Draw) -> Case:
     return pool(name, n, c, side, kernel, stride, int(rng.integers(0, kernel // 2 + 1)))
 
 
+def resample(n: int, c: int, side: int, factor: float, mode: str) -> Case:
+    def build(lib: Any) -> Any:
+        return lib.nn.Upsample(scale_factor=factor, mode=mode)
+
+    return Case("resampling", f"Upsample {factor} {mode}", build, ((n, c, side, side),))
+
+
+def random_resample(rng: Draw) -> Case:
+    factor = float(rng.choice([0.5, 1.5, 2.0, 2.0, 3.0]))
+    mode = str(rng.choice(["nearest", "nearest", "bilinear", "bicubic"]))
+    return resample(size(rng, 1, 32), size(rng, 1, 128), size(rng, 4, 33), factor, mode)
+
+
 def recurrent(name: str, t: int, n: int, i: int, h: int) -> Case:
     def build(lib: Any) -> Callable[..., Any]:
         layer = getattr(lib.nn, name)(i, h)
@@ -223,6 +236,7 @@ KINDS: dict[str, Callable[[Draw], Case]] = {
     "activation": random_activation,
     "normalisation": random_norm,
     "pool": random_pool,
+    "resampling": random_resample,
     "recurrent": random_recurrent,
     "softmax": random_softmax,
     "attention": random_attention,

@@ -146,7 +146,8 @@ def batched_matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: boo
 def batched_matmul(a: NDArray[Any], b: NDArray[Any], trans_a: bool, trans_b: bool) -> NDArray[Any]:
     m, n = a.shape[-1 if trans_a else -2], b.shape[-2 if trans_b else -1]
     work = a.size * n // _PER_OPERATION
-    if a.shape[:-2] != b.shape[:-2] or a.dtype != b.dtype or a.dtype.kind != "f" or not work:
+    small = work < threads.PARALLEL_THRESHOLD
+    if small or a.shape[:-2] != b.shape[:-2] or a.dtype != b.dtype or a.dtype.kind != "f":
         return batched_matmul.reference(a, b, trans_a, trans_b)
     out = np.empty((*a.shape[:-2], m, n), a.dtype)
     (a, trans_a), (b, trans_b) = _stack(a, trans_a), _stack(b, trans_b)

@@ -99,12 +99,14 @@ from npnn.nn.pooling.adaptive import AdaptiveAvgPool1d, AdaptiveAvgPool2d, Adapt
 from npnn.nn.pooling.average_max import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from npnn.nn.pooling.power import LPPool1d, LPPool2d
 from npnn.nn.pooling.unpooling import MaxUnpool1d, MaxUnpool2d
+from npnn.nn.recurrent import networks
 from npnn.nn.recurrent.cells import GRUCell, LSTMCell, RNNCell
-from npnn.nn.recurrent.networks import GRU, LSTM, RNN, RNNBase
+from npnn.nn.recurrent.networks import GRU, LSTM, RNN
 from npnn.nn.summary import summary
 
 NLLLoss2d = NLLLoss  # an old spelling
-_BatchNorm, _ConvNd, _Loss = batchnorm._BatchNorm, conv.ConvBase, base.Loss  # scripts ask isinstance by these
+# scripts ask isinstance by these
+_BatchNorm, _ConvNd, _Loss, RNNBase = batchnorm._BatchNorm, conv.ConvBase, base.Loss, networks.RNNBase
 _single, _pair, _triple = (functools.partial(geometry.per_axis, dims=n) for n in (1, 2, 3))
 for _layer in (ReLU, ReLU6, LeakyReLU, ELU, SELU, CELU, SiLU, Mish, Hardswish, Hardtanh, Hardsigmoid, Threshold, RReLU,
                Dropout, Dropout1d, Dropout2d, Dropout3d, AlphaDropout, FeatureAlphaDropout):  # fmt: skip
@@ -212,7 +214,6 @@ __all__ = [
     "PixelUnshuffle",
     "PoissonNLLLoss",
     "RMSNorm",
-    "RNNBase",
     "RNNCell",
     "RReLU",
     "ReLU",

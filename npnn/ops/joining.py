@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from npnn.errors import ShapeError
 from npnn.function import Function
 from npnn.ops.promotion import cast, common_dtype
-from npnn.ops.shape import axis_of, expand, reshape, transpose, unsqueeze
+from npnn.ops.shape import axis_of, expand, reshape, transpose
 from npnn.tensor import Tensor, of_array
 
 __all__ = [
@@ -25,12 +25,23 @@ class Concatenate(Function):
     """y = the inputs one after the other along an axis.   dx = each one's piece of dy"""
 
     def forward(self, *arrays, dim):
-        self.dim = dim
-        self.ends = np.cumsum([a.shape[dim] for a in arrays])
+        self.before = (slice(None),) * dim
+        self.ends = [0, *accumulate([a.shape[dim] for a in arrays])]
         return np.concatenate(arrays, axis=dim)
 
     def backward(self, dy):
-        return tuple(np.split(dy, self.ends[:-1], axis=self.dim))
+        return tuple([dy[self.before + (slice(lo, hi),)] for lo, hi in pairwise(self.ends)])
+
+
+class Stack(Function):
+    """y = the inputs side by side along a new axis.   dx = each one's slice of dy"""
+
+    def forward(self, *arrays, dim):
+        self.before, self.count = (slice(None),) * dim, len(arrays)
+        return np.concatenate([a[self.before + (None,)] for a in arrays], axis=dim)
+
+    def backward(self, dy):
+        return tuple([dy[self.before + (i,)] for i in range(self.count)])
 
 
 class Nothing(Function):
@@ -78,11 +89,14 @@ concat = concatenate = cat
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     """The tensors, all of one shape, along a new axis."""
-    if not tensors:
+    given = list(tensors)
+    if not given:
         raise RuntimeError("stack of an empty list of tensors")
-    if any(x.shape != tensors[0].shape for x in tensors):
-        raise ShapeError(f"stack needs tensors of one shape, got {', '.join(str(x.shape) for x in tensors)}")
-    return cat([unsqueeze(x, dim) for x in tensors], dim)
+    shape = given[0].array.shape
+    if any(x.array.shape != shape for x in given):
+        raise ShapeError(f"stack needs tensors of one shape, got {', '.join(str(x.shape) for x in given)}")
+    dtype = common_dtype(given)
+    return Stack.apply(*[cast(x, dtype) for x in given], dim=axis_of(dim, len(shape) + 1))
 
 
 def _rows(tensors: Sequence[Tensor], least: int) -> list[Tensor]:

@@ -189,9 +189,13 @@ CONTAINERS = (
 
 def test_every_layer_of_both_is_tried():
     layers = {name for name, c in vars(npnn.nn).items() if inspect.isclass(c) and issubclass(c, npnn.nn.Module)}
+    layers = {
+        name for name in layers if not name.startswith("Lazy")
+    }  # what is saved of one is the layer that it became
     tried = {type(m).__name__ for build, _ in LAYERS for m in build(npnn.nn).modules()} | set(LOSSES)
     assert layers & set(dir(torch.nn)) - tried == {
         "Module",
+        "RNNBase",
         "ModuleDict",
         "ModuleList",
         "Embedding",

@@ -219,7 +219,7 @@ def test_functional_checks_its_weights():
     x, w = npnn.tensor(np.zeros((1, 4, 8, 8), np.float32)), npnn.tensor(np.zeros((3, 2, 3, 3), np.float32))
     with pytest.raises(ShapeError, match=r"weight of shape \(O, C/groups, K\)"):
         conv1d(x, w)
-    with pytest.raises(ShapeError, match="divisible by groups=2, got 3"):
+    with pytest.raises(ShapeError, match="divisible by groups=2 and not negative, got 3"):
         conv2d(x, w, groups=2)
     with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
         conv2d(x[:, :2], w, stride=1.5)

@@ -192,7 +192,7 @@ def test_functional_checks_its_weights():
     x, w = npnn.zeros(1, 4, 8, 8), npnn.zeros(4, 2, 3, 3)
     with pytest.raises(ShapeError, match=r"weight of shape \(C, O/groups, K\), got \(4, 2, 3, 3\)"):
         F.conv_transpose1d(x, w)
-    with pytest.raises(ShapeError, match="divisible by groups=3, got 4"):
+    with pytest.raises(ShapeError, match="divisible by groups=3 and not negative, got 4"):
         F.conv_transpose2d(x, w, groups=3)
     with pytest.raises(ShapeError, match=r"bias of shape \(4,\), got \(2,\)"):
         F.conv_transpose2d(x, w, npnn.zeros(2), groups=2)

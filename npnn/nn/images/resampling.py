@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
 from npnn.function import Function
+from npnn.kernels.resample import along
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
 from npnn.tensor import Tensor
@@ -17,44 +19,59 @@ from npnn.tensor import Tensor
 __all__ = ["Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d", "interpolate", "upsample"]
 
 
+class Taps(NamedTuple):
+    """A matrix of weights, (m, n), of which most are 0: row i has weights[starts[i]:starts[i + 1]] in these columns."""
+
+    starts: NDArray[Any]
+    columns: NDArray[Any]
+    weights: NDArray[Any]
+
+
+def _taps(matrix: NDArray[Any], dtype: Any) -> Taps:
+    rows, columns = np.nonzero(matrix)
+    starts = np.searchsorted(rows, np.arange(len(matrix) + 1))
+    return Taps(starts, columns, matrix[rows, columns].astype(dtype))
+
+
 class Resample(Function):
     """y = x with each spatial axis multiplied by a matrix of weights, one row for each place of the result.
 
     Interpolation is separable and linear: one axis after the other.   dx = dy times the transposed matrices
+    x (N, C, *) -> y (N, C, *'), in the memory order of x
     """
 
-    def forward(self, x: NDArray[Any], matrices: list[NDArray[Any]]) -> NDArray[Any]:
-        self.matrices = [m.astype(x.dtype) for m in matrices]
-        for axis, m in enumerate(self.matrices, 2):
-            x = np.moveaxis(np.tensordot(x, m, ([axis], [1])), -1, axis)
-        return np.ascontiguousarray(x)
+    def forward(self, x: NDArray[Any], axes: list[tuple[Taps, Taps]]) -> NDArray[Any]:
+        self.axes = axes
+        self.last = not x.flags.c_contiguous and np.moveaxis(x, 1, -1).flags.c_contiguous  # channels lie side by side
+        return self._walk(x, [there for there, _ in axes])
 
     def backward(self, dy: NDArray[Any]) -> Any:
-        for axis, m in enumerate(self.matrices, 2):
-            dy = np.moveaxis(np.tensordot(dy, m, ([axis], [0])), -1, axis)
-        return np.ascontiguousarray(dy), None
+        return self._walk(dy, [back for _, back in self.axes]), None
+
+    def _walk(self, x: NDArray[Any], matrices: list[Taps]) -> NDArray[Any]:
+        x = np.ascontiguousarray(np.moveaxis(x, 1, -1) if self.last else x)
+        for axis, matrix in sorted(enumerate(matrices, 1 if self.last else 2), key=lambda place: _order(x, *place)):
+            before, after = x.shape[:axis], x.shape[axis + 1 :]
+            y = along(x.reshape(math.prod(before), x.shape[axis], math.prod(after)), *matrix)
+            x = y.reshape(*before, len(matrix.starts) - 1, *after)
+        return np.moveaxis(x, -1, 1) if self.last else x
 
 
-class Pick(Function):
-    """y = x with whole rows, columns, ... repeated or left out, by their numbers.   dx = dy added up where they came from"""
+def _order(x: NDArray[Any], axis: int, matrix: Taps) -> tuple[float, int]:
+    """The axis that grows least comes first, so that the others work on less; of equal ones that of the longest rows.
 
-    def forward(self, x: NDArray[Any], numbers: list[NDArray[Any]]) -> NDArray[Any]:
-        self.shape, self.numbers = x.shape, numbers
-        index: tuple[Any, ...] = (slice(None), slice(None), *np.ix_(*numbers))
-        return x[index]
-
-    def backward(self, dy: NDArray[Any]) -> Any:
-        for axis, (numbers, n) in enumerate(zip(self.numbers, self.shape[2:], strict=True), 2):
-            dx = np.zeros((*dy.shape[:axis], n, *dy.shape[axis + 1 :]), dy.dtype)
-            np.add.at(np.moveaxis(dx, axis, 0), numbers, np.moveaxis(dy, axis, 0))
-            dy = dx
-        return dy, None
+    Where they grow, the last axis, whose loop is the slowest, is to see the fewest rows.
+    """
+    growth = (len(matrix.starts) - 1) / max(x.shape[axis], 1)
+    return growth, -axis if growth > 1 else axis
 
 
-def _nearest(n: int, m: int, scale: float, exact: bool) -> NDArray[Any]:
+def _nearest_weights(n: int, m: int, scale: float, exact: bool) -> NDArray[Any]:
     places = np.arange(m)
     found = np.floor((places + 0.5) * scale) if exact else np.floor(places * np.float32(scale))
-    return np.minimum(found.astype(np.int64), n - 1)
+    weights = np.zeros((m, n))
+    weights[places, np.minimum(found.astype(np.int64), n - 1)] = 1
+    return weights
 
 
 def _sources(n: int, m: int, scale: float, align: bool) -> NDArray[Any]:
@@ -116,6 +133,22 @@ def _antialiased_weights(n: int, m: int, scale: float, align: bool, cubic: bool)
     return weights
 
 
+@functools.lru_cache(maxsize=64)  # a network asks for the same ones at each step
+def _tables(
+    mode: str, n: int, m: int, scale: float, align: bool, antialias: bool, dtype: np.dtype[Any]
+) -> tuple[Taps, Taps]:
+    """The weights of one axis, and those of the way back."""
+    if mode in ("nearest", "nearest-exact"):
+        matrix = _nearest_weights(n, m, scale, mode == "nearest-exact")
+    elif mode == "area":
+        matrix = _area_weights(n, m)
+    elif antialias:
+        matrix = _antialiased_weights(n, m, scale, align, mode == "bicubic")
+    else:
+        matrix = (_cubic_weights if mode == "bicubic" else _linear_weights)(n, m, scale, align)
+    return _taps(matrix, dtype), _taps(matrix.T, dtype)
+
+
 _MODES = {
     "nearest": None,
     "nearest-exact": None,
@@ -161,19 +194,11 @@ def interpolate(
     if len(new) != dims or min(new) < 1:
         raise ShapeError(f"interpolate: {new} is no size for an input of shape {input.shape}")
     scales = [1 / f if f else n / m for f, n, m in zip(factors, old, new, strict=True)]
-    each = list(zip(old, new, scales, strict=True))
-    if mode in ("nearest", "nearest-exact"):
-        return Pick.apply(input, [_nearest(n, m, s, mode != "nearest") for n, m, s in each])
-    check_floating("interpolate", input)
-    align = bool(align_corners)
-    if mode == "area":
-        matrices = [_area_weights(n, m) for n, m, _ in each]
-    elif antialias:
-        matrices = [_antialiased_weights(n, m, s, align, mode == "bicubic") for n, m, s in each]
-    else:
-        weights = _cubic_weights if mode == "bicubic" else _linear_weights
-        matrices = [weights(n, m, s, align) for n, m, s in each]
-    return Resample.apply(input, matrices)
+    if mode not in ("nearest", "nearest-exact"):
+        check_floating("interpolate", input)
+    each = zip(old, new, scales, strict=True)
+    dtype = input.array.dtype
+    return Resample.apply(input, [_tables(mode, n, m, s, bool(align_corners), antialias, dtype) for n, m, s in each])
 
 
 upsample = interpolate

@@ -82,6 +82,11 @@ def _write_concatenate(g: Any, *arrays: Any, dim: int) -> str:
     return g.node("Concat", *arrays, axis=dim)
 
 
+@writes(joining.Stack)
+def _write_stack(g: Any, *arrays: Any, dim: int) -> str:
+    return g.node("Concat", *[g.node("Unsqueeze", a, g.shape([dim])) for a in arrays], axis=dim)
+
+
 @reads("Concat")
 def _read_concat(*inputs: Tensor, axis: int) -> Tensor:
     return joining.cat(inputs, axis)
