@@ -11,7 +11,7 @@ from npnn.dtypes import of_parameters
 from npnn.errors import ShapeError
 from npnn.nn import init
 from npnn.nn.module import Module, Parameter
-from npnn.ops.linalg import einsum
+from npnn.ops.linalg import matmul
 from npnn.tensor import Tensor
 
 __all__ = ["Bilinear", "bilinear"]
@@ -23,7 +23,9 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Tensor | None
         input1.array.shape[-1], input2.array.shape[-1],
     ):  # fmt: skip
         raise ShapeError(f"bilinear: {input1.shape} and {input2.shape} do not go with a weight of {weight.shape}")
-    y = einsum("...i,oij,...j->...o", input1, weight, input2)
+    lead, (outputs, width, other) = input1.array.shape[:-1], weight.array.shape
+    first = matmul(input1, weight.permute(1, 0, 2).reshape(width, outputs * other))  # (*, I) (I, O J) -> (*, O J)
+    y = matmul(first.reshape(*lead, outputs, other), input2.unsqueeze(-1)).squeeze(-1)  # (*, O, J) (*, J, 1) -> (*, O)
     return y if bias is None else y + bias
 
 

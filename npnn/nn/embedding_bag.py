@@ -47,7 +47,8 @@ def embedding_bag(
         parts = [rows[np.flatnonzero((bag == b) & counted)] for b in range(B)]
         blank = _from_array(np.zeros(weight.array.shape[1], weight.array.dtype))
         return stack([p.amax(0) if p.array.shape[0] else blank for p in parts])
-    rows = rows * _from_array(counted.astype(rows.array.dtype)[:, None])
+    if padding_idx is not None:
+        rows = rows * _from_array(counted.astype(rows.array.dtype)[:, None])
     total = _from_array(np.zeros((B, weight.array.shape[1]), weight.array.dtype)).index_add(0, _from_array(bag), rows)
     if mode == "sum":
         return total

@@ -116,11 +116,22 @@ class Neg(Function):
         return -dy
 
 
+def _power(a, b):
+    """aᵇ, where b is a small number by products and roots, as torch computes it: NumPy's power takes ten times as long."""
+    if isinstance(b, (int, float)) and getattr(a, "dtype", None) is not None and a.dtype.kind == "f":
+        if b == 3:
+            return a * a * a
+        if b in (0.5, -0.5):
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return np.sqrt(a) if b > 0 else 1 / np.sqrt(a)
+    return np.power(a, b)
+
+
 class Pow(Function):
     """y = aᵇ.   da = b aᵇ⁻¹ dy, db = y ln(a) dy  (0 where a = 0 and b >= 0, the limit)"""
 
     def forward(self, a, b):
-        y = np.power(a, b)
+        y = _power(a, b)
         self.a, self.b, self.y = a, b, y if self.needs_grad[1] else None
         return y
 
@@ -129,7 +140,7 @@ class Pow(Function):
         da = db = None
         if self.needs_grad[0]:
             if isinstance(b, (int, float)):
-                da = dy * (b * np.power(a, b - 1)) if b != 0 else np.zeros_like(dy)
+                da = dy * (b * _power(a, b - 1)) if b != 0 else np.zeros_like(dy)
             else:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     da = np.where(b == 0, 0, dy * (b * np.power(a, b - 1)))

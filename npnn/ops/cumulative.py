@@ -28,21 +28,18 @@ class CumSum(Function):
 
 
 class CumProd(Function):
-    """y_i = Π x_j over j <= i.   dx_j = Σ dy_i Π x_k over k <= i but j, exact where some are 0"""
+    """y_i = Π x_j over j <= i.   dx_j = s_j Π x_k over k < j, with s_j = dy_j + x_{j+1} s_{j+1}: exact where some are 0"""
 
     def forward(self, x, dim):
         self.x, self.dim = x, dim
         return np.cumprod(x, axis=dim)
 
     def backward(self, dy):
-        x, dy = np.moveaxis(self.x, self.dim, 0), np.moveaxis(dy, self.dim, 0)
-        dx = np.zeros_like(x)
-        before = np.ones(x.shape[1:], x.dtype)
-        for j in range(len(x)):  # without x_j: what comes before it, times what follows up to i
-            without = np.cumprod(np.concatenate([before[None], x[j + 1 :]]), axis=0)
-            dx[j] = (dy[j:] * without).sum(0)
-            before = before * x[j]
-        return np.moveaxis(dx, 0, self.dim), None
+        x, s = np.moveaxis(self.x, self.dim, 0), np.array(np.moveaxis(dy, self.dim, 0), order="C")
+        for j in range(len(x) - 2, -1, -1):
+            s[j] += x[j + 1] * s[j + 1]
+        s[1:] *= np.cumprod(x[:-1], axis=0)
+        return np.moveaxis(s, 0, self.dim), None
 
 
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
@@ -53,7 +50,7 @@ def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:
 
 
 class LogCumSumExp(Function):
-    """y_i = ln Σ exp x_j over j <= i.   dx_j = Σ dy_i exp(x_j - y_i) over i >= j"""
+    """y_i = ln Σ exp x_j over j <= i.   dx_j = exp(x_j - y_j) s_j, with s_j = dy_j + exp(y_j - y_{j+1}) s_{j+1}"""
 
     def forward(self, x, dim):
         self.x, self.dim = x, dim
@@ -61,10 +58,14 @@ class LogCumSumExp(Function):
         return self.y
 
     def backward(self, dy):
-        x, y, g = (np.moveaxis(a, self.dim, 0) for a in (self.x, self.y, dy))
+        x, y = np.moveaxis(self.x, self.dim, 0), np.moveaxis(self.y, self.dim, 0)
+        s = np.array(np.moveaxis(dy, self.dim, 0), order="C")
         with np.errstate(invalid="ignore"):
-            dx = np.stack([(g[j:] * np.exp(x[j] - y[j:])).sum(0) for j in range(len(x))]) if len(x) else x
-        return np.moveaxis(dx, 0, self.dim), None
+            share = np.exp(y[:-1] - y[1:])
+            for j in range(len(x) - 2, -1, -1):
+                s[j] += share[j] * s[j + 1]
+            s *= np.exp(x - y)
+        return np.moveaxis(s, 0, self.dim), None
 
 
 def logcumsumexp(input: Tensor, dim: int) -> Tensor:

@@ -97,6 +97,34 @@ def dist(input: Tensor, other: Tensor, p: float = 2) -> Tensor:
     return norm(input - other, p)
 
 
+class EuclideanDistances(Function):
+    """y_ij = |a_i - b_j|, by |a_i|² + |b_j|² - 2 a_i b_j where there are many.   a (*, P, M), b (*, R, M) -> y (*, P, R)
+
+        w = dy / y (0 where y is 0)      da = a Σ_j w_ij - w b      db = b Σ_i w_ij - wᵀ a
+
+    The squares cancel where two of the points are close to each other beside their distance from 0: the mean
+    of b is taken out of both first.
+    """
+
+    def forward(self, a, b, by_product):
+        if by_product:
+            middle = b.mean(-2, keepdims=True) if b.size else 0
+            p, q = a - middle, b - middle
+            squares = (p * p).sum(-1)[..., :, None] + (q * q).sum(-1)[..., None, :]
+            squares -= 2 * np.matmul(p, q.swapaxes(-1, -2))
+            y = np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
+        else:
+            gap = a[..., :, None, :] - b[..., None, :, :]
+            y = np.sqrt((gap * gap).sum(-1))
+        self.a, self.b, self.y = a, b, y
+        return y
+
+    def backward(self, dy):
+        w = np.divide(dy, self.y, out=np.zeros_like(dy), where=self.y != 0)
+        da = self.a * w.sum(-1)[..., None] - np.matmul(w, self.b)
+        return da, self.b * w.sum(-2)[..., None] - np.matmul(w.swapaxes(-1, -2), self.a), None
+
+
 class Distances(Function):
     """y_ij = (Σ_k |a_ik - b_jk|ᵖ)^(1/p).   da_ik = Σ_j sign |a - b|ᵖ⁻¹ y¹⁻ᵖ dy_ij, db the opposite; 0 where y is 0"""
 
@@ -108,7 +136,7 @@ class Distances(Function):
         elif p == 0:
             self.y = (size != 0).sum(-1).astype(a.dtype)
         else:
-            self.y = np.sqrt((size * size).sum(-1)) if p == 2 else (size**p).sum(-1) ** (1 / p)
+            self.y = (size**p).sum(-1) ** (1 / p)
         return self.y
 
     def backward(self, dy):
@@ -130,7 +158,16 @@ def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: str | None = Non
     """The distance of each row of one from each row of the other, in the p-norm.   (*, P, M) (*, R, M) -> (*, P, R)"""
     if x1.array.ndim < 2 or x2.array.ndim < 2 or x1.array.shape[-1] != x2.array.shape[-1]:
         raise ShapeError(f"cdist needs rows of one length, got shapes {x1.array.shape} and {x2.array.shape}")
-    return Distances.apply(x1, x2, float(p))
+    if p != 2:
+        return Distances.apply(x1, x2, float(p))
+    many = max(x1.array.shape[-2], x2.array.shape[-2]) > 25
+    by_product = {
+        None: many, "use_mm_for_euclid_dist_if_necessary": many, "use_mm_for_euclid_dist": True,
+        "donot_use_mm_for_euclid_dist": False,
+    }  # fmt: skip
+    if compute_mode not in by_product:
+        raise ValueError(f"{compute_mode} is not a valid value for compute_mode")
+    return EuclideanDistances.apply(x1, x2, by_product[compute_mode])
 
 
 def renorm(input: Tensor, p: float, dim: int, maxnorm: float) -> Tensor:

@@ -102,13 +102,16 @@ class Var(Function):
 
 
 class Prod(Function):
-    """y = Π x.   dx = dy times the product of the other elements, exact where some are 0"""
+    """y = Π x.   dx = dy y / x; where some x are 0, dy times the product of the other elements"""
 
     def forward(self, x, dim, keepdim):
         self.x, self.dim, self.keepdim = x, dim, keepdim
-        return x.prod(axis=dim, keepdims=keepdim)
+        self.y = x.prod(axis=dim, keepdims=keepdim)
+        return self.y
 
     def backward(self, dy):
+        if self.x.all():
+            return with_axes(dy * self.y, (self.dim,), self.keepdim) / self.x, None, None
         x = np.moveaxis(self.x, self.dim, -1)
         before, after = np.ones_like(x), np.ones_like(x)
         before[..., 1:] = np.cumprod(x[..., :-1], axis=-1)

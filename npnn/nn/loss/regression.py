@@ -37,16 +37,18 @@ class AbsoluteError(ElementwiseLoss):
 
 
 class HuberError(ElementwiseLoss):
-    """ℓ = d²/2 where |d| <= δ, else δ (|d| - δ/2), with d = x - t.   ∂ℓ/∂x = d limited to ±δ = -∂ℓ/∂t"""
+    """ℓ = d²/2 where |d| <= δ, else δ (|d| - δ/2), with d = x - t.   ∂ℓ/∂x = c = d limited to ±δ = -∂ℓ/∂t
+
+    In one formula, ℓ = c (d - c/2).
+    """
 
     def element(self, x, t, delta):
-        self.difference, self.delta = x - t, delta
-        size = np.abs(self.difference)
-        return np.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
+        difference = x - t
+        self.slope, self.delta = np.clip(difference, -delta, delta), delta
+        return (difference - 0.5 * self.slope) * self.slope
 
     def slopes(self):
-        slope = np.clip(self.difference, -self.delta, self.delta)
-        return slope, -slope
+        return self.slope, -self.slope
 
 
 class SmoothAbsoluteError(HuberError):
