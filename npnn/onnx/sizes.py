@@ -65,10 +65,11 @@ class Join:
             return self._arrays(a, b)
         if type(a) is not type(b):
             raise ONNXError(f"it got {a!r} at batch size {self.n} and {b!r} at {self.m}")
-        if type(a) in (tuple, list):
+        if isinstance(a, (tuple, list)):
             if len(a) != len(b):
                 raise ONNXError(f"it got {len(a)} values at batch size {self.n} and {len(b)} at {self.m}")
-            return type(a)(self(x, y) for x, y in zip(a, b, strict=True))
+            common = [self(x, y) for x, y in zip(a, b, strict=True)]
+            return type(a)(*common) if hasattr(a, "_fields") else type(a)(common)
         if isinstance(a, dict):
             return {key: self(value, b[key]) for key, value in a.items()}
         if isinstance(a, slice):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,23 +40,44 @@ class ConstantPadding(Function):
         return dx
 
 
-class Reordering(Function):
-    """y = x read along some axes in an order in which elements may come twice.   dx = the sum over where each came"""
+class Order(NamedTuple):
+    """Which element each place along an axis holds, and the middle: places ``there`` hold elements ``here`` in order."""
 
-    def forward(self, x: NDArray[Any], orders: dict[int, NDArray[Any]]) -> NDArray[Any]:
+    places: NDArray[Any]
+    there: slice
+    here: slice
+
+    @property
+    def ends(self) -> list[int]:
+        return [*range(self.there.start), *range(self.there.stop, len(self.places))]
+
+
+class Reordering(Function):
+    """y = x read along some axes in an order in which elements may come twice.   dx = the sum over where each came
+
+    Of each axis the middle, which stays in its order, is moved as a whole; the ends place by place.
+    """
+
+    def forward(self, x: NDArray[Any], orders: dict[int, Order]) -> NDArray[Any]:
         self.steps = []
         for axis, order in orders.items():
             self.steps.append((axis, order, x.shape))
-            y = np.empty_like(x, shape=(*x.shape[:axis], len(order), *x.shape[axis + 1 :]))  # in x's memory order
-            x = np.take(x, order, axis, out=y)
+            shape = (*x.shape[:axis], len(order.places), *x.shape[axis + 1 :])
+            y = np.empty_like(x, shape=shape)  # in x's memory order
+            to, given = np.moveaxis(y, axis, 0), np.moveaxis(x, axis, 0)
+            to[order.there] = given[order.here]
+            for place in order.ends:
+                to[place] = given[order.places[place]]
+            x = y
         return x
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         for axis, order, shape in reversed(self.steps):
             dx = np.zeros_like(dy, shape=shape)
             to, given = np.moveaxis(dx, axis, 0), np.moveaxis(dy, axis, 0)
-            for there, here in enumerate(order):
-                to[here] += given[there]
+            to[order.here] = given[order.there]
+            for place in order.ends:
+                to[order.places[place]] += given[place]
             dy = dx
         return dy
 
@@ -96,12 +117,13 @@ def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float 
     return Reordering.apply(input, orders=orders) if orders else input
 
 
-def _order(mode: str, n: int, before: int, after: int) -> NDArray[Any]:
+def _order(mode: str, n: int, before: int, after: int) -> Order:
     """Which of n elements each place from -before to n + after - 1 holds."""
     places = np.arange(-before, n + after)
+    first, last = max(-before, 0), max(n - max(-after, 0), max(-before, 0))  # what is left of the elements
+    here, there = slice(first, last), slice(first + before, last + before)
     if mode == "replicate":
-        return places.clip(0, n - 1)
-    if mode == "circular":  # the cycle is what is left of the elements
-        first, last = max(-before, 0), n - max(-after, 0)
-        return first + (places - first) % max(last - first, 1)
-    return (n - 1) - abs((n - 1) - abs(places))
+        return Order(places.clip(0, n - 1), there, here)
+    if mode == "circular":  # the cycle is what is left
+        return Order(first + (places - first) % max(last - first, 1), there, here)
+    return Order((n - 1) - abs((n - 1) - abs(places)), there, here)

@@ -126,7 +126,7 @@ def _write_constant_padding(g: Any, x: Any, widths: dict[int, tuple[int, int]], 
 @writes(Reordering)
 def _write_reordering(g: Any, x: Any, orders: dict[int, Any]) -> Any:
     for axis, order in orders.items():
-        x = g.node("Gather", x, order.astype(np.int64), axis=axis)
+        x = g.node("Gather", x, order.places.astype(np.int64), axis=axis)
     return x
 
 
