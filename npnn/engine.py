@@ -14,9 +14,35 @@ from numpy.typing import NDArray
 
 from npnn import memory
 from npnn.kernels.reduce import copied
+from npnn.kernels.scatter import add_at
 from npnn.modes import mode
 
-__all__ = ["walk"]
+__all__ = ["Part", "walk"]
+
+
+class Part:
+    """A gradient that is 0 but for some places: what backward of x[index] returns.
+
+    A loop over the slices of a tensor has as many of them as slices, and each goes into one array, where
+    arrays of the tensor's size would take the square of the time.
+    """
+
+    __slots__ = ("index", "shape", "values")
+
+    def __init__(self, values: NDArray[Any], index: Any, shape: tuple[int, ...]):
+        self.values, self.index, self.shape = values, index, shape
+
+    def add_to(self, gradient: NDArray[Any]) -> None:
+        parts = self.index if isinstance(self.index, tuple) else (self.index,)
+        if any(isinstance(p, (np.ndarray, list)) and np.asarray(p).dtype != bool for p in parts):
+            add_at(gradient, self.index, self.values)  # a place may be named twice
+        else:
+            gradient[self.index] += self.values
+
+    def whole(self) -> NDArray[Any]:
+        gradient = np.zeros(self.shape, self.values.dtype)
+        self.add_to(gradient)
+        return gradient
 
 
 def walk(
@@ -27,18 +53,30 @@ def walk(
     ``roots`` are pairs of a source, (function, output index) or a leaf, and its gradient.  Gradients are added
     to the leaves; or, if ``wanted`` is given, only put into it, under the sources that are its keys.
     """
-    pending: dict[int, tuple[Any, list[Any]]] = {}  # functions whose gradient is still being added up
+    # functions whose gradient is still being added up: the sums, and which of these are arrays of this walk's own
+    pending: dict[int, tuple[Any, list[Any], set[int]]] = {}
     queue: list[int] = []  # their numbers, negated: the highest is next, as all its consumers are done
     hooked: dict[int, tuple[Any, NDArray[Any]]] = {}  # leaves with hooks: these see the sum of all uses
+    sliced: dict[int, tuple[Any, NDArray[Any]]] = {}  # leaves of which slices were taken, and the sum over these
 
-    def send(source: Any, gradient: NDArray[Any]) -> None:
+    def send(source: Any, gradient: NDArray[Any] | Part) -> None:
         node, index = source
         entry = pending.get(node.order)
         if entry is None:
-            entry = pending[node.order] = node, [None] * len(node.outputs)
+            entry = pending[node.order] = node, [None] * len(node.outputs), set()
             heapq.heappush(queue, -node.order)
-        grads = entry[1]
-        grads[index] = gradient if grads[index] is None else grads[index] + gradient
+        _, grads, own = entry
+        if type(gradient) is Part:
+            if index in own:
+                gradient.add_to(grads[index])
+                return
+            gradient = gradient.whole()
+            own.add(index)
+        if grads[index] is None:
+            grads[index] = gradient
+        else:
+            grads[index] = grads[index] + gradient
+            own.add(index)
 
     def reach(leaf: Any, gradient: NDArray[Any]) -> None:
         """``gradient`` is an array that nobody else holds."""
@@ -58,7 +96,7 @@ def walk(
             reach(source, dy)
     watch = getattr(mode.observer, "backward", None)
     while queue:
-        node, grads = pending.pop(-heapq.heappop(queue))
+        node, grads, _ = pending.pop(-heapq.heappop(queue))
         if node.inputs is None:
             raise RuntimeError(
                 "backward through a graph that was already walked and freed: compute the loss again, "
@@ -86,8 +124,15 @@ def walk(
             if not needed or dx is None:
                 continue
             if type(source) is tuple:
-                shape, dtype = source[0].outputs[source[1]]
-                send(source, _fit(dx, shape, dtype, node))
+                if type(dx) is not Part:
+                    shape, dtype = source[0].outputs[source[1]]
+                    dx = _fit(dx, shape, dtype, node)
+                send(source, dx)
+            elif type(dx) is Part:
+                if id(source) in sliced:
+                    dx.add_to(sliced[id(source)][1])
+                else:
+                    sliced[id(source)] = source, dx.whole()
             else:
                 dx = _fit(dx, source.array.shape, source.array.dtype, node)
                 if taken is None:
@@ -102,6 +147,8 @@ def walk(
                     reach(source, dx)
         if not retain_graph:
             node._release()
+    for leaf, gradient in sliced.values():
+        reach(leaf, gradient)
     for leaf, gradient in hooked.values():
         leaf._accumulate_through_hooks(gradient)
 

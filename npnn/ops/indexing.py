@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from npnn.engine import Part
 from npnn.errors import DtypeError
 from npnn.function import Function, View
 from npnn.inplace import Replaced, in_place
@@ -29,13 +30,7 @@ class Index(View):
         return y
 
     def backward(self, dy):
-        dx = np.zeros(self.shape, dy.dtype)
-        parts = self.index if isinstance(self.index, tuple) else (self.index,)
-        if any(isinstance(p, (np.ndarray, list)) and np.asarray(p).dtype != bool for p in parts):
-            add_at(dx, self.index, dy)
-        else:  # slices and masks pick no element twice
-            dx[self.index] = dy
-        return dx, None
+        return Part(dy, self.index, self.shape), None
 
 
 class Put(Function):
