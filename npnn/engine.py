@@ -151,6 +151,9 @@ def walk(
         reach(leaf, gradient)
     for leaf, gradient in hooked.values():
         leaf._accumulate_through_hooks(gradient)
+    for source, sought in (wanted or {}).items():
+        if type(source) is not tuple and source._hooks and sought is not None:
+            wanted[source] = source._through_hooks(sought)  # type: ignore[index]
 
 
 def _check_saved(node: Any) -> None:

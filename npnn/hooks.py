@@ -93,17 +93,21 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], No
     return Handle(self._hooks, entry)
 
 
-def _accumulate_through_hooks(self: Tensor, gradient: NDArray[Any]) -> None:
-    after = []
+def _through_hooks(self: Tensor, gradient: NDArray[Any]) -> NDArray[Any]:
     for hook in list(self._hooks or ()):
-        if isinstance(hook, _AfterAccumulation):
-            after.append(hook)
-        else:
+        if not isinstance(hook, _AfterAccumulation):
             gradient = hook(gradient)
-    self._accumulate(gradient)
+    return gradient
+
+
+def _accumulate_through_hooks(self: Tensor, gradient: NDArray[Any]) -> None:
+    after = [hook for hook in self._hooks or () if isinstance(hook, _AfterAccumulation)]
+    self._accumulate(self._through_hooks(gradient))  # type: ignore[attr-defined]
     for hook in after:
         hook.function(self)
 
 
-for _method in (retain_grad, register_hook, register_post_accumulate_grad_hook, _accumulate_through_hooks):
+for _method in (
+    retain_grad, register_hook, register_post_accumulate_grad_hook, _through_hooks, _accumulate_through_hooks,
+):  # fmt: skip
     setattr(Tensor, _method.__name__, _method)
