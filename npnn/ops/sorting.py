@@ -139,13 +139,23 @@ def _median(input: Tensor, axis: int, keepdim: bool, skip: bool) -> ValuesAndInd
     if not input.array.ndim:
         return ValuesAndIndices(*sort(input))
     x = input.array
-    order = np.argsort(x, axis=axis, kind="stable")
-    missing = np.isnan(x).sum(axis, keepdims=True) if x.dtype.kind == "f" else np.zeros(1, int)
     n = x.shape[axis]
+    missing = np.isnan(x).sum(axis, keepdims=True) if x.dtype.kind == "f" else np.zeros(1, int)
+    if n and not missing.any():
+        found = _picked(input, _at_rank(x, (n - 1) // 2, axis), axis)
+        return found if keepdim else ValuesAndIndices(*[t.squeeze(axis) for t in found])
+    order = np.argsort(x, axis=axis, kind="stable")
     middle = (n - missing - 1) // 2 if skip else np.where(missing > 0, n - missing, (n - 1) // 2)
     middle = np.broadcast_to(np.clip(middle, 0, n - 1), [1 if a == axis else m for a, m in enumerate(x.shape)])
     found = _picked(input, np.take_along_axis(order, middle, axis), axis)
     return found if keepdim else ValuesAndIndices(*[t.squeeze(axis) for t in found])
+
+
+def _at_rank(x: NDArray[Any], rank: int, axis: int) -> NDArray[Any]:
+    """Where the element is that sorting would put at ``rank``, of equal ones in their order; without sorting."""
+    value = np.partition(x, rank, axis=axis).take([rank], axis)
+    equal, below = x == value, (x < value).sum(axis, keepdims=True)
+    return (np.cumsum(equal, axis=axis) > rank - below).argmax(axis=axis, keepdims=True)
 
 
 @named
@@ -164,30 +174,26 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesAndIndice
     return found if keepdim else ValuesAndIndices(*[t.squeeze(axis) for t in found])
 
 
-def _running(input: Tensor, dim: int, better: Any) -> ValuesAndIndices:
+def _running(input: Tensor, dim: int, extreme: Any) -> ValuesAndIndices:
     if not input.array.ndim:
         return ValuesAndIndices(input.clone(), _from_array(np.zeros((), np.int64)))
     axis = axis_of(dim, input.array.ndim)
-    x = np.moveaxis(input.array, axis, 0)
-    where = np.zeros(x.shape, np.int64)
-    for i in range(1, len(x)):
-        so_far = np.take_along_axis(x, where[i - 1][None], 0)[0]
-        with np.errstate(invalid="ignore"):
-            where[i] = np.where(better(x[i], so_far) | (x[i] != x[i]), i, where[i - 1])
-            where[i] = np.where((so_far != so_far) & (x[i] == x[i]), where[i - 1], where[i])
-    return _picked(input, np.ascontiguousarray(np.moveaxis(where, 0, axis)), axis)
+    x = input.array
+    numbers = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+    found = (x == extreme.accumulate(x, axis=axis)) | (x != x)  # nan is the largest, and the smallest, from there on
+    return _picked(input, np.maximum.accumulate(np.where(found, numbers, 0), axis=axis), axis)
 
 
 @named
 def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
     """The largest element so far along an axis, and where it is (the last of equal ones)."""
-    return _running(input, dim, np.greater_equal)
+    return _running(input, dim, np.maximum)
 
 
 @named
 def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
     """The smallest element so far along an axis, and where it is (the last of equal ones)."""
-    return _running(input, dim, np.less_equal)
+    return _running(input, dim, np.minimum)
 
 
 def _unique_results(parts: Any, return_inverse: bool, return_counts: bool) -> Any:
