@@ -228,6 +228,53 @@ def random_shape_operation(rng: Draw) -> Case:
     return shape_operation(what, n, min(size(rng, 1, 1024), 2_000_000 // n))
 
 
+# operations that networks and losses written by hand are made of, on a matrix; F is torch.nn.functional
+OPERATIONS: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "cumsum": lambda lib, F, x: x.cumsum(1),
+    "cumprod": lambda lib, F, x: x.cumprod(1),
+    "cummax": lambda lib, F, x: x.cummax(1)[0],
+    "topk": lambda lib, F, x: x.topk(5, 1)[0],
+    "sort": lambda lib, F, x: x.sort(1)[0],
+    "median": lambda lib, F, x: x.median(1)[0],
+    "std": lambda lib, F, x: x.std(1),
+    "variance of columns": lambda lib, F, x: x.var(0),
+    "logsumexp": lambda lib, F, x: x.logsumexp(1),
+    "norm": lambda lib, F, x: x.norm(dim=1),
+    "prod": lambda lib, F, x: x.prod(1),
+    "amax of columns": lambda lib, F, x: x.amax(0),
+    "pow": lambda lib, F, x: x**3,
+    "where": lambda lib, F, x: lib.where(x > 0, x, 2 * x),
+    "masked_fill": lambda lib, F, x: x.masked_fill(x > 0, 0.0),
+    "tril": lambda lib, F, x: x.tril(),
+    "flip": lambda lib, F, x: x.flip(1),
+    "roll": lambda lib, F, x: x.roll(3, 1),
+    "repeat": lambda lib, F, x: x.repeat(2, 3),
+    "every second": lambda lib, F, x: x[::2, 1::2],
+    "slices": lambda lib, F, x: lib.stack([row * 2 for row in x[:64].unbind(0)], 1),
+    "outer": lambda lib, F, x: lib.outer(x[:, 0], x[0]),
+    "cdist": lambda lib, F, x: lib.cdist(x[:200], x[:100] + 1),
+    "pad reflect": lambda lib, F, x: F.pad(x[None, None], (2, 1, 1, 2), mode="reflect"),
+    "pad replicate": lambda lib, F, x: F.pad(x[None, None], (2, 1, 1, 2), mode="replicate"),
+    "mse_loss": lambda lib, F, x: F.mse_loss(x, x.detach() + 1),
+    "smooth_l1_loss": lambda lib, F, x: F.smooth_l1_loss(x, 2 * x.detach()),
+    "binary_cross_entropy_with_logits": lambda lib, F, x: F.binary_cross_entropy_with_logits(x, (x.detach() > 0) + 0.0),
+    "normalize": lambda lib, F, x: F.normalize(x),
+    "cosine_similarity": lambda lib, F, x: F.cosine_similarity(x, x.detach() + 1),
+}
+
+
+def operation(what: str, n: int, m: int) -> Case:
+    def build(lib: Any) -> Callable[..., Any]:
+        return lambda x: OPERATIONS[what](lib, lib.nn.functional, x)
+
+    return function("operation", what, build, (n, m))
+
+
+def random_operation(rng: Draw) -> Case:
+    n = size(rng, 4, 4096)
+    return operation(str(rng.choice(list(OPERATIONS))), n, min(size(rng, 8, 1024), max(8, 1_000_000 // n)))
+
+
 KINDS: dict[str, Callable[[Draw], Case]] = {
     "convolution": random_conv,
     "depthwise convolution": random_depthwise,
@@ -241,6 +288,7 @@ KINDS: dict[str, Callable[[Draw], Case]] = {
     "softmax": random_softmax,
     "attention": random_attention,
     "tensors": random_shape_operation,
+    "operation": random_operation,
 }
 
 
