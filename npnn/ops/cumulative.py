@@ -13,7 +13,7 @@ from npnn.ops.promotion import cast
 from npnn.ops.reductions import single_axis, sum
 from npnn.tensor import Tensor
 
-__all__ = ["cumprod", "cumsum", "diff", "logcumsumexp", "trapezoid"]
+__all__ = ["cumprod", "cumsum", "diff", "logcumsumexp", "trapezoid", "trapz"]
 
 
 class CumSum(Function):
@@ -100,6 +100,9 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     n = y.array.shape[dim]
     pairs = (y.narrow(dim, 1, n - 1) + y.narrow(dim, 0, n - 1)) / 2
     return sum(pairs * (dx if x is None else diff(x, dim=dim if x.array.ndim > 1 else 0)), dim)
+
+
+trapz = trapezoid
 
 
 def cumsum(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:

@@ -9,9 +9,11 @@ import numpy as np
 from npnn.function import Function
 from npnn.ops.arithmetic import mul, pow
 from npnn.ops.promotion import as_float, operands
-from npnn.tensor import Tensor
+from npnn.tensor import Tensor, _from_array
 
-__all__ = ["arctan2", "atan2", "hypot", "ldexp", "logaddexp", "logaddexp2", "xlogy"]
+__all__ = [
+    "arctan2", "atan2", "copysign", "gcd", "heaviside", "hypot", "lcm", "ldexp", "logaddexp", "logaddexp2", "xlogy",
+]  # fmt: skip
 
 
 class Hypot(Function):
@@ -37,6 +39,18 @@ class Atan2(Function):
         square = self.a * self.a + self.b * self.b
         scale = np.divide(dy, square, out=np.zeros_like(dy), where=square != 0)
         return scale * self.b, -scale * self.a
+
+
+class CopySign(Function):
+    """y = |a| with the sign of b.   da = dy sign(a) sign(b), 0 where a = 0; b has no gradient"""
+
+    def forward(self, a, b):
+        y = np.copysign(a, b)
+        self.ratio = np.sign(a) * np.copysign(np.ones_like(y), b)
+        return y
+
+    def backward(self, dy):
+        return dy * self.ratio, np.zeros_like(dy)
 
 
 class LogAddExp(Function):
@@ -99,3 +113,33 @@ def ldexp(input: Tensor, other: Tensor) -> Tensor:
 
 
 arctan2 = atan2
+
+
+def copysign(input: Any, other: Any) -> Tensor:
+    """The size of input with the sign of other, which a negative zero has, too."""
+    a, b = (x if isinstance(x, Tensor) else _from_array(np.asarray(x)) for x in operands(input, other))
+    return CopySign.apply(as_float(a), as_float(b))
+
+
+def heaviside(input: Tensor, values: Tensor) -> Tensor:
+    """0 below zero, 1 above it, and ``values`` at zero.   Errors: RuntimeError for different dtypes."""
+    if input.array.dtype != values.array.dtype:
+        raise RuntimeError(f"heaviside needs values of the input's dtype, got {input.dtype} and {values.dtype}")
+    return _from_array(np.heaviside(input.array, values.array).astype(input.array.dtype))
+
+
+def _whole(ufunc: np.ufunc, input: Tensor, other: Any) -> Tensor:
+    a, b = operands(input, other)
+    if a.array.dtype.kind not in "iu" or b.array.dtype.kind not in "iu":
+        raise RuntimeError(f"{ufunc.__name__} needs whole numbers, got {a.dtype} and {b.dtype}")
+    return _from_array(np.asarray(ufunc(a.array, b.array)))
+
+
+def gcd(input: Tensor, other: Tensor) -> Tensor:
+    """The largest whole number that divides both.   Errors: RuntimeError for what is not whole."""
+    return _whole(np.gcd, input, other)
+
+
+def lcm(input: Tensor, other: Tensor) -> Tensor:
+    """The smallest whole number that both divide.   Errors: RuntimeError for what is not whole."""
+    return _whole(np.lcm, input, other)

@@ -38,6 +38,7 @@ from npnn.ops import (
     shape,
     sorting,
     special,
+    tables,
 )
 from npnn.ops.spelling import spelled
 from npnn.tensor import Tensor, _from_array, of_array
@@ -46,7 +47,7 @@ __all__ = ["FUNCTIONS", "in_place_form", "offer"]
 
 FAMILIES = (
     arithmetic, pairs, comparison, elementwise, special, linalg, decompositions, matrices, distances, reductions, extremes,
-    cumulative, quantiles, shape, joining, flipping, indexing, gathering, sorting,
+    cumulative, quantiles, shape, joining, flipping, indexing, gathering, sorting, tables,
 )  # fmt: skip
 
 # what is a method but no function, and the reverse, in torch
@@ -56,7 +57,8 @@ _ONLY_METHODS = {
 _ONLY_FUNCTIONS = {
     "cat", "concat", "concatenate", "stack", "hstack", "vstack", "row_stack", "column_stack", "meshgrid", "where",
     "broadcast_tensors", "block_diag", "einsum", "chain_matmul", "cdist", "tensordot", "atleast_1d", "atleast_2d",
-    "trapezoid", "isin", "bucketize", "searchsorted", "getitem", "setitem",
+    "trapezoid", "trapz", "cartesian_prod", "combinations", "vander", "broadcast_shapes", "isin", "bucketize",
+    "searchsorted", "getitem", "setitem",
 }  # fmt: skip
 
 IN_PLACE = """
