@@ -103,12 +103,14 @@ class EuclideanDistances(Function):
         w = dy / y (0 where y is 0)      da = a Σ_j w_ij - w b      db = b Σ_i w_ij - wᵀ a
 
     The squares cancel where two of the points are close to each other beside their distance from 0: the mean
-    of b is taken out of both first.
+    of b is taken out of both first, where it is finite.
     """
 
     def forward(self, a, b, by_product):
         if by_product:
-            middle = b.mean(-2, keepdims=True) if b.size else 0
+            with np.errstate(invalid="ignore"):  # inf and -inf
+                middle = b.mean(-2, keepdims=True) if b.size else np.zeros((), b.dtype)
+            middle = np.where(np.isfinite(middle), middle, 0)
             p, q = a - middle, b - middle
             squares = (p * p).sum(-1)[..., :, None] + (q * q).sum(-1)[..., None, :]
             squares -= 2 * np.matmul(p, q.swapaxes(-1, -2))

@@ -74,3 +74,18 @@ def test_distances_between_close_points_far_from_zero(rows, away):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-8)
     with pytest.raises(ValueError, match="compute_mode"):
         npnn.cdist(npnn.ones(2, 2), npnn.ones(2, 2), compute_mode="fast")
+
+
+@requires_torch
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("rows", [3, 40])
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_point_that_is_nowhere_spoils_its_own_distances_only(rows, value):
+    import torch
+
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((rows, 4)), rng.standard_normal((rows, 4))
+    b[1, 2] = value
+    ours, theirs = (lib.cdist(lib.tensor(a), lib.tensor(b)).numpy() for lib in (npnn, torch))
+    np.testing.assert_array_equal(np.isfinite(ours), np.isfinite(theirs))
+    np.testing.assert_allclose(np.delete(ours, 1, 1), np.delete(theirs, 1, 1), rtol=1e-9)
