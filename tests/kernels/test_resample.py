@@ -97,3 +97,10 @@ def test_whole_numbers_have_their_nearest():
     assert npnn.nn.functional.interpolate(x, scale_factor=2)[0, 0].tolist() == [
         [0, 0, 1, 1], [0, 0, 1, 1], [2, 2, 3, 3], [2, 2, 3, 3],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["nearest", "bilinear", "area"])
+def test_an_image_without_pixels_is_refused(mode):
+    with pytest.raises(ValueError, match="no size for an input of shape"):
+        npnn.nn.functional.interpolate(npnn.ones(1, 1, 0, 4), size=(3, 3), mode=mode)
+    assert npnn.nn.functional.interpolate(npnn.ones(0, 2, 3, 4), size=(3, 3), mode=mode).shape == (0, 2, 3, 3)

@@ -191,7 +191,7 @@ def interpolate(
         given = list(scale_factor) if isinstance(scale_factor, (tuple, list)) else [scale_factor] * dims
         factors = [None if recompute_scale_factor else float(f) for f in given]
         new = [math.floor(n * float(f)) for n, f in zip(old, given, strict=True)]
-    if len(new) != dims or min(new) < 1:
+    if len(new) != dims or min(new) < 1 or min(old) < 1:
         raise ShapeError(f"interpolate: {new} is no size for an input of shape {input.shape}")
     scales = [1 / f if f else n / m for f, n, m in zip(factors, old, new, strict=True)]
     if mode not in ("nearest", "nearest-exact"):
