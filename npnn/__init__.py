@@ -16,7 +16,7 @@ import importlib
 import math
 from typing import Any
 
-from npnn import autograd, copying, dtypes, hooks, nn, ops, optim
+from npnn import autograd, copying, dtypes, hooks, jacobians, nn, ops, optim
 from npnn.amp import autocast
 from npnn.autograd import (
     enable_grad,
@@ -36,7 +36,7 @@ from npnn.printing import set_printoptions
 from npnn.random import default_generator, get_rng_state, initial_seed, manual_seed, seed, set_rng_state
 from npnn.tensor import Tensor, tensor
 from npnn.testing import gradcheck
-from npnn.testing.gradients import gradcheck_of_torch as _gradcheck
+from npnn.testing import gradients as _gradients
 from npnn.views import Size
 
 __version__ = "0.1.0"
@@ -57,7 +57,9 @@ for _name in table.IN_PLACE:  # npnn.sqrt_(x), as in torch
     globals()[f"{_name}_"] = getattr(Tensor, f"{_name}_")
 relu_ = Tensor.relu_  # type: ignore[attr-defined]
 cosine_similarity = nn.functional.cosine_similarity
-autograd.gradcheck = _gradcheck  # type: ignore[attr-defined]  # it stands above autograd in the house
+# these stand above autograd in the house
+autograd.gradcheck, autograd.gradgradcheck = _gradients.gradcheck_of_torch, _gradients.gradgradcheck  # type: ignore[attr-defined]
+autograd.functional = jacobians  # type: ignore[attr-defined]
 strided, preserve_format, contiguous_format, channels_last = (
     "torch.strided", "torch.preserve_format", "torch.contiguous_format", "torch.channels_last",
 )  # fmt: skip
@@ -127,8 +129,8 @@ def typename(obj: Any) -> str:
 
 # imported when first used: a script pays for what it uses
 _LATE = (
-    "accelerator", "amp", "backends", "cuda", "data", "distributions", "io", "linalg", "mps", "onnx", "plot", "sklearn",
-    "testing", "torch", "train", "utils", "vision",
+    "accelerator", "amp", "backends", "cuda", "data", "distributions", "func", "io", "jit", "linalg", "mps", "onnx", "plot",
+    "sklearn", "testing", "torch", "train", "utils", "vision",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 The parts: ``npnn.tensor`` (what a Tensor and a Function are), ``npnn.engine`` (the walk back),
 ``npnn.inplace`` (changes of tensors in the graph), ``npnn.static_function`` (torch's form of a Function).
-Derivatives are of first order: ``create_graph=True`` is refused.
+``create_graph=True`` is npnn.second_order's work.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from npnn import (
     engine,
+    second_order,
     static_function,  # noqa: F401  it teaches Function its second form
 )
 from npnn.function import Function
@@ -70,13 +71,6 @@ def _roots(tensors: Sequence[Tensor], gradients: Sequence[Any]) -> list[tuple[An
     return roots
 
 
-def _refuse_second_order(create_graph: bool) -> None:
-    if create_graph:
-        raise NotImplementedError(
-            "create_graph=True: npnn computes first derivatives only, a gradient cannot be differentiated again"
-        )
-
-
 def backward(
     tensors: Any,
     grad_tensors: Any = None,
@@ -87,20 +81,29 @@ def backward(
 ) -> None:
     """Add the derivatives of the tensors, weighted with ``grad_tensors``, to the gradients of the leaves.
 
+    With ``create_graph`` the gradients can be differentiated in their turn, and the graph stays.
     Errors: RuntimeError if there is no graph, or it was freed, or a saved value changed since;
-    NotImplementedError for ``create_graph=True``.
+    NotImplementedError with ``create_graph`` for an operation whose gradient cannot be differentiated.
     """
-    _refuse_second_order(create_graph)
     given = grad_variables if grad_tensors is None else grad_tensors
     tensors = _many(tensors)
-    roots = _roots(tensors, [None] * len(tensors) if given is None else _many(given))
-    if inputs is None:
+    given = [None] * len(tensors) if given is None else _many(given)
+    roots = _roots(tensors, given)
+    chosen = None if inputs is None else _many(inputs)
+    if create_graph:
+        recorded = _recorded(roots, given)
+        if chosen is None:
+            second_order.walk(recorded)
+        else:
+            for tensor, gradient in zip(chosen, _gradients(recorded, chosen, None), strict=True):
+                if gradient is not None:
+                    tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+    elif chosen is None:
         engine.walk(roots, bool(retain_graph))
-        return
-    chosen = _many(inputs)
-    for tensor, gradient in zip(chosen, _gradients(roots, chosen, bool(retain_graph)), strict=True):
-        if gradient is not None:
-            tensor._accumulate(gradient.copy("K"))
+    else:
+        for tensor, gradient in zip(chosen, _gradients(roots, chosen, bool(retain_graph)), strict=True):
+            if gradient is not None:
+                tensor._accumulate(gradient.copy("K"))
 
 
 def grad(
@@ -116,17 +119,22 @@ def grad(
 ) -> tuple[Tensor | None, ...]:
     """The derivatives of the outputs, weighted with ``grad_outputs``, with respect to the inputs; no ``.grad`` changes.
 
+    With ``create_graph`` the derivatives can be differentiated in their turn, and the graph stays.
     Errors: RuntimeError for an input that the outputs do not depend on, unless ``allow_unused`` (it is then None);
-    NotImplementedError for ``create_graph=True``.
+    NotImplementedError with ``create_graph`` for an operation whose gradient cannot be differentiated.
     """
-    _refuse_second_order(create_graph)
     outputs, inputs = _many(outputs), _many(inputs)
     for x in inputs:
         if not x.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
-    roots = _roots(outputs, [None] * len(outputs) if grad_outputs is None else _many(grad_outputs))
+    given = [None] * len(outputs) if grad_outputs is None else _many(grad_outputs)
+    roots: Any = _roots(outputs, given)
+    if create_graph:
+        gradients = _gradients(_recorded(roots, given), inputs, None)
+    else:
+        gradients = _gradients(roots, inputs, bool(retain_graph))
     found: list[Tensor | None] = []
-    for x, gradient in zip(inputs, _gradients(roots, inputs, bool(retain_graph)), strict=True):
+    for x, gradient in zip(inputs, gradients, strict=True):
         if gradient is None and not (allow_unused or materialize_grads):
             raise RuntimeError(
                 "One of the differentiated Tensors appears to not have been used in the graph. "
@@ -135,13 +143,25 @@ def grad(
         if gradient is None:
             found.append(of_array(np.zeros_like(x.array)) if materialize_grads else None)
         else:
-            found.append(of_array(gradient.copy("K")))
+            found.append(gradient if create_graph else of_array(gradient.copy("K")))
     return tuple(found)
 
 
-def _gradients(roots: Any, inputs: Sequence[Tensor], retain_graph: bool) -> list[NDArray[Any] | None]:
-    wanted: dict[Any, NDArray[Any] | None] = {x._current()._node or x: None for x in inputs}
-    engine.walk(roots, retain_graph, wanted)
+def _recorded(roots: list[tuple[Any, NDArray[Any]]], given: Sequence[Any]) -> list[tuple[Any, Tensor]]:
+    """Where a recorded walk starts: the weights that were given as tensors are themselves differentiated."""
+    return [
+        (source, weight if isinstance(weight, Tensor) and weight.array.dtype == dy.dtype else of_array(dy))
+        for (source, dy), weight in zip(roots, given, strict=True)
+    ]
+
+
+def _gradients(roots: Any, inputs: Sequence[Tensor], retain_graph: bool | None) -> list[Any]:
+    """The gradients of the inputs: arrays, or, if the graph is neither kept nor freed (None), tensors of a new one."""
+    wanted: dict[Any, Any] = {x._current()._node or x: None for x in inputs}
+    if retain_graph is None:
+        second_order.walk(roots, wanted)
+    else:
+        engine.walk(roots, retain_graph, wanted)
     return [wanted[x._node or x] for x in inputs]
 
 
@@ -179,8 +199,9 @@ def _method(
 
     ``gradient`` is d(loss)/d(self), needed unless ``self`` has one element.  What the functions
     saved is freed on the way unless ``retain_graph``.  With ``inputs``, only these get their gradient.
+    With ``create_graph`` the gradients can be differentiated in their turn.
     Errors: RuntimeError if there is no graph, or it was freed, or a saved value changed since;
-    NotImplementedError for ``create_graph=True``: derivatives are of first order.
+    NotImplementedError with ``create_graph`` for an operation whose gradient cannot be differentiated.
     """
     backward(self, gradient, retain_graph, create_graph, inputs=inputs)
 

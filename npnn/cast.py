@@ -20,6 +20,8 @@ class Cast(Function):
     def backward(self, dy):
         return dy, None
 
+    derivative = backward
+
 
 def cast(x: Tensor, dtype: Any) -> Tensor:
     """The tensor in another dtype; the tensor itself if it has that dtype already."""

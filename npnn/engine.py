@@ -17,7 +17,7 @@ from npnn.kernels.reduce import copied
 from npnn.kernels.scatter import add_at
 from npnn.modes import mode
 
-__all__ = ["Part", "walk"]
+__all__ = ["Part", "check", "walk"]
 
 
 class Part:
@@ -97,13 +97,8 @@ def walk(
     watch = getattr(mode.observer, "backward", None)
     while queue:
         node, grads, _ = pending.pop(-heapq.heappop(queue))
-        if node.inputs is None:
-            raise RuntimeError(
-                "backward through a graph that was already walked and freed: compute the loss again, "
-                "or call backward(retain_graph=True) the first time"
-            )
-        if memory.latest > node.order:
-            _check_saved(node)
+        if node.inputs is None or memory.latest > node.order:
+            check(node)
         if node.watchers is not None:
             for index, watcher in node.watchers:
                 if grads[index] is not None:
@@ -156,8 +151,15 @@ def walk(
             wanted[source] = source._through_hooks(sought)  # type: ignore[index]
 
 
-def _check_saved(node: Any) -> None:
-    """Errors: RuntimeError if an array that the function saved for backward was changed in place since."""
+def check(node: Any) -> None:
+    """Errors: RuntimeError if the function was freed, or an array that it saved for backward was changed in place since."""
+    if node.inputs is None:
+        raise RuntimeError(
+            "backward through a graph that was already walked and freed: compute the loss again, "
+            "or call backward(retain_graph=True) the first time"
+        )
+    if memory.latest <= node.order:
+        return
     found = memory.changed_since(vars(node).values(), node.order)
     if found is not None:
         array, operation = found

@@ -106,6 +106,9 @@ class AsStrided(Function):
     def backward(self, dy: NDArray[Any]) -> Any:
         return self.region.spread(dy), None
 
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        return self.region.split(v)[1]
+
 
 class CopySlices(Function):
     """y = the base x with v in the place of a region.   dx = dy with the region zeroed, dv = dy in the region"""
@@ -117,6 +120,41 @@ class CopySlices(Function):
     def backward(self, dy: NDArray[Any]) -> Any:
         return (*self.region.split(dy), None)
 
+    def derivative(self: Any, dy: Tensor) -> Any:
+        return *Split.apply(dy, self.region), None
+
+
+class Split(Function):
+    """y and z = x without a region, and the region alone.   dx = dy with the region zeroed, and dz in it"""
+
+    def forward(self, x: NDArray[Any], region: _Region) -> Any:
+        self.region = region
+        return region.split(x)
+
+    def backward(self, dy: NDArray[Any] | None, dz: NDArray[Any] | None) -> Any:
+        parts = [] if dy is None else [self.region.split(dy)[0]]
+        parts += [] if dz is None else [self.region.spread(dz)]
+        return sum(parts[1:], parts[0]), None
+
+    def derivative(self: Any, dy: Tensor | None, dz: Tensor | None) -> Any:
+        parts = [] if dy is None else [Split.apply(dy, self.region)[0]]
+        parts += [] if dz is None else [Laid.apply(dz, self.region)]
+        return sum(parts[1:], parts[0]), None
+
+
+class Laid(Function):
+    """y = zeros but for x in the region.   dx = dy there"""
+
+    def forward(self, x: NDArray[Any], region: _Region) -> NDArray[Any]:
+        self.region = region
+        return region.spread(x)
+
+    def backward(self, dy: NDArray[Any]) -> Any:
+        return self.region.split(dy)[1], None
+
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        return self.region.spread(v)
+
 
 class Overwritten(Function):
     """y = other values, whatever x was.   dx = 0"""
@@ -127,6 +165,8 @@ class Overwritten(Function):
 
     def backward(self, dy: NDArray[Any]) -> Any:
         return np.zeros(self.shape, dy.dtype), None
+
+    derivative = backward
 
 
 class Replaced(Function):
@@ -140,6 +180,8 @@ class Replaced(Function):
 
     def backward(self, dy: NDArray[Any]) -> Any:
         return np.zeros(self.shape, dy.dtype), dy
+
+    derivative = backward
 
 
 def cut_anew(base: Tensor, view: Tensor) -> None:

@@ -95,22 +95,25 @@ def adapt(cls: type[Function]) -> None:
             made[i] = y
         return tuple(made) if several else made[0]
 
-    def backward(node: Any, *grads: Any) -> Any:
+    def derivative(node: Any, *grads: Any) -> Any:
         if getattr(node, "zeros", True):
             grads = tuple([
-                np.zeros(shape, dtype) if g is None and dtype is not None else g
+                _from_array(np.zeros(shape, dtype)) if g is None and dtype is not None else g
                 for g, (shape, dtype) in zip(grads, node.outputs, strict=True)
             ])  # fmt: skip
-        with no_grad():
-            results = static_backward(node, *[None if g is None else _from_array(g) for g in grads])
+        results = static_backward(node, *grads)
         results = results if isinstance(results, tuple) else (results,)
         extra = len(results) - len(node.inputs)
-        if extra > 0 and all(r is None for r in results[-extra:]):
-            results = results[:-extra]
+        return results[:-extra] if extra > 0 and all(r is None for r in results[-extra:]) else results
+
+    def backward(node: Any, *grads: Any) -> Any:
+        with no_grad():
+            results = derivative(node, *[None if g is None else _from_array(g) for g in grads])
         return tuple([r.array if isinstance(r, Tensor) else r for r in results])
 
     cls.apply = classmethod(apply)  # type: ignore[assignment, method-assign]
     cls.backward = backward  # type: ignore[assignment, method-assign]
+    cls.derivative = derivative  # type: ignore[attr-defined]
     cls.name = lambda self: f"{type(self).__name__}Backward"  # type: ignore[method-assign]
     for name, member in vars(_Context).items():
         if not name.startswith("__"):

@@ -49,7 +49,6 @@ class Tensor:
     """
 
     __slots__ = ("__dict__", "__weakref__", "_grad", "_hooks", "_node", "_requires_grad", "_view", "array")
-    __array_ufunc__ = None  # ndarray + Tensor is Tensor's business, not NumPy's element by element
 
     if TYPE_CHECKING:  # npnn.ops lends a tensor its operators and all further methods
         __add__: Any

@@ -39,6 +39,8 @@ class DropoutFunction(Function):
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         return dy * self.f
 
+    derivative = backward
+
 
 def _check(p: float) -> None:
     if not 0 <= p <= 1:
@@ -122,6 +124,8 @@ class AlphaFunction(Function):
 
     def backward(self, dy: NDArray[Any]) -> Any:
         return dy * self.scale, None, None
+
+    derivative = backward
 
 
 class _Dropout(Module):

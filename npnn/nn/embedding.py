@@ -41,6 +41,14 @@ class Lookup(Function):
             dw[self.padding_idx] = 0
         return dw, None
 
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        if self.averaged:
+            v = v / np.maximum(np.bincount(self.index.ravel(), minlength=len(v)), 1)[:, None].astype(v.dtype)
+        y = v[self.index]
+        if self.padding_idx is not None:
+            y[self.index == self.padding_idx % len(v)] = 0
+        return y
+
 
 def embedding(
     input: Any,

@@ -31,6 +31,10 @@ class Gate(Function):
         replaced = replaced if isinstance(replaced, tuple) else (replaced,)
         return tuple([r.array if isinstance(r, Tensor) else r for r in replaced])
 
+    def derivative(self, *grads: Any) -> Any:
+        replaced = self.seen(grads)
+        return grads if replaced is None else replaced
+
 
 def _through_gate(values: Any, seen: Callable[[tuple[Any, ...]], Any]) -> Any:
     """The values with their tensors sent through one gate."""

@@ -15,6 +15,7 @@ from npnn.kernels.blas import affine, column_sums, matmul
 from npnn.nn import init
 from npnn.nn.checks import check_same_dtype
 from npnn.nn.module import Module, Parameter
+from npnn.ops.linalg import matmul as matmul_of_tensors
 from npnn.ops.shape import squeeze, unsqueeze
 from npnn.tensor import Tensor, of_array
 
@@ -37,24 +38,33 @@ class LinearFunction(Function):
         ):
             _refuse(x, weight, bias)
         self.shape = x.shape
-        if x.ndim != 2:
-            x = x.reshape(math.prod(x.shape[:-1]), weight.shape[1])  # (*, I) -> (M, I)
-        if self.needs_grad[0]:
-            self.weight = weight
         if self.needs_grad[1]:
             self.x = x
+        x = self._rows(x)
+        if self.needs_grad[0]:
+            self.weight = weight
         y = matmul(x, weight, False, True) if bias is None else affine(x, weight, bias)  # (M, I) (I, O) -> (M, O)
         return y if len(self.shape) == 2 else y.reshape(*self.shape[:-1], weight.shape[0])
 
     def backward(self, dy: NDArray[Any]) -> tuple[Any, ...]:
         needs_dx, needs_dw, needs_db = self.needs_grad
-        if dy.ndim != 2:
-            dy = dy.reshape(math.prod(dy.shape[:-1]), dy.shape[-1])  # (*, O) -> (M, O)
+        dy = self._rows(dy)
         dx = matmul(dy, self.weight, False, False) if needs_dx else None
         if dx is not None and len(self.shape) != 2:
             dx = dx.reshape(self.shape)
-        dw = matmul(dy, self.x, True, False) if needs_dw else None
+        dw = matmul(dy, self._rows(self.x), True, False) if needs_dw else None
         return dx, dw, column_sums(dy) if needs_db else None
+
+    def derivative(self: Any, dy: Tensor) -> tuple[Any, ...]:
+        needs_dx, needs_dw, needs_db = self.needs_grad
+        dx = matmul_of_tensors(dy, self.weight) if needs_dx else None
+        rows = self._rows(dy)
+        dw = matmul_of_tensors(rows.t(), self._rows(self.x)) if needs_dw else None
+        return dx, dw, rows.sum(0) if needs_db else None
+
+    def _rows(self, x: Any) -> Any:
+        """All axes but the last as one.   (*, I) -> (M, I)"""
+        return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

@@ -25,6 +25,8 @@ class Add(Function):
     def backward(self, dy):
         return dy, dy
 
+    derivative = backward
+
 
 class Sub(Function):
     """y = a - b.   da = dy, db = -dy"""
@@ -34,6 +36,8 @@ class Sub(Function):
 
     def backward(self, dy):
         return dy, (-dy if self.needs_grad[1] else None)
+
+    derivative = backward
 
 
 class Mul(Function):
@@ -48,6 +52,8 @@ class Mul(Function):
         need_a, need_b = self.needs_grad
         return (dy * self.b if need_a else None), (dy * self.a if need_b else None)
 
+    derivative = backward
+
 
 class Div(Function):
     """y = a / b.   da = dy / b, db = -dy y / b"""
@@ -60,6 +66,8 @@ class Div(Function):
     def backward(self, dy):
         da = dy / self.b
         return da, (-da * self.y if self.needs_grad[1] else None)
+
+    derivative = backward
 
 
 class Remainder(Function):
@@ -77,6 +85,8 @@ class Remainder(Function):
         with np.errstate(divide="ignore", invalid="ignore"):
             return dy, -dy * np.floor(self.a / self.b)
 
+    derivative = backward
+
 
 class Fmod(Function):
     """y = a - b trunc(a / b), with the sign of a.   da = dy, db = -dy trunc(a / b)"""
@@ -93,6 +103,8 @@ class Fmod(Function):
         with np.errstate(divide="ignore", invalid="ignore"):
             return dy, -dy * np.trunc(self.a / self.b)
 
+    derivative = backward
+
 
 class Lerp(Function):
     """y = a + w (b - a).   da = (1 - w) dy, db = w dy, dw = (b - a) dy"""
@@ -105,6 +117,8 @@ class Lerp(Function):
     def backward(self, dy):
         return dy * (1 - self.w), dy * self.w, dy * (self.b - self.a) if self.needs_grad[2] else None
 
+    derivative = backward
+
 
 class Neg(Function):
     """y = -x.   dx = -dy"""
@@ -114,6 +128,8 @@ class Neg(Function):
 
     def backward(self, dy):
         return -dy
+
+    derivative = backward
 
 
 def _power(a, b):
@@ -147,6 +163,19 @@ class Pow(Function):
         if self.needs_grad[1]:
             with np.errstate(divide="ignore", invalid="ignore"):
                 db = np.where((a == 0) & (b >= 0), 0, dy * self.y * np.log(a))
+        return da, db
+
+    def derivative(self, dy):
+        a, b = self.a, self.b
+        da = db = None
+        if self.needs_grad[0]:
+            if isinstance(b, (int, float)):
+                da = dy * (b * pow(a, b - 1)) if b != 0 else np.zeros_like(dy)
+            else:
+                da = (dy * (b * pow(a, b - 1))).masked_fill(np.asarray(b) == 0, 0)
+        if self.needs_grad[1]:
+            limit = (np.asarray(a) == 0) & (np.asarray(b) >= 0)
+            db = (dy * (pow(a, b) * np.log(a))).masked_fill(limit, 0)
         return da, db
 
 
@@ -185,6 +214,8 @@ class Rounded(Function):
 
     def backward(self, dy):
         return np.zeros(self.shapes[0], dy.dtype), np.zeros(self.shapes[1], dy.dtype), None
+
+    derivative = backward
 
 
 def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Tensor:

@@ -26,6 +26,9 @@ class CumSum(Function):
     def backward(self, dy):
         return np.flip(np.cumsum(np.flip(dy, self.dim), axis=self.dim, dtype=dy.dtype), self.dim), None
 
+    def again(self, v):
+        return np.cumsum(v, axis=self.dim, dtype=v.dtype)
+
 
 class CumProd(Function):
     """y_i = Π x_j over j <= i.   dx_j = s_j Π x_k over k < j, with s_j = dy_j + x_{j+1} s_{j+1}: exact where some are 0"""

@@ -56,8 +56,8 @@ class Orthogonal(NamedTuple):
     R: Tensor
 
 
-def _t(a: Array) -> Array:
-    return np.swapaxes(a, -1, -2)
+def _t(a: Any) -> Any:
+    return a.swapaxes(-1, -2)
 
 
 def _matrix(name: str, A: Tensor, square: bool = True) -> None:
@@ -80,6 +80,8 @@ class Inverse(Function):
     def backward(self, dy: Array) -> Array:
         return -_t(self.y) @ dy @ _t(self.y)
 
+    derivative = backward
+
 
 class Determinant(Function):
     """y = det A.   dA = dy C, with the cofactors C = y A⁻ᵀ; by U S Vᵀ = A as C = det(U) det(V) U diag(Π_{j≠i} s_j) Vᵀ"""
@@ -95,6 +97,10 @@ class Determinant(Function):
         sign = np.linalg.det(u) * np.linalg.det(vh)
         return (dy * sign)[..., None, None] * ((u * others[..., None, :]) @ vh)
 
+    def derivative(self: Any, dy: Tensor) -> Tensor:
+        cofactors = det(self.A)[..., None, None] * _t(inverse(self.A))  # of a matrix that has an inverse
+        return dy[..., None, None] * cofactors
+
 
 class LogDeterminant(Function):
     """sign and y = ln |det A|.   dA = dy A⁻ᵀ"""
@@ -108,6 +114,9 @@ class LogDeterminant(Function):
         if dy is None:
             return np.zeros_like(self.A)
         return dy[..., None, None] * _t(np.linalg.inv(self.A))
+
+    def derivative(self: Any, dsign: Tensor | None, dy: Tensor | None) -> Any:
+        return None if dy is None else dy[..., None, None] * _t(inverse(self.A))
 
 
 class Solve(Function):
@@ -124,6 +133,10 @@ class Solve(Function):
     def backward(self, dx: Array) -> tuple[Array, Array]:
         db = np.linalg.solve(_t(self.A), dx)
         return -db @ _t(self.x), db
+
+    def derivative(self: Any, dx: Tensor) -> tuple[Tensor, Tensor]:
+        db = Solve.apply(_t(self.A), dx)
+        return -db @ _t(self.output(self.x)), db
 
 
 class Cholesky(Function):

@@ -22,12 +22,17 @@ class Norm(Function):
 
     def forward(self, x, axes, keepdim):
         y = np.sqrt((x * x).sum(axis=axes, keepdims=True))
-        self.x, self.y, self.axes, self.keepdim = x, y, axes, keepdim
+        self.x, self.norm, self.axes, self.keepdim = x, y, axes, keepdim
         return y if keepdim else y.squeeze(axes)
 
     def backward(self, dy):
-        unit = np.divide(self.x, self.y, out=np.zeros_like(self.x), where=self.y != 0)
+        unit = np.divide(self.x, self.norm, out=np.zeros_like(self.x), where=self.norm != 0)
         return unit * reductions.with_axes(dy, self.axes, self.keepdim), None, None
+
+    def derivative(self, dy):
+        nothing = self.norm == 0
+        y = norm(self.x, 2, self.axes, True).masked_fill(nothing, 1)
+        return (self.x / y).masked_fill(nothing, 0) * reductions.with_axes(dy, self.axes, self.keepdim), None, None
 
 
 class PNorm(Function):
@@ -36,14 +41,21 @@ class PNorm(Function):
     def forward(self, x, p, axes, keepdim):
         with np.errstate(divide="ignore"):  # a negative p of 0
             y = (np.abs(x) ** p).sum(axis=axes, keepdims=True) ** (1 / p)
-        self.x, self.y, self.p, self.axes, self.keepdim = x, y, p, axes, keepdim
+        self.x, self.norm, self.p, self.axes, self.keepdim = x, y, p, axes, keepdim
         return y if keepdim else y.squeeze(axes)
 
     def backward(self, dy):
         share = np.zeros_like(self.x)
-        np.divide(np.abs(self.x), self.y, out=share, where=self.y != 0)
+        np.divide(np.abs(self.x), self.norm, out=share, where=self.norm != 0)
         np.power(share, self.p - 1, out=share, where=share != 0)
         return np.sign(self.x) * share * reductions.with_axes(dy, self.axes, self.keepdim), None, None, None
+
+    def derivative(self, dy):
+        nothing = (self.norm == 0) | (np.asarray(self.x) == 0)
+        y = norm(self.x, self.p, self.axes, True).masked_fill(self.norm == 0, 1)
+        share = (np.abs(self.x).masked_fill(nothing, 1) / y) ** (self.p - 1)
+        share = share.masked_fill(nothing, 0) * np.sign(np.asarray(self.x))
+        return share * reductions.with_axes(dy, self.axes, self.keepdim), None, None, None
 
 
 class NuclearNorm(Function):
@@ -125,6 +137,12 @@ class EuclideanDistances(Function):
         w = np.divide(dy, self.y, out=np.zeros_like(dy), where=self.y != 0)
         da = self.a * w.sum(-1)[..., None] - np.matmul(w, self.b)
         return da, self.b * w.sum(-2)[..., None] - np.matmul(w.swapaxes(-1, -2), self.a), None
+
+    def derivative(self, dy):
+        nothing = np.asarray(self.y) == 0
+        w = (dy / self.y.masked_fill(nothing, 1)).masked_fill(nothing, 0)
+        da = self.a * w.sum(-1, keepdim=True) - w @ self.b
+        return da, self.b * w.sum(-2).unsqueeze(-1) - w.swapaxes(-1, -2) @ self.a, None
 
 
 class Distances(Function):

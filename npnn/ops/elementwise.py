@@ -25,6 +25,8 @@ class Exp(Function):
     def backward(self, dy):
         return dy * self.y
 
+    derivative = backward
+
 
 class Expm1(Function):
     """y = eˣ - 1, exact near 0.   dx = (y + 1) dy"""
@@ -35,6 +37,8 @@ class Expm1(Function):
 
     def backward(self, dy):
         return dy * (self.y + 1)
+
+    derivative = backward
 
 
 class Log(Function):
@@ -49,6 +53,8 @@ class Log(Function):
         with np.errstate(divide="ignore", invalid="ignore"):
             return dy / self.x
 
+    derivative = backward
+
 
 class Log1p(Function):
     """y = ln(1 + x), exact near 0.   dx = dy / (1 + x)"""
@@ -61,6 +67,8 @@ class Log1p(Function):
     def backward(self, dy):
         with np.errstate(divide="ignore", invalid="ignore"):
             return dy / (1 + self.x)
+
+    derivative = backward
 
 
 class Sqrt(Function):
@@ -75,6 +83,8 @@ class Sqrt(Function):
         with np.errstate(divide="ignore", invalid="ignore"):
             return dy / (2 * self.y)
 
+    derivative = backward
+
 
 class Rsqrt(Function):
     """y = 1/√x.   dx = -y³ dy / 2"""
@@ -86,6 +96,8 @@ class Rsqrt(Function):
 
     def backward(self, dy):
         return dy * (-0.5 * self.y * self.y * self.y)
+
+    derivative = backward
 
 
 class Reciprocal(Function):
@@ -99,6 +111,8 @@ class Reciprocal(Function):
     def backward(self, dy):
         return -dy * self.y * self.y
 
+    derivative = backward
+
 
 class Square(Function):
     """y = x².   dx = 2x dy"""
@@ -109,6 +123,8 @@ class Square(Function):
 
     def backward(self, dy):
         return dy * (2 * self.x)
+
+    derivative = backward
 
 
 class Abs(Function):
@@ -121,6 +137,8 @@ class Abs(Function):
     def backward(self, dy):
         return dy * np.sign(self.x)
 
+    derivative = backward
+
 
 class Sin(Function):
     """y = sin x.   dx = cos(x) dy"""
@@ -131,6 +149,8 @@ class Sin(Function):
 
     def backward(self, dy):
         return dy * np.cos(self.x)
+
+    derivative = backward
 
 
 class Cos(Function):
@@ -143,6 +163,8 @@ class Cos(Function):
     def backward(self, dy):
         return -dy * np.sin(self.x)
 
+    derivative = backward
+
 
 class Tanh(Function):
     """y = tanh x.   dx = (1 - y²) dy"""
@@ -154,6 +176,8 @@ class Tanh(Function):
     def backward(self, dy):
         return dy * (1 - self.y * self.y)
 
+    derivative = backward
+
 
 class Sigmoid(Function):
     """y = 1 / (1 + e⁻ˣ).   dx = y (1 - y) dy"""
@@ -164,6 +188,8 @@ class Sigmoid(Function):
 
     def backward(self, dy):
         return dy * (self.y * (1 - self.y))
+
+    derivative = backward
 
 
 class Erf(Function):
@@ -177,6 +203,8 @@ class Erf(Function):
 
     def backward(self, dy):
         return dy * (1.1283791670955126 * np.exp(-self.x * self.x))
+
+    derivative = backward
 
 
 def exp(input: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ class FExtreme(Function):
     def backward(self, dy):
         return dy * self.first, dy * ~self.first, None
 
+    derivative = backward
+
 
 class Maximum(Function):
     """y = max(a, b).   dy goes to the larger one, half to each where they are equal; NaN wins"""
@@ -41,6 +43,8 @@ class Maximum(Function):
     def backward(self, dy):
         half = 0.5 * dy * (self.a == self.b)
         return half + dy * (self.a > self.b), half + dy * (self.a < self.b)
+
+    derivative = backward
 
 
 class Minimum(Function):
@@ -54,6 +58,8 @@ class Minimum(Function):
         half = 0.5 * dy * (self.a == self.b)
         return half + dy * (self.a < self.b), half + dy * (self.a > self.b)
 
+    derivative = backward
+
 
 class Clamp(Function):
     """y = min(max(x, lo), hi).   dx = dy where lo <= x <= hi; dlo = dy below, dhi = dy above (and where hi < lo)"""
@@ -66,6 +72,8 @@ class Clamp(Function):
 
     def backward(self, dy):
         return dy * ~(self.above | self.below), dy * self.below, dy * self.above
+
+    derivative = backward
 
 
 def fmax(input: Tensor, other: Tensor) -> Tensor:
@@ -133,6 +141,8 @@ class Extreme(Function):
         share = self.attained / self.attained.sum(axis=self.axes, keepdims=True)
         return with_axes(dy, self.axes, self.keepdim) * share, None, None
 
+    derivative = backward
+
 
 class Pick(Function):
     """y = the largest (or smallest) x along an axis, and where it is.   dx = dy there, 0 elsewhere"""
@@ -147,6 +157,10 @@ class Pick(Function):
         dx = np.zeros(self.shape, dy.dtype)
         np.put_along_axis(dx, self.indices, with_axes(dy, (self.dim,), self.keepdim), self.dim)
         return dx, None, None
+
+    def again(self, v):
+        y = np.take_along_axis(v, self.indices, self.dim)
+        return y if self.keepdim else y.squeeze(self.dim)
 
 
 def amax(input: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:

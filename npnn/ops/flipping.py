@@ -24,6 +24,9 @@ class Flip(Function):
     def backward(self, dy):
         return np.flip(dy, self.dims), None
 
+    def again(self, v):
+        return np.flip(v, self.dims)
+
 
 class Roll(Function):
     """y = x with its elements moved on along some axes, those that leave at one end entering at the other.   dx = back"""
@@ -34,6 +37,9 @@ class Roll(Function):
 
     def backward(self, dy):
         return np.roll(dy, tuple(-n for n in self.shifts), self.dims), None, None
+
+    def again(self, v):
+        return np.roll(v, self.shifts, self.dims)
 
 
 def flip(input: Tensor, *dims: Any) -> Tensor:

@@ -39,6 +39,9 @@ class Gather(Function):
         whole[self.begin] = dx
         return whole, None, None
 
+    def again(self, v):
+        return take_along(v[self.begin], self.index, self.dim)
+
 
 def _checked(name: str, input: Tensor, dim: int, index: Any) -> tuple[Any, int]:
     """An index along an axis, and the axis.  Errors: ShapeError, IndexError for one that does not fit."""
@@ -124,6 +127,15 @@ class ScatterInto(Function):
             picked = dy[self.at]
             dv[tuple(slice(n) for n in picked.shape)] = picked
         return dx, dv, None, None, None
+
+    def derivative(self, dy):
+        zero = np.zeros((), dy.array.dtype)
+        dx = dy if self.add else Put.apply(dy, zero, self.at, False)
+        picked = getitem(dy, self.at)
+        if picked.array.shape != self.v_shape:
+            here = tuple(slice(n) for n in picked.array.shape)
+            picked = Put.apply(np.zeros(self.v_shape, dy.array.dtype), picked, here, True)
+        return dx, picked, None, None, None
 
 
 def _scattered(input: Tensor, dim: int, index: Tensor, src: Any, add: bool) -> Tensor:

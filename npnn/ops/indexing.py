@@ -32,6 +32,9 @@ class Index(View):
     def backward(self, dy):
         return Part(dy, self.index, self.shape), None
 
+    def again(self, v):
+        return v[self.index]
+
 
 class Put(Function):
     """y = x but for y[index] = v, or y[index] += v.   dx = dy, with 0 at the index where v replaced x; dv = dy[index]
@@ -55,6 +58,10 @@ class Put(Function):
             dx[self.index] = 0
         return dx, (dy[self.index] if self.needs_grad[1] else None), None, None
 
+    def derivative(self, dy):
+        dx = dy if self.add else Put.apply(dy, np.zeros((), dy.array.dtype), self.index, False)
+        return dx, Index.apply(dy, self.index), None, None
+
 
 class MaskedFill(Function):
     """y = v where the mask holds, else x.   dx = 0 where the mask holds, else dy; dv = the sum of dy where it holds"""
@@ -66,6 +73,9 @@ class MaskedFill(Function):
     def backward(self, dy):
         dv = np.where(self.mask, dy, 0).sum() if self.needs_grad[1] else None
         return np.where(self.mask, 0, dy), dv, None
+
+    def derivative(self, dy):
+        return MaskedFill.apply(dy, 0, self.mask), MaskedFill.apply(dy, 0, ~self.mask).sum(), None
 
 
 def places(index: Any, dim: int) -> tuple[Any, ...]:
@@ -175,7 +185,8 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
     Errors: DtypeError for a mask that is not boolean; RuntimeError for a value that is a tensor with axes, or of a
     kind that does not go into the input's dtype.
     """
-    if mask.array.dtype != bool:
+    where = np.asarray(mask)
+    if where.dtype != bool:
         raise DtypeError(f"masked_fill needs a boolean mask, got {mask.dtype}")
     if isinstance(value, Tensor):
         if value.array.ndim:
@@ -190,7 +201,7 @@ def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Tensor:
         if input.array.dtype.kind in "iu" and value != int(value):
             raise RuntimeError(f"value cannot be converted to type {input.dtype} without overflow")
         value = input.array.dtype.type(value)
-    return MaskedFill.apply(input, value, np.asarray(mask.array))
+    return MaskedFill.apply(input, value, where)
 
 
 def masked_select(input: Tensor, mask: Tensor) -> Tensor:
@@ -226,6 +237,9 @@ class Where(Function):
 
     def backward(self, dy):
         return None, np.where(self.condition, dy, 0), np.where(self.condition, 0, dy)
+
+    def derivative(self, dy):
+        return None, MaskedFill.apply(dy, 0, ~self.condition), MaskedFill.apply(dy, 0, self.condition)
 
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:

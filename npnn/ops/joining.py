@@ -32,6 +32,8 @@ class Concatenate(Function):
     def backward(self, dy):
         return tuple([dy[self.before + (slice(lo, hi),)] for lo, hi in pairwise(self.ends)])
 
+    derivative = backward
+
 
 class Stack(Function):
     """y = the inputs side by side along a new axis.   dx = each one's slice of dy"""
@@ -43,6 +45,8 @@ class Stack(Function):
     def backward(self, dy):
         return tuple([dy[self.before + (i,)] for i in range(self.count)])
 
+    derivative = backward
+
 
 class Nothing(Function):
     """y = the first input; the others are empty and take part for nothing.   dx = dy, 0 of no elements to the others"""
@@ -53,6 +57,8 @@ class Nothing(Function):
 
     def backward(self, dy):
         return dy, *[np.zeros(0, dy.dtype)] * self.count
+
+    derivative = backward
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:

@@ -26,6 +26,11 @@ def _product(a, b, trans_a=False, trans_b=False):
     return blas.batched_matmul(a, b, trans_a, trans_b)
 
 
+def _transposed(x):
+    """The last two axes exchanged, of an array or a tensor."""
+    return x.swapaxes(-1, -2)
+
+
 class MatMul(Function):
     """y = a b.   a (*, M, K), b (*, K, N) -> y (*, M, N);   * are batch axes, which broadcast
 
@@ -42,6 +47,11 @@ class MatMul(Function):
         da = _product(dy, self.b, trans_b=True) if need_a else None
         db = _product(self.a, dy, trans_a=True) if need_b else None
         return da, db
+
+    def derivative(self, dy):
+        need_a, need_b = self.needs_grad
+        da = dy @ _transposed(self.b) if need_a else None
+        return da, _transposed(self.a) @ dy if need_b else None
 
 
 def matmul(input: Tensor, other: Tensor) -> Tensor:
@@ -180,6 +190,38 @@ class Einsum(Function):
             dx = np.einsum(",".join(given) + "->" + kept, *arrays, optimize=True)
             grads.append(_spread_to(dx, kept, term, x))
         return tuple(grads)
+
+    def derivative(self, dy):
+        grads: list[Any] = []
+        for i, (term, x) in enumerate(zip(self.terms, self.operands, strict=True)):
+            others = [j for j in range(len(self.operands)) if j != i]
+            if not self.needs_grad[i]:
+                grads.append(None)
+                continue
+            kept = "".join(dict.fromkeys(term))
+            known = self.result + "".join(self.terms[j] for j in others)
+            letters = [c for c in kept if c not in known]  # summed over in x alone
+            ones = [np.ones(x.shape[term.index(c)], dy.array.dtype) for c in letters]
+            terms = (self.result, *[self.terms[j] for j in others], *letters)
+            dx = Einsum.apply(dy, *[self.operands[j] for j in others], *ones, terms=terms, result=kept)
+            grads.append(dx if kept == term else Diagonals.apply(dx, kept, term, x.shape))
+        return tuple(grads)
+
+
+class Diagonals(Function):
+    """y = zeros of which the places with equal indices for equal letters hold x: "ij" to "iij".   dx = dy there"""
+
+    def forward(self, x, letters, term, shape):
+        self.letters, self.term, self.shape = letters, term, shape
+        y = np.zeros(shape, x.dtype)
+        np.einsum(term + "->" + letters, y)[...] = x  # the diagonal, as a view
+        return y
+
+    def backward(self, dy):
+        return np.einsum(self.term + "->" + self.letters, dy), None, None, None
+
+    def again(self, v):
+        return Diagonals().forward(v, self.letters, self.term, self.shape)
 
 
 def _spread_to(dx: Any, kept: str, term: str, x: Any) -> Any:

@@ -21,6 +21,9 @@ class Triangle(Function):
     def backward(self, dy):
         return self.keep(dy, self.diagonal), None, None
 
+    def again(self, v):
+        return self.keep(v, self.diagonal)
+
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The elements on and below a diagonal of the last two axes, 0 above."""
@@ -55,6 +58,9 @@ class Diagonal(View):
         place[...] = dy
         return dx, None, None, None
 
+    def again(self, v):
+        return np.diagonal(v, *self.at)
+
 
 def diagonal(input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
     """The diagonal of two axes, as a last axis."""
@@ -68,6 +74,7 @@ class DiagEmbed(Function):
     """y = zeros with x on a diagonal of two new axes.   dx = dy there"""
 
     def forward(self, x, offset, dim1, dim2):
+        self.given = offset, dim1, dim2
         n = x.shape[-1] + abs(offset)
         y = np.zeros((*x.shape[:-1], n, n), x.dtype)
         i = np.arange(x.shape[-1])
@@ -77,6 +84,9 @@ class DiagEmbed(Function):
 
     def backward(self, dy):
         return np.moveaxis(dy, self.axes, (-2, -1))[..., self.rows, self.columns], None, None, None
+
+    def again(self, v):
+        return DiagEmbed().forward(v, *self.given)
 
 
 def diag_embed(input: Tensor, offset: int = 0, dim1: int = -2, dim2: int = -1) -> Tensor:

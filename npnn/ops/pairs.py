@@ -27,6 +27,8 @@ class Hypot(Function):
         with np.errstate(divide="ignore", invalid="ignore"):
             return dy * (self.a / self.y), dy * (self.b / self.y)
 
+    derivative = backward
+
 
 class Atan2(Function):
     """y = the angle of (b, a).   da = b dy / (a² + b²), db = -a dy / (a² + b²), 0 at the origin"""
@@ -38,6 +40,12 @@ class Atan2(Function):
     def backward(self, dy):
         square = self.a * self.a + self.b * self.b
         scale = np.divide(dy, square, out=np.zeros_like(dy), where=square != 0)
+        return scale * self.b, -scale * self.a
+
+    def derivative(self, dy):
+        square = self.a * self.a + self.b * self.b
+        origin = square == 0
+        scale = (dy / (square + origin)).masked_fill(origin, 0)
         return scale * self.b, -scale * self.a
 
 
@@ -52,6 +60,8 @@ class CopySign(Function):
     def backward(self, dy):
         return dy * self.ratio, np.zeros_like(dy)
 
+    derivative = backward
+
 
 class LogAddExp(Function):
     """y = log(baseᵃ + baseᵇ).   da = dy baseᵃ⁻ʸ, db = dy baseᵇ⁻ʸ"""
@@ -64,6 +74,8 @@ class LogAddExp(Function):
     def backward(self, dy):
         power = np.exp2 if self.base == 2 else np.exp
         return dy * power(self.a - self.y), dy * power(self.b - self.y), None
+
+    derivative = backward
 
 
 class XLogY(Function):
@@ -78,6 +90,10 @@ class XLogY(Function):
         with np.errstate(divide="ignore", invalid="ignore"):
             da = np.where((self.a == 0) & (self.b <= 0), 0, dy * np.log(self.b))
             return da, dy * (self.a / self.b)
+
+    def derivative(self, dy):
+        da = (dy * np.log(self.b)).masked_fill((np.asarray(self.a) == 0) & (np.asarray(self.b) <= 0), 0)
+        return da, dy * (self.a / self.b)
 
 
 def hypot(input: Tensor, other: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import numpy as np
 from npnn import dtypes
 from npnn.function import Function
 from npnn.kernels.reduce import sums
+from npnn.ops.joining import cat
 from npnn.ops.promotion import as_float, cast
 from npnn.tensor import Tensor, _from_array, of_array
 
@@ -57,7 +58,12 @@ def refuse_empty(name: str, x: Tensor, dim: Any) -> None:
 
 def with_axes(dy, axes, keepdim):
     """The gradient of a reduction with its lost axes back, of size 1, so that it broadcasts."""
-    return dy if keepdim else np.expand_dims(dy, axes)
+    if keepdim:
+        return dy
+    shape = list(dy.shape)
+    for axis in sorted(axes):
+        shape.insert(axis, 1)
+    return dy.reshape(shape)
 
 
 class Sum(Function):
@@ -69,6 +75,9 @@ class Sum(Function):
 
     def backward(self, dy):
         return np.broadcast_to(with_axes(dy, self.axes, self.keepdim), self.shape), None, None
+
+    def derivative(self, dy):
+        return with_axes(dy, self.axes, self.keepdim).expand(self.shape), None, None
 
 
 class Mean(Function):
@@ -85,6 +94,10 @@ class Mean(Function):
         dy = with_axes(dy, self.axes, self.keepdim)
         return np.broadcast_to(dy / self.n if self.n else dy, self.shape), None, None
 
+    def derivative(self, dy):
+        dy = with_axes(dy, self.axes, self.keepdim)
+        return (dy / self.n if self.n else dy).expand(self.shape), None, None
+
 
 class Var(Function):
     """y = Σ (x - x̄)² / (n - correction).   dx = 2 (x - x̄) dy / (n - correction)"""
@@ -92,13 +105,18 @@ class Var(Function):
     def forward(self, x, axes, correction, keepdim):
         n = int(np.prod([x.shape[a] for a in axes]))
         with np.errstate(divide="ignore", invalid="ignore"):  # one value has no unbiased variance: nan, as in torch
-            centred = x - x.sum(axis=axes, keepdims=True) / x.dtype.type(n)
+            mean = x.sum(axis=axes, keepdims=True) / x.dtype.type(n)
+            centred = x - mean
             scale = 1 / x.dtype.type(n - correction if n > correction else 0)
-            self.centred, self.scale, self.axes, self.keepdim = centred, scale, axes, keepdim
+            self.x, self.mean, self.scale, self.axes, self.keepdim = x, mean, scale, axes, keepdim
             return (centred * centred).sum(axis=axes, keepdims=keepdim) * scale
 
     def backward(self, dy):
-        return self.centred * (2 * self.scale * with_axes(dy, self.axes, self.keepdim)), None, None, None
+        return (self.x - self.mean) * (2 * self.scale * with_axes(dy, self.axes, self.keepdim)), None, None, None
+
+    def derivative(self, dy):
+        centred = self.x - self.x.mean(self.axes, keepdim=True)
+        return centred * (2 * self.scale * with_axes(dy, self.axes, self.keepdim)), None, None, None
 
 
 class Prod(Function):
@@ -106,7 +124,7 @@ class Prod(Function):
 
     def forward(self, x, dim, keepdim):
         self.x, self.dim, self.keepdim = x, dim, keepdim
-        self.y = x.prod(axis=dim, keepdims=keepdim)
+        self.y = np.asarray(x.prod(axis=dim, keepdims=keepdim))
         return self.y
 
     def backward(self, dy):
@@ -119,6 +137,13 @@ class Prod(Function):
         others = np.moveaxis(before * after, -1, self.dim)
         return others * with_axes(dy, (self.dim,), self.keepdim), None, None
 
+    def derivative(self, dy):
+        n, others = self.x.shape[self.dim], []
+        for i in range(n):  # the product of all but the i-th, which is exact where some are 0
+            rest = [self.x.narrow(self.dim, 0, i), self.x.narrow(self.dim, i + 1, n - i - 1)]
+            others.append(prod(cat(rest, self.dim), self.dim, True))
+        return cat(others, self.dim) * with_axes(dy, (self.dim,), self.keepdim), None, None
+
 
 class LogSumExp(Function):
     """y = ln Σ eˣ, with the largest x taken out first so that nothing overflows.   dx = eˣ⁻ʸ dy"""
@@ -128,11 +153,15 @@ class LogSumExp(Function):
         top = np.where(np.isfinite(top), top, 0)
         with np.errstate(divide="ignore"):
             y = np.log(np.exp(x - top).sum(axis=axes, keepdims=True)) + top
-        self.softmax, self.axes, self.keepdim = np.exp(x - y), axes, keepdim
+        self.x, self.softmax, self.axes, self.keepdim = x, np.exp(x - y), axes, keepdim
         return y if keepdim else y.squeeze(axes)
 
     def backward(self, dy):
         return self.softmax * with_axes(dy, self.axes, self.keepdim), None, None
+
+    def derivative(self, dy):
+        softmax = (self.x - logsumexp(self.x, self.axes, True)).exp()
+        return softmax * with_axes(dy, self.axes, self.keepdim), None, None
 
 
 def sum(input: Tensor, dim: Dim = None, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
@@ -178,6 +207,9 @@ class RootOfVar(Function):
     def backward(self, dy):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.y == 0, 0, dy / (2 * self.y))
+
+    def derivative(self, dy):
+        return (dy / (2 * self.y)).masked_fill(self.y == 0, 0)
 
 
 def std(

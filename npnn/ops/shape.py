@@ -30,6 +30,8 @@ class Reshape(View):
     def backward(self, dy):
         return dy.reshape(self.shape), None
 
+    derivative = backward
+
 
 class Permute(View):
     """y = x with its axes in another order.   dx = dy with the order undone"""
@@ -41,6 +43,9 @@ class Permute(View):
     def backward(self, dy):
         return dy.transpose(np.argsort(self.dims)), None
 
+    def derivative(self, dy):
+        return dy.permute(*np.argsort(self.dims)), None
+
 
 class Expand(View):
     """y = x repeated along axes of size 1, without copying.   dx = dy summed over them (the engine does it)"""
@@ -51,6 +56,8 @@ class Expand(View):
     def backward(self, dy):
         return dy, None
 
+    derivative = backward
+
 
 class Windows(View):
     """y[..., i, ..., j] = x[..., i · step + j, ...]: windows along an axis, their elements along a new last one.
@@ -59,7 +66,7 @@ class Windows(View):
     """
 
     def forward(self, x, dim, size, step):
-        self.shape, self.dim, self.step = x.shape, dim, step
+        self.shape, self.dim, self.size, self.step = x.shape, dim, size, step
         windows = np.lib.stride_tricks.sliding_window_view(x, size, dim, writeable=True)
         return windows[(slice(None),) * dim + (slice(None, None, step),)]
 
@@ -71,6 +78,9 @@ class Windows(View):
             along[j : j + count * self.step : self.step] += np.moveaxis(dy[..., j], self.dim, 0)
         return dx, None, None, None
 
+    def again(self, v):
+        return Windows().forward(v, self.dim, self.size, self.step)
+
 
 class Clone(Function):
     """y = a copy of x, in the memory order asked for.   dx = dy"""
@@ -80,6 +90,8 @@ class Clone(Function):
 
     def backward(self, dy):
         return dy, None
+
+    derivative = backward
 
 
 def axis_of(dim: int, ndim: int) -> int:

@@ -33,6 +33,9 @@ class TakeAlong(Function):
         add_at(dx, tuple(at), dy)
         return dx, None, None
 
+    def again(self, v):
+        return np.take_along_axis(v, self.indices, self.dim)
+
 
 def _picked(input: Tensor, indices: Any, axis: int) -> ValuesAndIndices:
     return ValuesAndIndices(TakeAlong.apply(input, indices, axis), _from_array(indices.astype(np.int64, copy=False)))

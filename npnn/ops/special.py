@@ -38,9 +38,16 @@ def _scipy(name: str) -> Callable[[Array], Array]:
 
 
 def _trigamma(x: Array) -> Array:
+    if isinstance(x, Tensor):
+        raise NotImplementedError("create_graph=True: the gradient of digamma cannot be differentiated again in npnn")
     import scipy.special
 
-    return scipy.special.polygamma(1, x).astype(x.dtype)
+    return scipy.special.zeta(2, x)
+
+
+def _sinc(x: Array) -> Array:
+    angle = np.pi * (x + (x == 0))
+    return (x == 0) + (x != 0) * np.sin(angle) / angle
 
 
 def _exact(function: np.ufunc) -> Callable[[Array], Array]:
@@ -71,7 +78,7 @@ _SMOOTH = {
     "rad2deg": Row("180 x / π", np.rad2deg, lambda x: np.full_like(x, 180 / math.pi)),
     "sinc": Row(
         "sin(πx) / πx, and 1 at 0", np.sinc,
-        lambda x: np.where(x == 0, 0, (np.cos(np.pi * x) - np.sinc(x)) / np.where(x == 0, 1, x)),
+        lambda x: (np.cos(np.pi * x) - _sinc(x)) / (x + (x == 0)),
     ),
     "sinh": Row("sinh x", np.sinh, np.cosh),
     "tan": Row("tan x", np.tan, None, lambda y: 1 + y * y),
@@ -107,6 +114,12 @@ class Smooth(Function):
         with np.errstate(all="ignore"):
             return dy * slope(self.kept), None
 
+    def derivative(self: Any, dy: Any) -> Any:
+        slope = self.row.slope_of_x or self.row.slope_of_y
+        assert slope is not None
+        kept = self.output(self.kept) if self.row.slope_of_x is None else self.input(0, self.kept)
+        return dy * slope(kept), None
+
 
 class Steps(Function):
     """y = a function that is constant between jumps.   dx = 0"""
@@ -116,6 +129,8 @@ class Steps(Function):
 
     def backward(self, dy: Array) -> Any:
         return np.zeros_like(dy), None
+
+    derivative = backward
 
 
 class Frac(Function):
@@ -127,6 +142,8 @@ class Frac(Function):
     def backward(self, dy: Array) -> Any:
         return dy
 
+    derivative = backward
+
 
 class NanToNum(Function):
     """y = x with other numbers for nan, inf and -inf.   dx = dy where x is finite, 0 elsewhere"""
@@ -137,6 +154,8 @@ class NanToNum(Function):
 
     def backward(self, dy: Array) -> Any:
         return dy * self.finite, None, None, None
+
+    derivative = backward
 
 
 class Logit(Function):
@@ -155,6 +174,11 @@ class Logit(Function):
         if eps is None:
             return np.where((x < 0) | (x > 1), np.nan, dx).astype(dy.dtype), None
         return np.where((x < eps) | (x > 1 - eps), 0, dx).astype(dy.dtype), None
+
+    def derivative(self, dy):
+        x = self.x
+        dx = dy / (x * (1 - x))
+        return dx if self.eps is None else dx.masked_fill((x < self.eps) | (x > 1 - self.eps), 0), None
 
 
 def _made(name: str, row: Row, op: type[Function]) -> Callable[[Tensor], Tensor]:

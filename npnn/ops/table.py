@@ -142,6 +142,44 @@ def _comparing(op: Callable[[Any, Any], Tensor]) -> Callable[[Tensor, Any], Any]
     return compare
 
 
+# What NumPy calls otherwise, and what takes numbers beside tensors
+_UFUNCS = {
+    "absolute": "abs", "fabs": "abs", "rint": "round", "power": "pow", "invert": "bitwise_not", "equal": "eq",
+    "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge", "psi": "digamma",
+    "gammaln": "lgamma",
+}  # fmt: skip
+_OF_NUMBERS = {
+    "add", "subtract", "multiply", "divide", "floor_divide", "remainder", "fmod", "power", "equal", "not_equal", "less",
+    "less_equal", "greater", "greater_equal",
+}  # fmt: skip
+
+
+def as_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+    """``np.exp(tensor)`` is the operation of that name, recorded; one that npnn has not got, or with options, is NumPy's.
+
+    Errors: RuntimeError for a tensor that requires a gradient where NumPy does it.
+    """
+    name = ufunc.__name__
+    operation = FUNCTIONS.get(_UFUNCS.get(name, name))
+    if operation is not None and method == "__call__" and not options:
+        if name not in _OF_NUMBERS:
+            inputs = tuple([x if isinstance(x, Tensor) else of_array(np.asarray(x, self.array.dtype)) for x in inputs])
+        return operation(*inputs)
+    arrays = [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
+    given = options.get("out", ())
+    if given:
+        options["out"] = tuple([x.array if isinstance(x, Tensor) else x for x in given])
+    result = getattr(ufunc, method)(*arrays, **options)
+    if given:
+        for x in given:
+            if isinstance(x, Tensor):
+                x._mark_changed(name)
+        return given[0] if len(given) == 1 else given
+    if isinstance(result, tuple):
+        return tuple([of_array(np.asarray(y)) for y in result])
+    return result if method == "at" else of_array(np.asarray(result))
+
+
 # ---- in place without an operation of the same name
 
 
@@ -226,6 +264,7 @@ offer({n: f for n, f in FUNCTIONS.items() if n not in _ONLY_FUNCTIONS and n not 
 offer({"bernoulli": drawing.bernoulli, "multinomial": drawing.multinomial}, True)
 for _name in _OF_THE_VIEW:
     setattr(Tensor, f"{_name}_", _of_the_view(_name, spelled(_name, FUNCTIONS[_name], with_out=False)))
+Tensor.__array_ufunc__ = as_ufunc  # type: ignore[attr-defined]
 for _change in (copy_, fill_, zero_, fill_diagonal_, resize_, set_, *filling.FILLS):
     setattr(Tensor, _change.__name__, spelled(_change.__name__, _change, with_out=False))
 for _name, _operation in _OPERATORS.items():

@@ -43,7 +43,7 @@ def _without_choices(init: Callable[..., None]) -> Callable[..., None]:
         differentiable: bool = False, **options: Any,
     ) -> None:  # fmt: skip
         if differentiable:
-            raise NotImplementedError("differentiable=True: npnn computes first derivatives only")
+            raise NotImplementedError("differentiable=True: a step changes weights in place, which is not recorded")
         init(self, *args, **options)
 
     return call

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from npnn import autograd
 from npnn.tensor import Tensor, of_array
 
-__all__ = ["assert_close", "gradcheck", "gradcheck_of_torch"]
+__all__ = ["assert_close", "gradcheck", "gradcheck_of_torch", "gradgradcheck"]
 
 
 def _array(x: Any) -> NDArray[Any]:
@@ -119,3 +120,43 @@ def gradcheck_of_torch(
         if raise_exception:
             raise RuntimeError(f"wrong gradient: {error}, among the inputs that require a gradient") from None
         return False
+
+
+def gradgradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    grad_outputs: Any = None,
+    *,
+    eps: float = 1e-6,
+    atol: float = 1e-5,
+    rtol: float = 1e-3,
+    raise_exception: bool = True,
+    **options: Any,
+) -> bool:
+    """torch.autograd.gradgradcheck: is the gradient of the gradient right, for the inputs and for ``grad_outputs``?
+
+    The latter are drawn at random unless given.  Errors: as for gradcheck_of_torch.
+    """
+    given = (inputs,) if isinstance(inputs, Tensor) else tuple(inputs)
+    places = [i for i, x in enumerate(given) if isinstance(x, Tensor) and x.requires_grad]
+    results = func(*given)
+    outputs = [y for y in (results if isinstance(results, (tuple, list)) else [results]) if y.requires_grad]
+    if grad_outputs is None:
+        rng = np.random.default_rng(0)
+        weights = [of_array(rng.standard_normal(y.array.shape), requires_grad=True) for y in outputs]
+    else:
+        weights = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
+
+    def gradient(*values: Tensor) -> Any:
+        of_inputs, of_weights = values[: len(given)], values[len(given) :]
+        leaves = [x if x.requires_grad else x.detach().requires_grad_() for x in (of_inputs[i] for i in places)]
+        arguments = [leaves[places.index(i)] if i in places else x for i, x in enumerate(of_inputs)]
+        with autograd.enable_grad():
+            found = func(*arguments)
+            reached = [y for y in (found if isinstance(found, (tuple, list)) else [found]) if y.requires_grad]
+            gradients = autograd.grad(reached, leaves, of_weights, create_graph=True, allow_unused=True)
+        return tuple([g for g in gradients if g is not None])
+
+    return gradcheck_of_torch(
+        gradient, (*given, *weights), eps=eps, atol=atol, rtol=rtol, raise_exception=raise_exception
+    )

@@ -39,6 +39,7 @@ _MOVED = {
     "npnn.optim.adam": "npnn.optim",
     "npnn.autograd.variable": "npnn.autograd",
     "npnn.autograd.function": "npnn.autograd",
+    "npnn.autograd.functional": "npnn.jacobians",
     "npnn.utils.data.dataset": "npnn.utils.data",
     "npnn.utils.data.sampler": "npnn.utils.data",
     "npnn.utils.data.dataloader": "npnn.utils.data",

@@ -18,6 +18,7 @@ from npnn.kernels import elementwise as kernels
 from npnn.kernels import smooth
 from npnn.nn.checks import check_floating, check_same_dtype
 from npnn.nn.module import Module, Parameter
+from npnn.ops.indexing import where
 from npnn.tensor import Tensor
 
 __all__ = [
@@ -38,6 +39,9 @@ class ReLUFunction(Function):
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         return kernels.relu_backward(dy, self.y)
 
+    def derivative(self: Any, dy: Tensor) -> Tensor:
+        return dy * (self.y > 0)
+
 
 class LeakyReLUFunction(Function):
     """y = x where x > 0, slope · x elsewhere.   dx = dy and slope · dy likewise"""
@@ -49,16 +53,24 @@ class LeakyReLUFunction(Function):
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         return kernels.leaky_relu(dy, self.x, self.slope)
 
+    def derivative(self: Any, dy: Tensor) -> Tensor:
+        return dy * np.where(self.x.array > 0, 1, self.slope).astype(dy.array.dtype)
+
 
 class ELUFunction(Function):
     """y = s x where x > 0, s α (e^(kx) - 1) elsewhere.   dx = s dy, s α k e^(kx) dy"""
 
     def forward(self, x: NDArray[Any], alpha: float, scale: float, inner: float = 1.0) -> NDArray[Any]:
-        self.saved = x, alpha, scale, inner
+        self.x, self.shape = x, (alpha, scale, inner)
         return smooth.elu(x, alpha, scale, inner)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return smooth.elu_backward(dy, *self.saved)
+        return smooth.elu_backward(dy, self.x, *self.shape)
+
+    def derivative(self: Any, dy: Tensor) -> Tensor:
+        alpha, scale, inner = self.shape
+        below = (scale * alpha * inner) * (self.x.clamp(max=0) * inner).exp()
+        return dy * where(self.x > 0, scale, below)
 
 
 class PiecesFunction(Function):
@@ -73,6 +85,12 @@ class PiecesFunction(Function):
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         return kernels.pieces_backward(dy, self.x, *self.pieces)
+
+    def derivative(self: Any, dy: Tensor) -> Any:
+        p = self.pieces
+        between = self.x * (2 * p.curve) + p.slope
+        left, right = self.x <= p.low, self.x >= p.high
+        return dy * between.masked_fill(left, p.left_slope).masked_fill(right, p.right_slope)
 
 
 class ReLU6Function(PiecesFunction):
@@ -102,6 +120,10 @@ class PReLUFunction(Function):
         positive = self.x > 0
         dx = dy * (positive + ~positive * self.w)
         return dx, dy * np.minimum(self.x, 0)  # the engine sums dw over the axes along which w was spread
+
+    def derivative(self: Any, dy: Tensor) -> tuple[Any, ...]:
+        positive = self.x > 0
+        return dy * where(positive, 1.0, self.w), dy * self.x.masked_fill(positive, 0)
 
 
 # ---- functions

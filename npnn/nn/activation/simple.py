@@ -40,6 +40,8 @@ class Slopes(Function):
     def backward(self, dy: NDArray[Any]) -> Any:
         return dy * self.slope, None
 
+    derivative = backward
+
 
 def _cut(name: str, input: Tensor, shape: Pieces) -> Tensor:
     check_floating(name, input)

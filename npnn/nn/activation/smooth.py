@@ -13,7 +13,8 @@ from npnn.function import Function
 from npnn.kernels import smooth as kernels
 from npnn.nn.checks import check_floating
 from npnn.nn.module import Module
-from npnn.ops.elementwise import sigmoid, tanh
+from npnn.ops.elementwise import erf, sigmoid, tanh
+from npnn.ops.joining import cat, chunk
 from npnn.tensor import Tensor
 
 __all__ = [
@@ -26,11 +27,15 @@ class SoftplusFunction(Function):
     """y = log(1 + e^(βx)) / β, and x itself where βx > threshold.   dx = sigmoid(βx) dy, dy there"""
 
     def forward(self, x: NDArray[Any], beta: float, threshold: float) -> NDArray[Any]:
-        self.saved = x, beta, threshold
+        self.x, self.beta, self.threshold = x, beta, threshold
         return kernels.softplus(x, beta, threshold)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return kernels.softplus_backward(dy, *self.saved)
+        return kernels.softplus_backward(dy, self.x, self.beta, self.threshold)
+
+    def derivative(self: Any, dy: Tensor) -> Any:
+        z = self.x * self.beta
+        return dy * sigmoid(z).masked_fill(z > self.threshold, 1)
 
 
 class SiLUFunction(Function):
@@ -42,6 +47,10 @@ class SiLUFunction(Function):
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         return kernels.silu_backward(dy, self.x)
+
+    def derivative(self: Any, dy: Tensor) -> Tensor:
+        gate = sigmoid(self.x)
+        return dy * (gate * (1 + self.x * (1 - gate)))
 
 
 class MishFunction(Function):
@@ -55,6 +64,10 @@ class MishFunction(Function):
         x, t = self.x, self.t
         return dy * (t + x * (1 - t * t) * kernels.sigmoid(x))
 
+    def derivative(self: Any, dy: Tensor) -> Tensor:
+        t = tanh(softplus(self.x, 1.0, math.inf))
+        return dy * (t + self.x * (1 - t * t) * sigmoid(self.x))
+
 
 class GELUFunction(Function):
     """y = x Φ(x), Φ the standard normal distribution.   dx = dy (Φ + x φ), φ its density"""
@@ -66,6 +79,11 @@ class GELUFunction(Function):
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         return kernels.gelu_backward(dy, self.x)
 
+    def derivative(self: Any, dy: Tensor) -> Tensor:
+        x = self.x
+        below = 0.5 * (1 + erf(x * math.sqrt(0.5)))
+        return dy * (below + x * (-0.5 * x * x).exp() / math.sqrt(2 * math.pi))
+
 
 class TanhGELUFunction(Function):
     """y = x (1 + t) / 2, t = tanh(u), u = √(2/π) (x + a x³).   dx = dy ((1 + t) + x (1 - t²) u') / 2"""
@@ -73,12 +91,18 @@ class TanhGELUFunction(Function):
     A, ROOT = 0.044715, math.sqrt(2 / math.pi)
 
     def forward(self, x: NDArray[Any]) -> NDArray[Any]:
-        self.x = z = np.clip(x, -100, 100)  # beyond, t is ±1 and x³ could overflow
+        self.x, z = x, np.clip(x, -100, 100)  # beyond, t is ±1 and x³ could overflow
         self.t = np.tanh(self.ROOT * z * (1 + self.A * z * z))
         return 0.5 * x * (1 + self.t)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        x, t = self.x, self.t
+        x, t = np.clip(self.x, -100, 100), self.t
+        du = self.ROOT * (1 + 3 * self.A * x * x)
+        return dy * (0.5 * (1 + t + x * (1 - t * t) * du))
+
+    def derivative(self: Any, dy: Tensor) -> Tensor:
+        x = self.x.clamp(-100, 100)
+        t = tanh(self.ROOT * x * (1 + self.A * x * x))
         du = self.ROOT * (1 + 3 * self.A * x * x)
         return dy * (0.5 * (1 + t + x * (1 - t * t) * du))
 
@@ -87,7 +111,7 @@ class GLUFunction(Function):
     """y = a sigmoid(b), where a and b are the two halves of x along an axis.   da = σ dy, db = a σ (1 - σ) dy"""
 
     def forward(self, x: NDArray[Any], dim: int) -> NDArray[Any]:
-        self.dim = dim
+        self.x, self.dim = x, dim
         self.a, b = np.split(x, 2, axis=dim)
         self.gate = kernels.sigmoid(b)
         return self.a * self.gate
@@ -95,6 +119,11 @@ class GLUFunction(Function):
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
         da = dy * self.gate
         return np.concatenate([da, da * self.a * (1 - self.gate)], axis=self.dim)
+
+    def derivative(self: Any, dy: Tensor) -> Any:
+        a, b = chunk(self.x, 2, self.dim)
+        gate = sigmoid(b)
+        return cat([dy * gate, dy * a * gate * (1 - gate)], self.dim)
 
 
 # ---- functions (sigmoid and tanh are npnn.ops.elementwise's)

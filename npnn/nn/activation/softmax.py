@@ -24,11 +24,11 @@ class SoftmaxFunction(Function):
 
     def forward(self, x: NDArray[Any], dim: int) -> NDArray[Any]:
         self.dim, self.swapped = dim, x.swapaxes(dim, -1).shape if x.ndim else (1,)
-        self.y = kernels.softmax(self._rows(x), self.log)
-        return self._back(self.y, x.shape)
+        self.rows = kernels.softmax(self._rows(x), self.log)
+        return self._back(self.rows, x.shape)
 
     def backward(self, dy: NDArray[Any]) -> NDArray[Any]:
-        return self._back(kernels.softmax_backward(self._rows(dy), self.y, self.log), dy.shape)
+        return self._back(kernels.softmax_backward(self._rows(dy), self.rows, self.log), dy.shape)
 
     def _rows(self, x: NDArray[Any]) -> NDArray[Any]:
         """The axis last and all others as one.   (*, D, *) -> (M, D)"""
@@ -37,6 +37,13 @@ class SoftmaxFunction(Function):
 
     def _back(self, rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
         return rows.reshape(self.swapped).swapaxes(self.dim, -1).reshape(shape)
+
+    def derivative(self: Any, dy: Tensor) -> Any:
+        dim = self.dim if dy.array.ndim else None
+        y = self.output(self._back(self.rows, dy.array.shape))
+        if self.log:
+            return dy - y.exp() * dy.sum(dim, keepdim=True)
+        return y * (dy - (dy * y).sum(dim, keepdim=True))
 
 
 class LogSoftmaxFunction(SoftmaxFunction):

@@ -59,6 +59,26 @@ class Attention(Function):
     def _spread(self, a: NDArray[Any]) -> NDArray[Any]:
         return a.reshape(*self.lead, *a.shape[-2:])
 
+    def derivative(self: Any, dy: Tensor) -> Any:
+        q, k, v, hidden, bias, causal = self.saved
+        q, k, v = (self.input(i, self._spread(a)) for i, a in enumerate((q / self.scale, k, v)))
+        scores = matmul(q, k.swapaxes(-1, -2)) * float(self.scale)
+        if bias.size:
+            scores = scores + self.input(3, self._wide(bias, scores))
+        if hidden.size:
+            scores = scores.masked_fill(self._wide(hidden, scores), -math.inf)
+        if causal:
+            scores = scores.masked_fill(np.tri(*scores.array.shape[-2:]) == 0, -math.inf)
+        p = softmax(scores, -1)
+        dp = matmul(dy, v.swapaxes(-1, -2))
+        ds = p * (dp - (dp * p).sum(-1, keepdim=True))
+        dq, dk = matmul(ds, k) * float(self.scale), matmul(ds.swapaxes(-1, -2), q) * float(self.scale)
+        return dq, dk, matmul(p.swapaxes(-1, -2), dy), ds, None, None
+
+    def _wide(self, mask: NDArray[Any], scores: Tensor) -> NDArray[Any]:
+        """A mask, which is kept once where it is the same for all, for each of them.   (B, L, S) -> (*, L, S)"""
+        return np.broadcast_to(mask, (math.prod(self.lead), *mask.shape[1:])).reshape(scores.array.shape)
+
 
 def _flat(a: NDArray[Any]) -> NDArray[Any]:
     """All axes but the last two as one.   (*, L, E) -> (B, L, E)"""

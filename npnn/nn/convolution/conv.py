@@ -52,23 +52,90 @@ class Convolution(Function):
         x, w = contiguous_channels_last(x, dims), contiguous_channels_last(w, dims)
         if True in self.needs_grad:
             self.layout, self.geometry, self.size, self.kernel_size = (dims, ndim), geometry, x.shape[1:3], w.shape[1:3]
-            self.w = w if self.needs_grad[0] else None
-            self.x = x if self.needs_grad[1] else None
+            self.kernel = w if self.needs_grad[0] else None
+            self.image = x if self.needs_grad[1] else None
         return channels_first(kernels.forward(x, w, b, geometry), dims, ndim)
 
     def backward(self, dy: NDArray[Any]) -> Any:
         dims, ndim = self.layout
         dy = contiguous_channels_last(dy, dims)
         dx = dw = db = None
-        if self.w is not None:
-            dx = kernels.backward_input(dy, self.w, self.size, self.geometry)
+        if self.kernel is not None:
+            dx = kernels.backward_input(dy, self.kernel, self.size, self.geometry)
             dx = channels_first(dx, dims, ndim)
-        if self.x is not None:
-            dw, db = kernels.backward_weight(self.x, dy, self.kernel_size, self.geometry)
+        if self.image is not None:
+            dw, db = kernels.backward_weight(self.image, dy, self.kernel_size, self.geometry)
             dw = channels_first(dw, dims, dims + 2)
         elif self.needs_grad[2]:
             db = dy.sum(axis=(0, 1, 2))
         return dx, dw, db
+
+    def derivative(self: Any, dy: Tensor) -> Any:
+        dims, ndim = self.layout
+        dx = dw = None
+        if self.kernel is not None:
+            w = self.input(1, channels_first(self.kernel, dims, dims + 2))
+            dx = Spread.apply(dy, w, self.geometry, self.size)
+        if self.image is not None:
+            x = self.input(0, channels_first(self.image, dims, ndim))
+            dw = Correlation.apply(x, dy, self.geometry, self.kernel_size, dims)
+        return dx, dw, dy.sum([a for a in range(ndim) if a != ndim - dims - 1]) if self.needs_grad[2] else None
+
+
+# ---- the three passes by themselves: each is bilinear, and its two derivatives are the other two
+
+
+def _gathered(x: NDArray[Any], w: NDArray[Any], geometry: Geometry) -> NDArray[Any]:
+    dims = w.ndim - 2
+    y = kernels.forward(contiguous_channels_last(x, dims), contiguous_channels_last(w, dims), None, geometry)
+    return channels_first(y, dims, x.ndim)
+
+
+def _spread(y: NDArray[Any], w: NDArray[Any], geometry: Geometry, size: Any) -> NDArray[Any]:
+    dims = w.ndim - 2
+    x = kernels.backward_input(contiguous_channels_last(y, dims), contiguous_channels_last(w, dims), size, geometry)
+    return channels_first(x, dims, y.ndim)
+
+
+def _correlated(x: NDArray[Any], y: NDArray[Any], geometry: Geometry, kernel_size: Any, dims: int) -> NDArray[Any]:
+    x, y = contiguous_channels_last(x, dims), contiguous_channels_last(y, dims)
+    return channels_first(kernels.backward_weight(x, y, kernel_size, geometry)[0], dims, dims + 2)
+
+
+class Spread(Function):
+    """x = y spread back over the windows that w gathers.   dy = the convolution of dx with w, dw = that of dx with y"""
+
+    def forward(self, y: NDArray[Any], w: NDArray[Any], geometry: Geometry, size: Any) -> NDArray[Any]:
+        self.rows, self.w, self.geometry = y, w, geometry
+        return _spread(y, w, geometry, size)
+
+    def backward(self, dx: NDArray[Any]) -> Any:
+        kernel_size, dims = image_size(self.w.shape, self.w.ndim - 2), self.w.ndim - 2
+        dw = _correlated(dx, self.rows, self.geometry, kernel_size, dims)
+        return _gathered(dx, self.w, self.geometry), dw, None, None
+
+    def derivative(self: Any, dx: Tensor) -> Any:
+        kernel_size, dims = image_size(self.w.shape, self.w.ndim - 2), self.w.ndim - 2
+        dw = Correlation.apply(dx, self.input(0, self.rows), self.geometry, kernel_size, dims)
+        return Convolution.apply(dx, self.w, None, geometry=self.geometry), dw, None, None
+
+
+class Correlation(Function):
+    """w = x correlated with y.   dx = y spread over the windows of dw, dy = the convolution of x with dw"""
+
+    def forward(
+        self, x: NDArray[Any], y: NDArray[Any], geometry: Geometry, kernel_size: Any, dims: int
+    ) -> NDArray[Any]:
+        self.x, self.rows, self.geometry, self.size = x, y, geometry, image_size(x.shape, dims)
+        return _correlated(x, y, geometry, kernel_size, dims)
+
+    def backward(self, dw: NDArray[Any]) -> Any:
+        dx = _spread(self.rows, dw, self.geometry, self.size)
+        return dx, _gathered(self.x, dw, self.geometry), None, None, None
+
+    def derivative(self: Any, dw: Tensor) -> Any:
+        dx = Spread.apply(self.input(1, self.rows), dw, self.geometry, self.size)
+        return dx, Convolution.apply(self.x, dw, None, geometry=self.geometry), None, None, None
 
 
 def _convolve(

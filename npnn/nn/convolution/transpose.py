@@ -19,7 +19,7 @@ from npnn.function import Function
 from npnn.kernels import conv as kernels
 from npnn.kernels.conv import Geometry
 from npnn.nn.checks import pair
-from npnn.nn.convolution.conv import ConvBase
+from npnn.nn.convolution.conv import ConvBase, Convolution, Correlation
 from npnn.nn.convolution.geometry import Size, check_input, check_weight, image_size, per_axis
 from npnn.nn.layout import channels_first, contiguous_channels_last
 from npnn.tensor import Tensor
@@ -47,8 +47,8 @@ class TransposedConvolution(Function):
         x, w = contiguous_channels_last(x, dims), contiguous_channels_last(w, dims)
         if True in self.needs_grad:
             self.layout, self.geometry, self.size, self.kernel_size = (dims, ndim), geometry, size, w.shape[1:3]
-            self.w = w if self.needs_grad[0] else None
-            self.x = x if self.needs_grad[1] else None
+            self.kernel = w if self.needs_grad[0] else None
+            self.image = x if self.needs_grad[1] else None
         y = kernels.backward_input(x, w, size, geometry)  # (N, OH, OW, O)
         if any(extra):
             y = np.pad(y, ((0, 0), (0, extra[0]), (0, extra[1]), (0, 0)))
@@ -62,11 +62,25 @@ class TransposedConvolution(Function):
         db = dy.sum(axis=(0, 1, 2)) if self.needs_grad[2] else None
         dy = np.ascontiguousarray(dy[:, : self.size[0], : self.size[1]])
         dx = dw = None
-        if self.w is not None:
-            dx = channels_first(kernels.forward(dy, self.w, None, self.geometry), dims, ndim)
-        if self.x is not None:
-            dw, _ = kernels.backward_weight(dy, self.x, self.kernel_size, self.geometry)
+        if self.kernel is not None:
+            dx = channels_first(kernels.forward(dy, self.kernel, None, self.geometry), dims, ndim)
+        if self.image is not None:
+            dw, _ = kernels.backward_weight(dy, self.image, self.kernel_size, self.geometry)
             dw = channels_first(dw, dims, dims + 2)
+        return dx, dw, db
+
+    def derivative(self: Any, dy: Tensor) -> Any:
+        dims, ndim = self.layout
+        db = dy.sum([a for a in range(ndim) if a != ndim - dims - 1]) if self.needs_grad[2] else None
+        for axis, n in zip(range(ndim - dims, ndim), self.size[2 - dims :], strict=True):
+            dy = dy.narrow(axis, 0, n)
+        dx = dw = None
+        if self.kernel is not None:
+            w = self.input(1, channels_first(self.kernel, dims, dims + 2))
+            dx = Convolution.apply(dy, w, None, geometry=self.geometry)
+        if self.image is not None:
+            x = self.input(0, channels_first(self.image, dims, ndim))
+            dw = Correlation.apply(dy, x, self.geometry, self.kernel_size, dims)
         return dx, dw, db
 
 

@@ -32,16 +32,22 @@ class Columns(Function):
     def backward(self, dy: NDArray[Any]) -> Any:
         return _added_up(dy, self.shape, *self.how), None, None, None, None
 
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        return Columns().forward(v, *self.how)
+
 
 class Overlapped(Function):
     """y = windows (columns of x) laid onto an image and added up.   dx = the windows of dy"""
 
     def forward(self, x: NDArray[Any], shape: Any, k: Any, d: Any, p: Any, s: Any) -> NDArray[Any]:
-        self.how = k, d, p, s
-        return _added_up(x, (x.shape[0], x.shape[1] // (k[0] * k[1]), *shape), k, d, p, s)
+        self.how, self.size = (k, d, p, s), (x.shape[0], x.shape[1] // (k[0] * k[1]), *shape)
+        return _added_up(x, self.size, k, d, p, s)
 
     def backward(self, dy: NDArray[Any]) -> Any:
         return Columns().forward(dy, *self.how), None, None, None, None, None
+
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        return _added_up(v, self.size, *self.how)
 
 
 def _counts(size: Any, k: Any, d: Any, p: Any, s: Any) -> list[int]:

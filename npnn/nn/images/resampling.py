@@ -56,6 +56,9 @@ class Resample(Function):
             x = y.reshape(*before, len(matrix.starts) - 1, *after)
         return np.moveaxis(x, -1, 1) if self.last else x
 
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        return self._walk(v, [there for there, _ in self.axes])
+
 
 def _order(x: NDArray[Any], axis: int, matrix: Taps) -> tuple[float, int]:
     """The axis that grows least comes first, so that the others work on less; of equal ones that of the longest rows.

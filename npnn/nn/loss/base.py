@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from npnn.errors import DtypeError, ShapeError
 from npnn.function import Function
 from npnn.nn.module import Module
+from npnn.tensor import Tensor
 
 __all__ = ["ElementwiseLoss", "Loss", "checked_reduction", "spread"]
 
@@ -59,6 +60,7 @@ class ElementwiseLoss(Function):
     ``slopes()``, the pair (∂ℓ/∂x, ∂ℓ/∂t).  The target and the weights w are taken in x's dtype.
     """
 
+    weights: Any
     element: Callable[..., NDArray[Any]]
     slopes: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
 
@@ -67,11 +69,12 @@ class ElementwiseLoss(Function):
     ) -> Any:
         if x.shape != t.shape or x.dtype.kind != "f":
             _refuse(x, t)
-        losses = self.element(x, t.astype(x.dtype, copy=False), **options)
+        t = t.astype(x.dtype, copy=False)
+        self.given, self.options, self.weights, self.factor = (x, t), options, None, 1.0
+        losses = self.element(x, t, **options)
         if weight is not None:
-            weight = spread(weight, x)
-            losses = losses * weight
-        self.weight, self.factor = weight, 1.0
+            self.weights = spread(weight, x)
+            losses = losses * self.weights
         if reduction == "none":
             return losses
         total = losses.sum()
@@ -79,17 +82,21 @@ class ElementwiseLoss(Function):
             return total
         n = len(x) if reduction == "batchmean" and x.ndim else x.size
         if mean_weight and weight is not None:  # by the sum of the weights, not by their number
-            n = float(weight.sum())
+            n = float(self.weights.sum())
         self.factor = 1 / n if n else 0.0
         return total / x.dtype.type(n) if n else np.array(math.nan, x.dtype)  # the mean of nothing is nan
 
     def backward(self, dy: NDArray[Any]) -> Any:
-        dy = dy * dy.dtype.type(self.factor)
-        if self.weight is not None:
-            dy = dy * self.weight
+        dy = dy * self.factor
+        if self.weights is not None:
+            dy = dy * self.weights
         dx, dt = self.slopes()
         needs_dx, needs_dt, *others = self.needs_grad
         return (dx * dy if needs_dx else None), (dt * dy if needs_dt else None), *[None] * len(others)
+
+    def derivative(self: Any, dy: Tensor) -> Any:
+        self.element(*[self.input(i, v) for i, v in enumerate(self.given)], **self.options)  # once more, of tensors
+        return self.backward(dy)
 
 
 def spread(weight: NDArray[Any], x: NDArray[Any], name: str = "weight") -> NDArray[Any]:

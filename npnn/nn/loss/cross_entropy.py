@@ -9,8 +9,18 @@ import numpy as np
 from npnn.errors import warn
 from npnn.function import Function
 from npnn.kernels import softmax as kernels
+from npnn.nn.activation.softmax import log_softmax, softmax
 from npnn.nn.loss.base import Loss, checked_reduction
-from npnn.nn.loss.labels import as_rows, class_indices, class_weight, from_rows, out_of_range
+from npnn.nn.loss.labels import (
+    as_rows,
+    class_indices,
+    class_weight,
+    from_rows,
+    out_of_range,
+    rows_of,
+    tensor_of,
+)
+from npnn.ops.indexing import Put
 from npnn.tensor import Tensor
 
 __all__ = ["CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss"]
@@ -36,6 +46,7 @@ class CrossEntropy(Function):
         if invalid >= 0:
             out_of_range(target, invalid, x.shape[x.ndim > 1], ignore_index)
         self.gradient, self.shape, self.scale = gradient, x.shape, 1.0
+        self.x, self.how = x, (labels, w, ignore_index, label_smoothing)
         if reduction == "none":
             self.scale = None
             return losses.reshape(target.shape)
@@ -47,6 +58,19 @@ class CrossEntropy(Function):
     def backward(self, dy):
         scale = dy.reshape(-1, 1) if self.scale is None else float(dy) * self.scale
         return from_rows(self.gradient * scale, self.shape), None, None
+
+    def derivative(self, dy):
+        labels, w, ignore_index, smoothing = self.how
+        C = self.shape[len(self.shape) > 1]
+        counts = labels != ignore_index
+        q = np.full((len(labels), C), smoothing / C, dy.array.dtype)
+        q[counts, labels[counts]] += 1 - smoothing
+        if w.size:
+            q *= w
+        q *= counts[:, None]
+        p = softmax(rows_of(self.x), 1)
+        scale = dy.reshape(-1, 1) if self.scale is None else dy * self.scale
+        return tensor_of((p * q.sum(1, keepdims=True) - q) * scale, self.shape), None, None
 
 
 class SoftCrossEntropy(Function):
@@ -64,6 +88,7 @@ class SoftCrossEntropy(Function):
         w = class_weight(weight, x)
         if w.size:
             q *= w
+        self.x, self.target = x, target.astype(x.dtype, copy=False)
         self.shape, self.log_p, self.q, self.dt_factor = x.shape, log_p, q, -keep * w if w.size else -keep
         self.scale = 1.0
         losses = -(q * log_p).sum(axis=1)
@@ -83,6 +108,15 @@ class SoftCrossEntropy(Function):
         if self.needs_grad[1]:
             dt = from_rows(self.dt_factor * self.log_p * scale, self.shape)
         return dx, dt, None
+
+    def derivative(self, dy):
+        log_p = log_softmax(rows_of(self.x), 1)
+        q, t = self.q, rows_of(self.target)
+        if self.needs_grad[1]:
+            q = t * (-self.dt_factor) + (self.q - np.asarray(t) * -self.dt_factor)
+        scale = dy.reshape(-1, 1) if self.scale is None else dy * self.scale
+        dx = (log_p.exp() * q.sum(1).reshape(-1, 1) - q) * scale
+        return tensor_of(dx, self.shape), tensor_of(log_p * self.dt_factor * scale, self.shape), None
 
 
 def cross_entropy(
@@ -201,7 +235,7 @@ class NLL(Function):
         w = w[labels] if w.size else np.ones(len(labels), x.dtype)
         losses = np.zeros(len(rows), x.dtype)
         losses[here] = -w * rows[here, labels]
-        self.shape, self.rows_shape, self.picked, self.weight, self.scale = x.shape, rows.shape, (here, labels), w, 1.0
+        self.shape, self.rows_shape, self.picked, self.weights, self.scale = x.shape, rows.shape, (here, labels), w, 1.0
         if reduction == "none":
             self.scale = None
             return losses.reshape(target.shape)
@@ -215,8 +249,14 @@ class NLL(Function):
         here, labels = self.picked
         scale = dy.reshape(-1)[here] if self.scale is None else float(dy) * self.scale
         dx = np.zeros(self.rows_shape, dy.dtype)
-        dx[here, labels] = -self.weight * scale
+        dx[here, labels] = -self.weights * scale
         return from_rows(dx, self.shape), None, None
+
+    def derivative(self, dy):
+        here, labels = self.picked
+        scale = dy.reshape(-1)[here] if self.scale is None else dy * self.scale
+        nothing = np.zeros(self.rows_shape, dy.array.dtype)
+        return tensor_of(Put.apply(nothing, scale * -self.weights, (here, labels), True), self.shape), None, None
 
 
 def nll_loss(

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import DtypeError, ShapeError
+from npnn.tensor import Tensor
 
-__all__ = ["as_rows", "class_indices", "class_weight", "from_rows", "out_of_range"]
+__all__ = ["as_rows", "class_indices", "class_weight", "from_rows", "out_of_range", "rows_of", "tensor_of"]
 
 
 def as_rows(x: NDArray[Any]) -> NDArray[Any]:
@@ -25,6 +26,20 @@ def from_rows(rows: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     if len(shape) <= 2:
         return rows.reshape(shape)
     return np.moveaxis(rows.reshape(shape[0], *shape[2:], shape[1]), -1, 1)
+
+
+def rows_of(x: Tensor) -> Tensor:
+    """as_rows of a tensor, recorded."""
+    if x.ndim == 2:
+        return x
+    return x.unsqueeze(0) if x.ndim == 1 else x.movedim(1, -1).reshape(-1, x.array.shape[1])
+
+
+def tensor_of(rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """from_rows of a tensor, recorded."""
+    if len(shape) <= 2:
+        return rows.reshape(shape)
+    return rows.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
 
 
 def class_indices(x: NDArray[Any], target: NDArray[Any]) -> NDArray[Any]:

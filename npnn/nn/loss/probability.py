@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
+from npnn.nn.activation.smooth import softplus
 from npnn.nn.loss.base import ElementwiseLoss, Loss, checked_reduction, spread
+from npnn.ops.elementwise import sigmoid
 from npnn.tensor import Tensor
 
 __all__ = [
@@ -33,6 +38,15 @@ class BinaryCrossEntropyWithLogits(ElementwiseLoss):
         sigmoid_of_minus_x = np.where(self.x < 0, 1, self.decay) / (1 + self.decay)
         dx = (1 - self.t) - self.factor_s * sigmoid_of_minus_x
         return dx, -self.x if self.extra is None else self.extra * self.s - self.x
+
+    def derivative(self: Any, dy: Any) -> Any:
+        x, t = (self.input(i, v) for i, v in enumerate(self.given))
+        dy = dy * self.factor
+        if self.weights is not None:
+            dy = dy * self.weights
+        factor = 1 if self.extra is None else 1 + self.extra * t
+        dt = -x if self.extra is None else self.extra * softplus(-x, 1.0, math.inf) - x
+        return ((1 - t) - factor * sigmoid(-x)) * dy, dt * dy, *[None] * (len(self.inputs) - 2)
 
 
 class BinaryCrossEntropy(ElementwiseLoss):

@@ -44,7 +44,7 @@ class HuberError(ElementwiseLoss):
 
     def element(self, x, t, delta):
         difference = x - t
-        self.slope, self.delta = np.clip(difference, -delta, delta), delta
+        self.slope, self.delta = difference.clip(-delta, delta), delta
         return (difference - 0.5 * self.slope) * self.slope
 
     def slopes(self):

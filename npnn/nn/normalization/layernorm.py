@@ -39,13 +39,26 @@ class LayerNormalization(Function):
         flat_bias = np.zeros(D, x.dtype) if bias is None else np.ascontiguousarray(bias).reshape(D)
         y, mean, r = kernels.layer_norm(rows, flat_weight, flat_bias, eps, centred)
         self.saved = rows, flat_weight, mean, r, centred
-        self.shape = shape
+        self.shape, self.eps = shape, eps
         return y.reshape(x.shape)
 
     def backward(self, dy: NDArray[Any]) -> tuple[Any, ...]:
         rows = np.ascontiguousarray(dy).reshape(self.saved[0].shape)
         dx, dw, db = kernels.layer_norm_backward(rows, *self.saved)
         return dx.reshape(dy.shape), dw.reshape(self.shape), db.reshape(self.shape)
+
+    def derivative(self: Any, dy: Tensor) -> tuple[Any, ...]:
+        rows, flat_weight, _, _, centred = self.saved
+        axes = list(range(dy.ndim - len(self.shape), dy.ndim))
+        x = self.input(0, rows.reshape(dy.array.shape))
+        w = self.input(1, flat_weight.reshape(self.shape))
+        c = x - x.mean(axes, keepdim=True) if centred else x
+        r = ((c * c).mean(axes, keepdim=True) + self.eps).rsqrt()
+        normal, g = c * r, dy * w
+        dx = g - normal * (g * normal).mean(axes, keepdim=True)
+        if centred:
+            dx = dx - g.mean(axes, keepdim=True)
+        return r * dx, dy * normal, dy
 
 
 def _apply(

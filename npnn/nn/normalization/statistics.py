@@ -71,6 +71,20 @@ class Normalization(Function):
         dx, dw, db = kernels.normalise_backward(_rows(dy), self.rows, *self.saved)
         return _image(dx, self.shape), dw, db
 
+    def derivative(self: Any, dy: Any) -> tuple[Any, ...]:
+        weight, _, _, groups, eps, samples = self.saved
+        n, c, *space = self.shape
+        apart = samples, n // samples, groups, c // groups, math.prod(space)
+        axes, per_channel = [1, 3, 4], (1, c, *[1] * len(space))
+        x = self.input(0, _image(self.rows, self.shape)).reshape(apart)
+        centred = x - x.mean(axes, keepdim=True)
+        r = ((centred * centred).mean(axes, keepdim=True) + eps).rsqrt()
+        normal = centred * r
+        g = (dy * self.input(1, weight).reshape(per_channel)).reshape(apart)
+        dx = r * (g - g.mean(axes, keepdim=True) - normal * (g * normal).mean(axes, keepdim=True))
+        others = [0, *range(2, len(self.shape))]
+        return dx.reshape(self.shape), (dy * normal.reshape(self.shape)).sum(others), dy.sum(others)
+
 
 def _update(running: tuple[Any, Any, float], mean: NDArray[Any], var: NDArray[Any], M: int) -> None:
     """Move the running averages towards the mean over the samples; the variance is the unbiased one.   (S, C) twice"""
@@ -92,6 +106,7 @@ class FrozenNormalization(Function):
         self.rows, self.shape, self.mean = _rows(x), x.shape, mean.copy()  # the running mean moves on
         self.r = (1 / np.sqrt(var.astype(np.float64) + eps)).astype(x.dtype)
         self.scale = self.r if weight is None else weight * self.r
+        self.weight = weight
         return _image(kernels.scale_and_shift(self.rows, mean, self.scale, 0 if bias is None else bias), x.shape)
 
     def backward(self, dy: NDArray[Any]) -> tuple[Any, ...]:
@@ -105,3 +120,11 @@ class FrozenNormalization(Function):
         if self.needs_grad[2]:
             db = dy.sum(axis=(0, 1))
         return dx, dw, db
+
+    def derivative(self: Any, dy: Any) -> tuple[Any, ...]:
+        per_channel = (1, self.shape[1], *[1] * (len(self.shape) - 2))
+        others = [0, *range(2, len(self.shape))]
+        scale = self.input(1, self.weight) * self.r if self.needs_grad[1] else self.scale
+        dx = dy * scale.reshape(per_channel)
+        centred = self.input(0, _image(self.rows, self.shape)) - self.mean.reshape(per_channel)
+        return dx, (dy * centred).sum(others) * self.r, dy.sum(others)

@@ -26,7 +26,7 @@ class ConstantPadding(Function):
             shape[axis] += before + after
             inner[axis] = slice(max(before, 0), shape[axis] - max(after, 0))
             kept[axis] = slice(max(-before, 0), x.shape[axis] - max(-after, 0))
-        self.shape, self.inner, self.kept = x.shape, tuple(inner), tuple(kept)
+        self.shape, self.inner, self.kept, self.widths = x.shape, tuple(inner), tuple(kept), widths
         y = np.empty_like(x, shape=shape)
         y.fill(value)
         y[self.inner] = x[self.kept]
@@ -38,6 +38,9 @@ class ConstantPadding(Function):
         dx = np.zeros_like(dy, shape=self.shape)
         dx[self.kept] = dy[self.inner]
         return dx
+
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        return ConstantPadding().forward(v, self.widths, 0)
 
 
 class Order(NamedTuple):
@@ -80,6 +83,9 @@ class Reordering(Function):
                 to[order.places[place]] += given[place]
             dy = dx
         return dy
+
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        return Reordering().forward(v, {axis: order for axis, order, _ in self.steps})
 
 
 def pad(input: Tensor, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Tensor:

@@ -44,6 +44,14 @@ class MaxPooling(Function):
         dims, ndim = self.layout
         return channels_first(kernels.max_pool_backward(channels_last(dy, dims), self.index, self.size), dims, ndim)
 
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        dims, ndim = self.layout
+        v = channels_last(v, dims)  # (N, H, W, C)
+        pixels = v.reshape(v.shape[0], -1, v.shape[3])
+        n, h, w, c = self.index.shape
+        picked = np.take_along_axis(pixels, self.index.reshape(n, h * w, c).astype(np.int64), 1)
+        return channels_first(picked.reshape(n, h, w, c), dims, ndim)
+
 
 class AveragePooling(Function):
     """y = the sum of each window times ``scale`` (OH, OW, 1).   x (N, C, H, W) -> y (N, C, OH, OW)
@@ -64,6 +72,10 @@ class AveragePooling(Function):
         dims, ndim = self.layout
         dx = kernels.sum_pool_backward(channels_last(dy, dims) * self.scale, *self.tables, self.size)
         return channels_first(dx, dims, ndim)
+
+    def again(self, v: NDArray[Any]) -> NDArray[Any]:
+        dims, ndim = self.layout
+        return channels_first(kernels.sum_pool(channels_last(v, dims), *self.tables) * self.scale, dims, ndim)
 
 
 # ---- functions

@@ -1,6 +1,6 @@
 """Tools for weights and sequences, under torch's names: ``nn.utils``."""
 
-from npnn.nn.utils import parametrizations, parametrize, rnn
+from npnn.nn.utils import parametrizations, parametrize, rnn, stateless
 from npnn.nn.utils.weights import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -23,6 +23,7 @@ __all__ = [
     "remove_weight_norm",
     "rnn",
     "spectral_norm",
+    "stateless",
     "vector_to_parameters",
     "weight_norm",
 ]

@@ -103,6 +103,8 @@ class L2Penalty(Function):
     def backward(self, dy):
         return tuple([w * dy for w in self.weights])
 
+    derivative = backward
+
 
 def l2_penalty(parameters: Tensors) -> Tensor:
     """½ Σ ‖w‖², to be added to a loss as ``loss + λ l2_penalty(model.parameters())``.
