@@ -43,9 +43,9 @@ __version__ = "0.1.0"
 
 # functions of nn that torch offers here as well, and as methods of tensors
 _OF_NN = """
-adaptive_avg_pool1d avg_pool1d bilinear celu channel_shuffle conv1d conv2d conv_transpose1d
-conv_transpose2d hardshrink log_softmax max_pool1d max_pool2d pairwise_distance pdist pixel_shuffle pixel_unshuffle
-prelu relu rms_norm rrelu selu softmax threshold
+adaptive_avg_pool1d avg_pool1d bilinear celu channel_shuffle conv1d conv2d conv3d conv_transpose1d
+conv_transpose2d conv_transpose3d hardshrink log_softmax max_pool1d max_pool2d max_pool3d pairwise_distance
+pdist pixel_shuffle pixel_unshuffle prelu relu rms_norm rrelu selu softmax threshold
 """.split()
 _FUNCTIONS = {**table.FUNCTIONS, **{name: getattr(nn.functional, name) for name in _OF_NN}}
 _FUNCTIONS |= {name: getattr(native, name) for name in native.__all__}  # as torch.NAME, not as torch.nn.functional.NAME

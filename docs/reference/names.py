@@ -16,6 +16,7 @@ MODULES = (
     "npnn", "npnn.nn", "npnn.nn.functional", "npnn.nn.init", "npnn.nn.utils", "npnn.nn.utils.rnn",
     "npnn.nn.utils.parametrize", "npnn.nn.utils.parametrizations", "npnn.optim", "npnn.optim.lr_scheduler", "npnn.data",
     "npnn.data.transforms", "npnn.utils.data", "npnn.utils.checkpoint", "npnn.utils.tensorboard", "npnn.autograd",
+    "npnn.jacobians", "npnn.func", "npnn.jit",
     "npnn.random", "npnn.linalg", "npnn.distributions", "npnn.io", "npnn.train", "npnn.testing", "npnn.plot", "npnn.look",
     "npnn.onnx", "npnn.sklearn", "npnn.vision.datasets", "npnn.vision.transforms", "npnn.vision.utils", "npnn.amp", "npnn.cuda",
     "npnn.experiment", "npnn.environment", "npnn.errors", "npnn.torch",

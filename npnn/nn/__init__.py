@@ -33,6 +33,7 @@ from npnn.nn.container import DataParallel, ModuleDict, ModuleList, Sequential
 from npnn.nn.convolution import conv, geometry
 from npnn.nn.convolution.conv import Conv1d, Conv2d
 from npnn.nn.convolution.transpose import ConvTranspose1d, ConvTranspose2d
+from npnn.nn.convolution.volume import Conv3d, ConvTranspose3d
 from npnn.nn.dropout import AlphaDropout, Dropout, Dropout1d, Dropout2d, Dropout3d, FeatureAlphaDropout
 from npnn.nn.embedding import Embedding
 from npnn.nn.embedding_bag import EmbeddingBag
@@ -44,17 +45,22 @@ from npnn.nn.inplace_form import honours_inplace
 from npnn.nn.lazy import (
     LazyBatchNorm1d,
     LazyBatchNorm2d,
+    LazyBatchNorm3d,
     LazyConv1d,
     LazyConv2d,
+    LazyConv3d,
     LazyConvTranspose1d,
     LazyConvTranspose2d,
+    LazyConvTranspose3d,
     LazyInstanceNorm1d,
     LazyInstanceNorm2d,
+    LazyInstanceNorm3d,
     LazyLinear,
 )
 from npnn.nn.linear import Identity, Linear
 from npnn.nn.loss import base
 from npnn.nn.loss.cross_entropy import CrossEntropyLoss, NLLLoss
+from npnn.nn.loss.ctc import CTCLoss
 from npnn.nn.loss.distance import CosineSimilarity, PairwiseDistance
 from npnn.nn.loss.probability import BCELoss, BCEWithLogitsLoss, KLDivLoss
 from npnn.nn.loss.ranking import (
@@ -73,8 +79,8 @@ from npnn.nn.loss.ranking import (
 from npnn.nn.loss.regression import HuberLoss, L1Loss, MSELoss, SmoothL1Loss
 from npnn.nn.module import Module, Parameter
 from npnn.nn.normalization import batchnorm
-from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d
-from npnn.nn.normalization.groupnorm import GroupNorm, InstanceNorm1d, InstanceNorm2d
+from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d, SyncBatchNorm
+from npnn.nn.normalization.groupnorm import GroupNorm, InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from npnn.nn.normalization.layernorm import LayerNorm, RMSNorm
 from npnn.nn.normalization.response import LocalResponseNorm
 from npnn.nn.padding.layers import (  # type: ignore[attr-defined]  # made in a loop
@@ -98,7 +104,8 @@ from npnn.nn.parameters import ParameterDict, ParameterList
 from npnn.nn.pooling.adaptive import AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d
 from npnn.nn.pooling.average_max import AvgPool1d, AvgPool2d, MaxPool1d, MaxPool2d
 from npnn.nn.pooling.power import LPPool1d, LPPool2d
-from npnn.nn.pooling.unpooling import MaxUnpool1d, MaxUnpool2d
+from npnn.nn.pooling.unpooling import MaxUnpool1d, MaxUnpool2d, MaxUnpool3d
+from npnn.nn.pooling.volume import AdaptiveAvgPool3d, AdaptiveMaxPool3d, AvgPool3d, LPPool3d, MaxPool3d
 from npnn.nn.recurrent import networks
 from npnn.nn.recurrent.cells import GRUCell, LSTMCell, RNNCell
 from npnn.nn.recurrent.networks import GRU, LSTM, RNN
@@ -123,16 +130,21 @@ __all__ = [
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
+    "AdaptiveAvgPool3d",
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AlphaDropout",
     "AvgPool1d",
     "AvgPool2d",
+    "AvgPool3d",
     "BCELoss",
     "BCEWithLogitsLoss",
     "BatchNorm1d",
     "BatchNorm2d",
+    "BatchNorm3d",
     "Bilinear",
+    "CTCLoss",
     "ChannelShuffle",
     "CircularPad1d",
     "CircularPad2d",
@@ -142,8 +154,10 @@ __all__ = [
     "ConstantPad3d",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose1d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
     "CosineEmbeddingLoss",
     "CosineSimilarity",
     "CrossEntropyLoss",
@@ -169,20 +183,26 @@ __all__ = [
     "Identity",
     "InstanceNorm1d",
     "InstanceNorm2d",
+    "InstanceNorm3d",
     "KLDivLoss",
     "L1Loss",
     "LPPool1d",
     "LPPool2d",
+    "LPPool3d",
     "LSTMCell",
     "LayerNorm",
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
     "LazyConv1d",
     "LazyConv2d",
+    "LazyConv3d",
     "LazyConvTranspose1d",
     "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
     "LazyInstanceNorm1d",
     "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LazyLinear",
     "LeakyReLU",
     "Linear",
@@ -193,8 +213,10 @@ __all__ = [
     "MarginRankingLoss",
     "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "MaxUnpool1d",
     "MaxUnpool2d",
+    "MaxUnpool3d",
     "Mish",
     "Module",
     "ModuleDict",
@@ -235,6 +257,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",

@@ -13,8 +13,10 @@ from npnn.tensor import Tensor
 __all__ = ["check_channel_vectors", "check_floating", "check_same_dtype", "pair", "permute_hint"]
 
 
-def pair(name: str, value: Any, dims: int, least: int, fill: int) -> tuple[int, int]:
+def pair(name: str, value: Any, dims: int, least: int, fill: int) -> Any:
     """``value``, a number or one per axis, as (along the height, along the width); ``fill`` for an axis not there.
+
+    Of three axes, the depth comes first.
 
     Errors: ShapeError for another count or a number below ``least``, TypeError for what is no whole number.
     """
@@ -23,7 +25,7 @@ def pair(name: str, value: Any, dims: int, least: int, fill: int) -> tuple[int, 
         values *= dims
     if len(values) != dims or min(values) < least:
         raise ShapeError(f"{name} must be {dims} whole number{'s'[: dims - 1]} of at least {least}, got {value!r}")
-    return (values[0], values[1]) if dims == 2 else (fill, values[0])
+    return (fill, values[0]) if dims == 1 else values
 
 
 def permute_hint(shape: tuple[int, ...], dims: int, channels: int) -> str:
@@ -32,7 +34,7 @@ def permute_hint(shape: tuple[int, ...], dims: int, channels: int) -> str:
     if not (batched or len(shape) == dims + 1) or shape[-1] != channels:
         return ""
     order = (0, dims + 1, *range(1, dims + 1)) if batched else (dims, *range(dims))
-    space = {1: "L", 2: "H, W"}.get(dims, "*")
+    space = {1: "L", 2: "H, W", 3: "D, H, W"}.get(dims, "*")
     looks = f"(N, {space}, C)" if batched else f"({space}, C)"
     return f"; its last axis would fit, it looks like {looks}: put the channels first with x.permute{order}"
 

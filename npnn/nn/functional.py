@@ -23,16 +23,19 @@ from npnn.nn.attention import scaled_dot_product_attention
 from npnn.nn.bilinear import bilinear
 from npnn.nn.convolution.conv import conv1d, conv2d
 from npnn.nn.convolution.transpose import conv_transpose1d, conv_transpose2d
+from npnn.nn.convolution.volume import conv3d, conv_transpose3d
 from npnn.nn.dropout import alpha_dropout, dropout, dropout1d, dropout2d, dropout3d, feature_alpha_dropout
 from npnn.nn.embedding import embedding, one_hot
 from npnn.nn.embedding_bag import embedding_bag
 from npnn.nn.images.columns import fold, unfold
 from npnn.nn.images.rearranging import channel_shuffle, pixel_shuffle, pixel_unshuffle
 from npnn.nn.images.resampling import interpolate, upsample
+from npnn.nn.images.sampling import affine_grid, grid_sample
 from npnn.nn.inplace_form import with_inplace
 from npnn.nn.linear import linear
 from npnn.nn.loss.base import with_old_arguments
 from npnn.nn.loss.cross_entropy import cross_entropy, nll_loss
+from npnn.nn.loss.ctc import ctc_loss
 from npnn.nn.loss.distance import cosine_similarity, normalize, pairwise_distance, pdist
 from npnn.nn.loss.probability import binary_cross_entropy, binary_cross_entropy_with_logits, kl_div
 from npnn.nn.loss.ranking import (
@@ -57,7 +60,8 @@ from npnn.nn.padding.pad import pad
 from npnn.nn.pooling.adaptive import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_max_pool1d, adaptive_max_pool2d
 from npnn.nn.pooling.average_max import avg_pool1d, avg_pool2d, max_pool1d, max_pool2d
 from npnn.nn.pooling.power import lp_pool1d, lp_pool2d
-from npnn.nn.pooling.unpooling import max_unpool1d, max_unpool2d
+from npnn.nn.pooling.unpooling import max_unpool1d, max_unpool2d, max_unpool3d
+from npnn.nn.pooling.volume import adaptive_avg_pool3d, adaptive_max_pool3d, avg_pool3d, lp_pool3d, max_pool3d
 
 _LOSSES = """
 cross_entropy nll_loss binary_cross_entropy binary_cross_entropy_with_logits kl_div huber_loss l1_loss mse_loss
@@ -78,11 +82,15 @@ for _name in _INPLACE:
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "bilinear",
     "binary_cross_entropy",
@@ -91,11 +99,14 @@ __all__ = [
     "channel_shuffle",
     "conv1d",
     "conv2d",
+    "conv3d",
     "conv_transpose1d",
     "conv_transpose2d",
+    "conv_transpose3d",
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -108,6 +119,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
@@ -128,11 +140,14 @@ __all__ = [
     "logsigmoid",
     "lp_pool1d",
     "lp_pool2d",
+    "lp_pool3d",
     "margin_ranking_loss",
     "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
     "max_unpool1d",
     "max_unpool2d",
+    "max_unpool3d",
     "mish",
     "mse_loss",
     "multi_margin_loss",

@@ -9,22 +9,27 @@ from typing import Any
 from npnn.errors import ShapeError
 from npnn.nn.convolution.conv import Conv1d, Conv2d
 from npnn.nn.convolution.transpose import ConvTranspose1d, ConvTranspose2d
+from npnn.nn.convolution.volume import Conv3d, ConvTranspose3d
 from npnn.nn.linear import Linear
 from npnn.nn.module import Module
-from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d
-from npnn.nn.normalization.groupnorm import InstanceNorm1d, InstanceNorm2d
+from npnn.nn.normalization.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
+from npnn.nn.normalization.groupnorm import InstanceNorm1d, InstanceNorm2d, InstanceNorm3d
 from npnn.nn.tree import UninitializedParameter
 from npnn.tensor import Tensor
 
 __all__ = [
     "LazyBatchNorm1d",
     "LazyBatchNorm2d",
+    "LazyBatchNorm3d",
     "LazyConv1d",
     "LazyConv2d",
+    "LazyConv3d",
     "LazyConvTranspose1d",
     "LazyConvTranspose2d",
+    "LazyConvTranspose3d",
     "LazyInstanceNorm1d",
     "LazyInstanceNorm2d",
+    "LazyInstanceNorm3d",
     "LazyLinear",
 ]
 
@@ -104,6 +109,12 @@ class LazyConv2d(Lazy, Conv2d):
     cls_to_become, _axis, _axis_of_weight = Conv2d, -3, 1
 
 
+class LazyConv3d(Lazy, Conv3d):
+    """Conv3d whose ``in_channels`` is read from its first input.   (N, C, D, H, W) -> (N, O, OD, OH, OW)"""
+
+    cls_to_become, _axis, _axis_of_weight = Conv3d, -4, 1
+
+
 class _LazyConvTranspose(Lazy):
     def _before_loading(self, state: Mapping[str, Any], prefix: str) -> None:
         if f"{prefix}weight" in state:
@@ -122,6 +133,12 @@ class LazyConvTranspose2d(_LazyConvTranspose, ConvTranspose2d):
     cls_to_become, _axis = ConvTranspose2d, -3
 
 
+class LazyConvTranspose3d(_LazyConvTranspose, ConvTranspose3d):
+    """ConvTranspose3d whose ``in_channels`` is read from its first input.   (N, C, D, H, W) -> (N, O, OD, OH, OW)"""
+
+    cls_to_become, _axis = ConvTranspose3d, -4
+
+
 class LazyBatchNorm1d(Lazy, BatchNorm1d):
     """BatchNorm1d whose ``num_features`` is read from its first input.   (N, C) or (N, C, L), result the same"""
 
@@ -132,6 +149,12 @@ class LazyBatchNorm2d(Lazy, BatchNorm2d):
     """BatchNorm2d whose ``num_features`` is read from its first input.   (N, C, H, W) -> (N, C, H, W)"""
 
     cls_to_become = BatchNorm2d
+
+
+class LazyBatchNorm3d(Lazy, BatchNorm3d):
+    """BatchNorm3d whose ``num_features`` is read from its first input.   (N, C, D, H, W) -> (N, C, D, H, W)"""
+
+    cls_to_become = BatchNorm3d
 
 
 class _LazyInstanceNorm(Lazy):
@@ -150,3 +173,9 @@ class LazyInstanceNorm2d(_LazyInstanceNorm, InstanceNorm2d):
     """InstanceNorm2d whose ``num_features`` is read from its first input.   (N, C, H, W) or (C, H, W), result the same"""
 
     cls_to_become, _axis = InstanceNorm2d, -3
+
+
+class LazyInstanceNorm3d(_LazyInstanceNorm, InstanceNorm3d):
+    """InstanceNorm3d whose ``num_features`` is read from its first input.   (N, C, D, H, W), result the same"""
+
+    cls_to_become, _axis = InstanceNorm3d, -4

@@ -26,7 +26,7 @@ class Question(Function):
         return np.asarray(ufunc(*arrays))
 
 
-def _asked(ufunc: Callable[..., Any], *inputs: Any) -> Tensor:
+def asked(ufunc: Callable[..., Any], *inputs: Any) -> Tensor:
     if mode.observer is not None:
         return Question.apply(*inputs, ufunc=ufunc)
     return _from_array(np.asarray(ufunc(*(x.array if isinstance(x, Tensor) else x for x in inputs))))
@@ -36,7 +36,7 @@ def _comparison(name: str, ufunc: np.ufunc, doc: str) -> Callable[[Any, Any], Te
     def compare(input: Any, other: Any) -> Tensor:
         if not isinstance(input, Tensor):
             raise TypeError(f"{name}(): argument 'input' must be Tensor, not {type(input).__name__}")
-        return _asked(ufunc, *operands(input, other))
+        return asked(ufunc, *operands(input, other))
 
     compare.__name__ = compare.__qualname__ = name
     compare.__doc__ = f"{doc}, element by element; the shapes broadcast."
@@ -60,7 +60,7 @@ logical_xor = _comparison("logical_xor", np.logical_xor, "One but not both are n
 
 def _test(name: str, ufunc: Callable[[Any], Any], doc: str) -> Callable[[Tensor], Tensor]:
     def test(input: Tensor) -> Tensor:
-        return _asked(ufunc, input)
+        return asked(ufunc, input)
 
     test.__name__ = test.__qualname__ = name
     test.__doc__ = f"{doc}, element by element."

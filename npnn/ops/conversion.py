@@ -173,7 +173,6 @@ METHODS: dict[str, Any] = {
     "share_memory_": lambda self: self, "is_shared": lambda self: False,
     "element_size": lambda self: self.array.itemsize, "nelement": lambda self: self.array.size,
     "ndimension": lambda self: self.array.ndim, "is_floating_point": lambda self: self.array.dtype.kind == "f",
-    "is_complex": lambda self: False, "is_signed": lambda self: self.array.dtype.kind != "u", "conj": lambda self: self,
     "get_device": lambda self: -1, "untyped_storage": lambda self: self,
 }  # fmt: skip
 PROPERTIES: dict[str, Any] = {

@@ -27,6 +27,7 @@ from npnn.ops import (
     extremes,
     filling,
     flipping,
+    further,
     gathering,
     indexing,
     joining,
@@ -47,7 +48,7 @@ __all__ = ["FUNCTIONS", "in_place_form", "offer"]
 
 FAMILIES = (
     arithmetic, pairs, comparison, elementwise, special, linalg, decompositions, matrices, distances, reductions, extremes,
-    cumulative, quantiles, shape, joining, flipping, indexing, gathering, sorting, tables,
+    cumulative, quantiles, shape, joining, flipping, indexing, gathering, sorting, tables, further,
 )  # fmt: skip
 
 # what is a method but no function, and the reverse, in torch
@@ -58,25 +59,27 @@ _ONLY_FUNCTIONS = {
     "cat", "concat", "concatenate", "stack", "hstack", "vstack", "row_stack", "column_stack", "meshgrid", "where",
     "broadcast_tensors", "block_diag", "einsum", "chain_matmul", "cdist", "tensordot", "atleast_1d", "atleast_2d",
     "trapezoid", "trapz", "cartesian_prod", "combinations", "vander", "broadcast_shapes", "isin", "bucketize",
-    "searchsorted", "getitem", "setitem",
+    "searchsorted", "getitem", "setitem", "atleast_3d", "dstack", "promote_types", "can_cast", "frombuffer", "hann_window",
+    "hamming_window", "unravel_index", "real",
 }  # fmt: skip
 
 IN_PLACE = """
 abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr arccos arccosh arcsin arcsinh arctan2 arctan
-arctanh asin asinh atan2 atan atanh baddbmm bitwise_and bitwise_not bitwise_or bitwise_xor ceil clamp clamp_max
-clamp_min clip cos cosh cumprod cumsum deg2rad digamma div divide eq erf erfc erfinv exp2 exp expm1 fix float_power
-floor floor_divide fmod frac ge greater greater_equal gt hypot index_add index_copy index_fill index_put ldexp le lerp
-less less_equal lgamma log10 log1p log2 log logical_and logical_not logical_or logical_xor logit lt masked_fill
-masked_scatter mul multiply nan_to_num ne neg negative not_equal pow rad2deg reciprocal remainder renorm round rsqrt
-scatter scatter_add scatter_reduce sgn sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril triu
-true_divide trunc xlogy
+arctanh asin asinh atan2 atan atanh baddbmm bitwise_and bitwise_left_shift bitwise_not bitwise_or
+bitwise_right_shift bitwise_xor ceil clamp clamp_max clamp_min clip cos cosh cumprod cumsum deg2rad digamma div
+divide eq erf erfc erfinv exp2 exp expm1 fix float_power floor floor_divide fmod frac ge greater greater_equal gt
+hypot index_add index_copy index_fill index_put ldexp le lerp less less_equal lgamma log10 log1p log2 log
+logical_and logical_not logical_or logical_xor logit lt masked_fill masked_scatter mul multiply nan_to_num ne neg
+negative not_equal pow rad2deg reciprocal remainder renorm round rsqrt scatter scatter_add scatter_reduce sgn
+sigmoid sign sin sinc sinh sqrt square sub subtract tan tanh tril triu true_divide trunc xlogy
 """.split()
 _OF_THE_VIEW = "squeeze unsqueeze t transpose swapaxes swapdims".split()  # in place they change how memory is looked at
 
 _OPERATORS = {"add": arithmetic.add, "sub": arithmetic.sub, "mul": arithmetic.mul, "truediv": arithmetic.div,
               "mod": arithmetic.remainder, "pow": arithmetic.pow, "matmul": linalg.matmul,
               "floordiv": arithmetic.floor_divide, "and": comparison.bitwise_and, "or": comparison.bitwise_or,
-              "xor": comparison.bitwise_xor}  # fmt: skip
+              "xor": comparison.bitwise_xor, "lshift": further.bitwise_left_shift,
+              "rshift": further.bitwise_right_shift}  # fmt: skip
 _CHANGES: dict[str, np.ufunc] = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide}
 _COMPARISONS = {name: getattr(comparison, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
 
@@ -154,6 +157,13 @@ _OF_NUMBERS = {
 }  # fmt: skip
 
 
+def _operand(x: Any, beside: Tensor, numbers: bool) -> Any:
+    """An input of a ufunc as the operation takes it; a number as a tensor where it takes no ``numbers``."""
+    if isinstance(x, np.ndarray):
+        return of_array(x)
+    return x if isinstance(x, Tensor) or numbers else of_array(np.asarray(x, beside.array.dtype))
+
+
 def as_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
     """``np.exp(tensor)`` is the operation of that name, recorded; one that npnn has not got, or with options, is NumPy's.
 
@@ -162,9 +172,7 @@ def as_ufunc(self: Tensor, ufunc: np.ufunc, method: str, *inputs: Any, **options
     name = ufunc.__name__
     operation = FUNCTIONS.get(_UFUNCS.get(name, name))
     if operation is not None and method == "__call__" and not options:
-        if name not in _OF_NUMBERS:
-            inputs = tuple([x if isinstance(x, Tensor) else of_array(np.asarray(x, self.array.dtype)) for x in inputs])
-        return operation(*inputs)
+        return operation(*[_operand(x, self, name in _OF_NUMBERS) for x in inputs])
     arrays = [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
     given = options.get("out", ())
     if given:

@@ -150,8 +150,8 @@ def _convolve(
         padded = tuple(n + p + q for n, p, q in zip(size, moves.before, moves.after, strict=True))
         span = tuple(d * (k - 1) + 1 for d, k in zip(moves.dilation, kernel_size, strict=True))
         raise ShapeError(
-            f"expected an image at least as large as the kernel, got {padded[2 - dims :]} (with its padding) "
-            f"for a kernel that spans {span[2 - dims :]}"
+            f"expected an image at least as large as the kernel, got {padded[-dims:]} (with its padding) "
+            f"for a kernel that spans {span[-dims:]}"
         )
     return Convolution.apply(x, weight, bias, geometry=moves)
 
@@ -252,8 +252,8 @@ class ConvBase(Module):
         return text + (f", padding_mode={self.padding_mode}" if self.padding_mode != "zeros" else "")
 
 
-class _Conv(ConvBase):
-    """What Conv1d and Conv2d share: everything but the number of spatial axes."""
+class ConvND(ConvBase):
+    """What Conv1d, Conv2d and Conv3d share: everything but the number of spatial axes."""
 
     convolve: Any
 
@@ -288,12 +288,12 @@ class _Conv(ConvBase):
     def _pad(self, input: Tensor) -> Tensor:
         """The input with the pixels around it that the kernel would otherwise see as zeros."""
         check_input(input, self.weight, self.bias, self.dims, self.in_channels)
-        before, after = self._geometry.before[2 - self.dims :], self._geometry.after[2 - self.dims :]
+        before, after = self._geometry.before[-self.dims :], self._geometry.after[-self.dims :]
         ends = [width for both in zip(before[::-1], after[::-1], strict=True) for width in both]
         return pad(input, ends, self.padding_mode)
 
 
-class Conv1d(_Conv):
+class Conv1d(ConvND):
     """Convolution over sequences: see conv1d.   (N, C, L) -> (N, O, OL)
 
     ``weight`` (O, C/groups, K) and ``bias`` (O,) start uniform in ±1/√(K·C/groups).
@@ -303,7 +303,7 @@ class Conv1d(_Conv):
     dims, convolve = 1, staticmethod(conv1d)
 
 
-class Conv2d(_Conv):
+class Conv2d(ConvND):
     """Convolution over images: see conv2d.   (N, C, H, W) -> (N, O, OH, OW)
 
     ``weight`` (O, C/groups, KH, KW) and ``bias`` (O,) start uniform in ±1/√(KH·KW·C/groups).

@@ -14,6 +14,7 @@ from npnn.tensor import Tensor
 __all__ = ["Size", "check_groups", "check_input", "check_weight", "geometry", "image_size", "per_axis"]
 
 Size = int | tuple[int, ...]
+_KERNEL, _SPACE = ("KD", "KH", "KW"), ("D", "H", "W")
 
 
 def per_axis(value: Any, dims: int) -> Any:
@@ -21,23 +22,23 @@ def per_axis(value: Any, dims: int) -> Any:
     return (value,) * dims if hasattr(value, "__index__") else value if isinstance(value, str) else tuple(value)
 
 
-def image_size(shape: tuple[int, ...], dims: int) -> tuple[int, int]:
-    """(H, W) of the last ``dims`` axes; a sequence is an image of height 1."""
-    return (shape[-2], shape[-1]) if dims == 2 else (1, shape[-1])
+def image_size(shape: tuple[int, ...], dims: int) -> Any:
+    """(H, W) or (D, H, W): the last ``dims`` axes; a sequence is an image of height 1."""
+    return (1, shape[-1]) if dims == 1 else tuple(shape[-dims:])
 
 
 def geometry(
     kernel_size: tuple[int, ...], stride: Any, padding: Any, dilation: Any, groups: int, dims: int
 ) -> Geometry:
-    """The arguments of conv1d and conv2d, checked and made explicit."""
+    """The arguments of conv1d, conv2d and conv3d, checked and made explicit."""
     stride = pair("stride", stride, dims, 1, 1)
     dilation = pair("dilation", dilation, dims, 1, 1)
     if padding == "same":
         if max(stride) > 1:
-            raise ShapeError(f"padding='same' needs stride 1, got stride={stride[2 - dims :]}")
-        height, width = (d * (k - 1) for d, k in zip(dilation, image_size(kernel_size, dims), strict=True))
-        before = height // 2, width // 2
-        return Geometry(stride, before, (height - before[0], width - before[1]), dilation, groups)
+            raise ShapeError(f"padding='same' needs stride 1, got stride={stride[-dims:]}")
+        more = [d * (k - 1) for d, k in zip(dilation, image_size(kernel_size, dims), strict=True)]
+        before, after = tuple([n // 2 for n in more]), tuple([n - n // 2 for n in more])
+        return Geometry(stride, before, after, dilation, groups)  # type: ignore[arg-type]  # three of each for a volume
     if padding == "valid":
         padding = 0
     elif isinstance(padding, str):
@@ -58,7 +59,7 @@ def check_groups(groups: int, **channels: int) -> None:
 def check_weight(weight: Tensor, bias: Tensor | None, dims: int, groups: int, transposed: bool = False) -> None:
     """Errors: ShapeError for a weight with other axes, channels that cannot be grouped or a bias of another length."""
     if weight.ndim != dims + 2:
-        axes = f"{'C, O' if transposed else 'O, C'}/groups, {'K' if dims == 1 else 'KH, KW'}"
+        axes = f"{'C, O' if transposed else 'O, C'}/groups, {', '.join(_KERNEL[-dims:]) if dims > 1 else 'K'}"
         raise ShapeError(f"expected a weight of shape ({axes}), got {weight.shape}")
     check_groups(groups, **{"in_channels" if transposed else "out_channels": weight.shape[0]})
     outputs = weight.shape[1] * groups if transposed else weight.shape[0]
@@ -75,7 +76,7 @@ def check_input(x: Tensor, weight: Tensor, bias: Tensor | None, dims: int, chann
 
 
 def _wrong_input(shape: tuple[int, ...], dims: int, channels: int) -> str:
-    axes = "C, H, W" if dims == 2 else "C, L"
+    axes = ", ".join(("C", *_SPACE[-dims:])) if dims > 1 else "C, L"
     given = f"expected an input of shape (N, {axes}) with C = {channels}, got {shape}"
     if len(shape) == dims + 1 and channels == 1 and shape[-1] != 1:
         return f"{given}; for images of one channel add the axis with x.unsqueeze(1)"

@@ -72,7 +72,7 @@ class TransposedConvolution(Function):
     def derivative(self: Any, dy: Tensor) -> Any:
         dims, ndim = self.layout
         db = dy.sum([a for a in range(ndim) if a != ndim - dims - 1]) if self.needs_grad[2] else None
-        for axis, n in zip(range(ndim - dims, ndim), self.size[2 - dims :], strict=True):
+        for axis, n in zip(range(ndim - dims, ndim), self.size[-dims:], strict=True):
             dy = dy.narrow(axis, 0, n)
         dx = dw = None
         if self.kernel is not None:
@@ -159,8 +159,8 @@ def conv_transpose2d(
     return _convolve_transposed(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
 
 
-class _ConvTranspose(ConvBase):
-    """What ConvTranspose1d and ConvTranspose2d share: everything but the number of spatial axes."""
+class ConvTransposeND(ConvBase):
+    """What ConvTranspose1d, 2d and 3d share: everything but the number of spatial axes."""
 
     transposed = True
     convolve: Any
@@ -211,7 +211,7 @@ class _ConvTranspose(ConvBase):
         return tuple([n - low for n, low in zip(wanted, least, strict=True)])
 
 
-class ConvTranspose1d(_ConvTranspose):
+class ConvTranspose1d(ConvTransposeND):
     """Transposed convolution over sequences: see conv_transpose1d.   (N, C, L) -> (N, O, OL)
 
     ``weight`` (C, O/groups, K) and ``bias`` (O,) start uniform in ±1/√(K·O/groups).
@@ -221,7 +221,7 @@ class ConvTranspose1d(_ConvTranspose):
     dims, convolve = 1, staticmethod(conv_transpose1d)
 
 
-class ConvTranspose2d(_ConvTranspose):
+class ConvTranspose2d(ConvTransposeND):
     """Transposed convolution over images: see conv_transpose2d.   (N, C, H, W) -> (N, O, OH, OW)
 
     ``weight`` (C, O/groups, KH, KW) and ``bias`` (O,) start uniform in ±1/√(KH·KW·O/groups).

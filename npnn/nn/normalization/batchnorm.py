@@ -15,7 +15,7 @@ from npnn.nn.normalization.statistics import FrozenNormalization, Normalization
 from npnn.ops.shape import clone
 from npnn.tensor import Tensor, of_array
 
-__all__ = ["BatchNorm1d", "BatchNorm2d", "batch_norm"]
+__all__ = ["BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm", "batch_norm"]
 
 
 def batch_norm(
@@ -161,3 +161,38 @@ class BatchNorm2d(_BatchNorm):
     """Batch normalisation of images: see batch_norm and BatchNorm1d.   (N, C, H, W) -> (N, C, H, W)"""
 
     axes = (4,)
+
+
+class BatchNorm3d(_BatchNorm):
+    """Batch normalisation of volumes: see batch_norm and BatchNorm1d.   (N, C, D, H, W) -> (N, C, D, H, W)"""
+
+    axes = (5,)
+
+
+class SyncBatchNorm(_BatchNorm):
+    """Batch normalisation over the batch of this process: see batch_norm.   (N, C, *), result the same
+
+    PyTorch's averages over all processes of a group; here each process has its own batch (``npnn.train.parallel``).
+    """
+
+    axes = (2, 3, 4, 5)
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        process_group: Any = None,
+        device: Any = None,
+        dtype: Any = None,
+        *,
+        bias: bool = True,
+    ):
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, device, dtype, bias=bias)
+
+    @classmethod
+    def convert_sync_batchnorm(cls, module: Any, process_group: Any = None) -> Any:
+        """The module itself: one process has one batch."""
+        return module

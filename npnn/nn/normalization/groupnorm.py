@@ -15,7 +15,7 @@ from npnn.nn.normalization.batchnorm import NormBase
 from npnn.nn.normalization.statistics import FrozenNormalization, Normalization
 from npnn.tensor import Tensor
 
-__all__ = ["GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "group_norm", "instance_norm"]
+__all__ = ["GroupNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "group_norm", "instance_norm"]
 
 
 def group_norm(
@@ -164,3 +164,9 @@ class InstanceNorm2d(_InstanceNorm):
     """Instance normalisation of images: see instance_norm.   (N, C, H, W) or (C, H, W), result the same"""
 
     axes = (3, 4)
+
+
+class InstanceNorm3d(_InstanceNorm):
+    """Instance normalisation of volumes: see instance_norm.   (N, C, D, H, W) or (C, D, H, W), result the same"""
+
+    axes = (4, 5)

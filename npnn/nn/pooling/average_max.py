@@ -263,6 +263,8 @@ class AvgPool1d(Module):
 class AvgPool2d(Module):
     """The mean of each window: see avg_pool2d.   (N, C, H, W) -> (N, C, OH, OW)"""
 
+    pool: Any = staticmethod(avg_pool2d)
+
     def __init__(
         self,
         kernel_size: Size,
@@ -277,7 +279,7 @@ class AvgPool2d(Module):
         self.count_include_pad, self.divisor_override = count_include_pad, divisor_override
 
     def forward(self, input: Tensor) -> Tensor:
-        return avg_pool2d(
+        return self.pool(
             input, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad,
             self.divisor_override,
         )  # fmt: skip

@@ -12,7 +12,10 @@ from npnn.tensor import Tensor
 __all__ = ["LPPool1d", "LPPool2d", "lp_pool1d", "lp_pool2d"]
 
 
-def _lp(input: Tensor, p: float, pool: Any, kernel_size: Any, stride: Any, ceil_mode: bool, dims: int) -> Tensor:
+def p_norm_of_windows(
+    input: Tensor, p: float, pool: Any, kernel_size: Any, stride: Any, ceil_mode: bool, dims: int
+) -> Tensor:
+    """(Σ xᵖ)^(1/p) over the windows of ``pool``, which averages."""
     window = kernel_size**dims if isinstance(kernel_size, int) else math.prod(kernel_size)
     mean = pool(input**p, kernel_size, stride, 0, ceil_mode)
     return (mean.sign() * mean.abs().relu() * window) ** (1.0 / p)
@@ -20,12 +23,12 @@ def _lp(input: Tensor, p: float, pool: Any, kernel_size: Any, stride: Any, ceil_
 
 def lp_pool1d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """(Σ xᵖ)^(1/p) over windows.   (N, C, L)"""
-    return _lp(input, float(norm_type), avg_pool1d, kernel_size, stride, ceil_mode, 1)
+    return p_norm_of_windows(input, float(norm_type), avg_pool1d, kernel_size, stride, ceil_mode, 1)
 
 
 def lp_pool2d(input: Tensor, norm_type: float, kernel_size: Any, stride: Any = None, ceil_mode: bool = False) -> Tensor:
     """(Σ xᵖ)^(1/p) over windows.   (N, C, H, W)"""
-    return _lp(input, float(norm_type), avg_pool2d, kernel_size, stride, ceil_mode, 2)
+    return p_norm_of_windows(input, float(norm_type), avg_pool2d, kernel_size, stride, ceil_mode, 2)
 
 
 class LPPool1d(Module):

@@ -10,7 +10,7 @@ import numpy as np
 from npnn.nn.module import Module
 from npnn.tensor import Tensor, _from_array
 
-__all__ = ["MaxUnpool1d", "MaxUnpool2d", "max_unpool1d", "max_unpool2d"]
+__all__ = ["MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d"]
 
 
 def _unpool(
@@ -47,6 +47,13 @@ def max_unpool2d(
     return _unpool(input, indices, kernel_size, stride, padding, output_size, 2)
 
 
+def max_unpool3d(
+    input: Tensor, indices: Tensor, kernel_size: Any, stride: Any = None, padding: Any = 0, output_size: Any = None
+) -> Tensor:
+    """Each value back at the place that ``indices`` says, 0 elsewhere.   (N, C, D, H, W)"""
+    return _unpool(input, indices, kernel_size, stride, padding, output_size, 3)
+
+
 class MaxUnpool1d(Module):
     """See max_unpool1d.   (N, C, L)"""
 
@@ -67,3 +74,9 @@ class MaxUnpool2d(MaxUnpool1d):
     """See max_unpool2d.   (N, C, H, W)"""
 
     unpool = staticmethod(max_unpool2d)
+
+
+class MaxUnpool3d(MaxUnpool1d):
+    """See max_unpool3d.   (N, C, D, H, W)"""
+
+    unpool = staticmethod(max_unpool3d)
