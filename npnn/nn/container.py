@@ -17,13 +17,16 @@ __all__ = ["DataParallel", "ModuleDict", "ModuleList", "Sequential"]
 class _Row(Module):
     """What Sequential and ModuleList share: children named "0", "1", ... (or as given), used like a list."""
 
-    def _children(self) -> dict[str, Module]:
+    def _children(self) -> dict[str, Any]:
         """Name -> child, in order; a module that was given twice appears twice."""
-        return {name: m for name, m in vars(self).items() if isinstance(m, Module)}
+        return {name: m for name, m in vars(self).items() if isinstance(m, Module) or (m is None and name.isdigit())}
+
+    def _checked(self, module: Any) -> Any:
+        return _checked(module)
 
     def _replace(self, modules: Iterable[Module]) -> None:
         """Hold these modules instead, numbered afresh."""
-        modules = [_checked(m) for m in modules]
+        modules = [self._checked(m) for m in modules]
         for name in self._children():
             delattr(self, name)
         for i, module in enumerate(modules):
@@ -57,7 +60,7 @@ class _Row(Module):
         raise NotImplementedError
 
     def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, self._name(index), _checked(module))
+        setattr(self, self._name(index), self._checked(module))
 
     def __delitem__(self, index: int | slice) -> None:
         kept = list(self)
@@ -68,7 +71,7 @@ class _Row(Module):
 
     def append(self, module: Module) -> Any:
         """Add a module at the end."""
-        setattr(self, str(len(self)), _checked(module))
+        setattr(self, str(len(self)), self._checked(module))
         return self
 
     def extend(self, modules: Iterable[Module]) -> Any:
@@ -127,7 +130,13 @@ class Sequential(_Row):
 
 
 class ModuleList(_Row):
-    """A list of modules that belong to the model.  It has no forward: the owner decides how to call them."""
+    """A list of modules that belong to the model.  It has no forward: the owner decides how to call them.
+
+    None may stand for a module that is not there.
+    """
+
+    def _checked(self, module: Any) -> Any:
+        return None if module is None else _checked(module)
 
     def __init__(self, modules: Iterable[Module] | None = None):
         self.extend(modules or ())

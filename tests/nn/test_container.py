@@ -227,3 +227,17 @@ def test_module_dict(any_nn):
         modules["conv"]
     with pytest.raises(KeyError, match="forward"):
         modules["forward"] = a
+
+
+def test_none_stands_for_a_module_that_is_not_there():
+    layers = nn.ModuleList([nn.Linear(2, 3), None])
+    layers.append(None)
+    layers[0] = None
+    layers.insert(0, nn.ReLU())
+    assert len(layers) == 4
+    assert layers[1] is None
+    assert [type(m) for m in layers[:2]] == [nn.ReLU, type(None)]
+    assert list(layers.parameters()) == []
+    assert "(1-3): 3 x None" in repr(layers)
+    with pytest.raises(TypeError, match="expected a Module"):
+        nn.Sequential(None)

@@ -60,6 +60,16 @@ CASES = {
     "apply": lambda t: t.Compose([t.RandomApply([t.RandomHorizontalFlip(1.0)], 0.5), t.ToTensor()]),
     "choice": lambda t: t.Compose([t.RandomChoice([t.CenterCrop(20), t.Resize((20, 20))]), t.ToTensor()]),
     "tensors": lambda t: t.Compose([t.ToTensor(), t.RandomCrop(20, padding=2), t.RandomHorizontalFlip(), t.Pad(1)]),
+    "blur": lambda t: t.Compose([t.GaussianBlur(5), t.ToTensor()]),
+    "blur of tensors": lambda t: t.Compose([t.ToTensor(), t.GaussianBlur((3, 7), (0.5, 1.5))]),
+    "solarise": lambda t: t.Compose([t.RandomSolarize(100), t.ToTensor()]),
+    "posterise": lambda t: t.Compose([t.RandomPosterize(3), t.ToTensor()]),
+    "sharpness": lambda t: t.Compose([t.RandomAdjustSharpness(2.5), t.ToTensor()]),
+    "contrast": lambda t: t.Compose([t.RandomAutocontrast(), t.ToTensor()]),
+    "equalise": lambda t: t.Compose([t.RandomEqualize(), t.ToTensor()]),
+    "bytes": lambda t: t.Compose([t.PILToTensor(), t.RandomPosterize(2), t.GaussianBlur(3)]),
+    "five": lambda t: t.Compose([t.FiveCrop(12), t.Lambda(lambda five: five[3]), t.ToTensor()]),
+    "ten": lambda t: t.Compose([t.ToTensor(), t.TenCrop((9, 11), True), t.Lambda(lambda ten: ten[5] + ten[9])]),
     "lambda": lambda t: t.Compose([t.PILToTensor(), t.Lambda(lambda x: x.float() / 2)]),
 }
 

@@ -7,8 +7,17 @@ Whole batches at once are changed by ``npnn.data.transforms``.
 from npnn.vision.transforms.color import ColorJitter, Grayscale, RandomGrayscale, RandomInvert
 from npnn.vision.transforms.combined import Compose, Lambda, RandomApply, RandomChoice, RandomOrder
 from npnn.vision.transforms.conversion import ConvertImageDtype, Normalize, PILToTensor, ToPILImage, ToTensor
+from npnn.vision.transforms.filters import (
+    GaussianBlur,
+    RandomAdjustSharpness,
+    RandomAutocontrast,
+    RandomEqualize,
+    RandomPosterize,
+    RandomSolarize,
+)
 from npnn.vision.transforms.geometry import (
     CenterCrop,
+    FiveCrop,
     Pad,
     RandomAffine,
     RandomCrop,
@@ -18,12 +27,15 @@ from npnn.vision.transforms.geometry import (
     RandomRotation,
     RandomVerticalFlip,
     Resize,
+    TenCrop,
 )
 from npnn.vision.transforms.pixels import InterpolationMode
 
 __all__ = [
-    "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "Grayscale", "InterpolationMode", "Lambda",
-    "Normalize", "PILToTensor", "Pad", "RandomAffine", "RandomApply", "RandomChoice", "RandomCrop", "RandomErasing",
-    "RandomGrayscale", "RandomHorizontalFlip", "RandomInvert", "RandomOrder", "RandomResizedCrop", "RandomRotation",
-    "RandomVerticalFlip", "Resize", "ToPILImage", "ToTensor",
+    "CenterCrop", "ColorJitter", "Compose", "ConvertImageDtype", "FiveCrop", "GaussianBlur", "Grayscale",
+    "InterpolationMode", "Lambda", "Normalize", "PILToTensor", "Pad", "RandomAdjustSharpness", "RandomAffine",
+    "RandomApply", "RandomAutocontrast", "RandomChoice", "RandomCrop", "RandomEqualize", "RandomErasing",
+    "RandomGrayscale", "RandomHorizontalFlip", "RandomInvert", "RandomOrder", "RandomPosterize",
+    "RandomResizedCrop", "RandomRotation", "RandomSolarize", "RandomVerticalFlip", "Resize", "TenCrop",
+    "ToPILImage", "ToTensor",
 ]  # fmt: skip

@@ -26,8 +26,8 @@ from npnn.vision.transforms.pixels import (
 )
 
 __all__ = [
-    "CenterCrop", "Pad", "RandomAffine", "RandomCrop", "RandomErasing", "RandomHorizontalFlip", "RandomResizedCrop",
-    "RandomRotation", "RandomVerticalFlip", "Resize",
+    "CenterCrop", "FiveCrop", "Pad", "RandomAffine", "RandomCrop", "RandomErasing", "RandomHorizontalFlip",
+    "RandomResizedCrop", "RandomRotation", "RandomVerticalFlip", "Resize", "TenCrop",
 ]  # fmt: skip
 
 
@@ -68,6 +68,32 @@ class CenterCrop(Transform):
             img = padded(img, (left, top, max((width - w + 1) // 2, 0), max((height - h + 1) // 2, 0)), 0, "constant")
             h, w = size_of(img)
         return cut_out(img, round((h - height) / 2.0), round((w - width) / 2.0), height, width)
+
+
+class FiveCrop(Transform):
+    """The four corners and the middle, each of ``size``: a tuple of five pictures."""
+
+    def __init__(self, size: Any):
+        self.size = pair(size)
+
+    def __call__(self, img: Any) -> tuple[Any, ...]:
+        (h, w), (height, width) = size_of(img), self.size
+        if height > h or width > w:
+            raise ValueError(f"Requested crop size {self.size} is bigger than input size {(h, w)}")
+        corners = [(0, 0), (0, w - width), (h - height, 0), (h - height, w - width)]
+        return *[cut_out(img, top, left, height, width) for top, left in corners], CenterCrop(self.size)(img)
+
+
+class TenCrop(Transform):
+    """FiveCrop of the picture and of its mirror image, left and right exchanged, or above and below."""
+
+    def __init__(self, size: Any, vertical_flip: bool = False):
+        self.size, self.vertical_flip = pair(size), vertical_flip
+
+    def __call__(self, img: Any) -> tuple[Any, ...]:
+        flip = RandomVerticalFlip if self.vertical_flip else RandomHorizontalFlip
+        five = FiveCrop(self.size)
+        return five(img) + five(flip.flipped(img))
 
 
 class Pad(Transform):
@@ -113,13 +139,15 @@ class _RandomFlip(Transform):
         self.p = p
 
     def __call__(self, img: Any) -> Any:
-        if not uniform() < self.p:
-            return img
+        return self.flipped(img) if uniform() < self.p else img
+
+    @classmethod
+    def flipped(cls, img: Any) -> Any:
         if isinstance(img, Tensor):
-            return img.flip(self.axis)
+            return img.flip(cls.axis)
         from PIL import Image
 
-        return img.transpose(Image.Transpose[self.method])
+        return img.transpose(Image.Transpose[cls.method])
 
 
 class RandomHorizontalFlip(_RandomFlip):
