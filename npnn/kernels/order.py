@@ -7,6 +7,7 @@ for every number; a block of 64 x 16 numbers stays in the first cache.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 
-__all__ = ["contiguous", "copy_in_order"]
+__all__ = ["contiguous", "copy_in_order", "triangle"]
 
 prange = range  # numba reads this name as its parallel range
 
@@ -102,3 +103,35 @@ def _copy(chunks, y, x, n0, y0, x0, n1, y1, x1, rows, y_step, columns, x_step): 
                     here, there = to + u(r) * u(y_step), source + u(r)
                     for c in range(start, stop):
                         y[here + u(c)] = x[there + u(c) * u(x_step)]
+
+
+@kernel
+def triangle(x: NDArray[Any], diagonal: int, lower: bool) -> NDArray[Any]:
+    """x on and below a diagonal (or on and above it), 0 elsewhere.   (*, M, N)"""
+    return np.tril(x, diagonal) if lower else np.triu(x, diagonal)
+
+
+@triangle.fast
+def triangle(x: NDArray[Any], diagonal: int, lower: bool) -> NDArray[Any]:
+    if not x.size or x.dtype.kind not in "fi":
+        return triangle.reference(x, diagonal, lower)
+    y = np.empty(x.shape, x.dtype)
+    rows = math.prod(x.shape[:-2]), *x.shape[-2:]
+    threads.run(
+        _triangle, threads.split(x.size), np.ascontiguousarray(x).reshape(rows), diagonal, lower, y.reshape(rows)
+    )
+    return y
+
+
+@jit(parallel=True)
+def _triangle(chunks, x, diagonal, lower, y):  # type: ignore[no-untyped-def]
+    A, M, N = x.shape
+    for chunk in prange(chunks):
+        for place in range(A * M * chunk // chunks, A * M * (chunk + 1) // chunks):
+            a, i = divmod(place, M)
+            source, out = x[a, i], y[a, i]
+            edge = min(max(i + diagonal + lower, 0), N)  # the first that is above
+            first, last = (0, edge) if lower else (edge, N)
+            out[:] = 0
+            for j in range(first, last):
+                out[j] = source[j]

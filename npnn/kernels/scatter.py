@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from npnn.kernels._jit import jit, kernel
 
-__all__ = ["add_along", "add_at", "take_along"]
+__all__ = ["add_along", "add_at", "take_along", "three_axes"]
 
 Array = NDArray[Any]
 
@@ -69,7 +69,7 @@ def _add_rows(out, places, values):  # type: ignore[no-untyped-def]
                 target[b] += source[b]
 
 
-def _three(a: Array, axis: int) -> Array:
+def three_axes(a: Array, axis: int) -> Array:
     """(axes before, the axis, axes after), in the order of the indices."""
     shape = a.shape
     return np.ascontiguousarray(a).reshape(math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]))
@@ -86,8 +86,8 @@ def take_along(x: Array, index: Array, axis: int) -> Array:
     if x.itemsize not in (4, 8) or not index.size or x.dtype.kind not in "fi":
         return take_along.reference(x, index, axis)
     y = np.empty(index.shape, x.dtype)
-    places = _three(index.astype(np.int64, copy=False), axis)
-    _take_along(_three(x, axis), places, y.reshape(places.shape))
+    places = three_axes(index.astype(np.int64, copy=False), axis)
+    _take_along(three_axes(x, axis), places, y.reshape(places.shape))
     return y
 
 
@@ -115,7 +115,7 @@ def add_along(shape: tuple[int, ...], index: Array, values: Array, axis: int) ->
     if values.dtype.kind != "f" or not index.size:
         return add_along.reference(shape, index, values, axis)
     x = np.zeros(shape, values.dtype)
-    _add_along(_three(x, axis), _three(index.astype(np.int64, copy=False), axis), _three(values, axis))
+    _add_along(three_axes(x, axis), three_axes(index.astype(np.int64, copy=False), axis), three_axes(values, axis))
     return x
 
 
@@ -123,6 +123,17 @@ def add_along(shape: tuple[int, ...], index: Array, values: Array, axis: int) ->
 def _add_along(x, index, values):  # type: ignore[no-untyped-def]
     u = np.uint64
     for a in range(index.shape[0]):
+        if index.shape[2] == 1 and index.shape[1]:  # what goes to one place in a row is added up before it is written
+            place, total = index[a, 0, 0], values[a, 0, 0]
+            for k in range(1, index.shape[1]):
+                i, v = index[a, k, 0], values[a, k, 0]
+                if i == place:
+                    total += v
+                else:
+                    x[u(a), u(place), u(0)] += total
+                    place, total = i, v
+            x[u(a), u(place), u(0)] += total
+            continue
         for k in range(index.shape[1]):
             for b in range(index.shape[2]):
                 x[u(a), u(index[a, k, b]), u(b)] += values[a, k, b]

@@ -8,6 +8,7 @@ import numpy as np
 
 from npnn import dtypes
 from npnn.function import Function
+from npnn.kernels.scan import running_product, running_product_backward, running_sum
 from npnn.ops.joining import cat
 from npnn.ops.promotion import cast
 from npnn.ops.reductions import single_axis, sum
@@ -21,28 +22,24 @@ class CumSum(Function):
 
     def forward(self, x, dim):
         self.dim = dim
-        return np.cumsum(x, axis=dim, dtype=x.dtype)
+        return running_sum(x, dim, False)
 
     def backward(self, dy):
-        return np.flip(np.cumsum(np.flip(dy, self.dim), axis=self.dim, dtype=dy.dtype), self.dim), None
+        return running_sum(dy, self.dim, True), None
 
     def again(self, v):
-        return np.cumsum(v, axis=self.dim, dtype=v.dtype)
+        return running_sum(v, self.dim, False)
 
 
 class CumProd(Function):
-    """y_i = Π x_j over j <= i.   dx_j = s_j Π x_k over k < j, with s_j = dy_j + x_{j+1} s_{j+1}: exact where some are 0"""
+    """y_i = Π x_j over j <= i.   dx_j = y_{j-1} s_j, with s_j = dy_j + x_{j+1} s_{j+1}: exact where some are 0"""
 
     def forward(self, x, dim):
-        self.x, self.dim = x, dim
-        return np.cumprod(x, axis=dim)
+        self.x, self.y, self.dim = x, running_product(x, dim), dim
+        return self.y
 
     def backward(self, dy):
-        x, s = np.moveaxis(self.x, self.dim, 0), np.array(np.moveaxis(dy, self.dim, 0), order="C")
-        for j in range(len(x) - 2, -1, -1):
-            s[j] += x[j + 1] * s[j + 1]
-        s[1:] *= np.cumprod(x[:-1], axis=0)
-        return np.moveaxis(s, 0, self.dim), None
+        return running_product_backward(dy, self.x, self.y, self.dim), None
 
 
 def cumprod(input: Tensor, dim: int, *, dtype: Any = None) -> Tensor:

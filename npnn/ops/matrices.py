@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 from npnn.function import Function, View
+from npnn.kernels.order import triangle
 from npnn.ops import reductions, shape
 from npnn.tensor import Tensor
 
@@ -14,27 +17,27 @@ __all__ = ["diag", "diag_embed", "diagflat", "diagonal", "trace", "tril", "triu"
 class Triangle(Function):
     """y = x below (or above) a diagonal, 0 elsewhere.   dx = dy there"""
 
-    def forward(self, x, keep, diagonal):
-        self.keep, self.diagonal = keep, diagonal
-        return keep(x, diagonal)
+    def forward(self, x, lower, diagonal):
+        self.lower, self.diagonal = lower, diagonal
+        return triangle(x, diagonal, lower)
 
     def backward(self, dy):
-        return self.keep(dy, self.diagonal), None, None
+        return triangle(dy, self.diagonal, self.lower), None, None
 
     def again(self, v):
-        return self.keep(v, self.diagonal)
+        return triangle(v, self.diagonal, self.lower)
 
 
 def tril(input: Tensor, diagonal: int = 0) -> Tensor:
     """The elements on and below a diagonal of the last two axes, 0 above."""
     _matrix("tril", input)
-    return Triangle.apply(input, np.tril, diagonal)
+    return Triangle.apply(input, True, operator.index(diagonal))
 
 
 def triu(input: Tensor, diagonal: int = 0) -> Tensor:
     """The elements on and above a diagonal of the last two axes, 0 below."""
     _matrix("triu", input)
-    return Triangle.apply(input, np.triu, diagonal)
+    return Triangle.apply(input, False, operator.index(diagonal))
 
 
 def _matrix(name: str, x: Tensor) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.function import Function
-from npnn.kernels.scatter import add_at
+from npnn.kernels.scan import first_places, running_extreme, sorted_places
+from npnn.ops.gathering import Gather
 from npnn.ops.returned import ValuesAndIndices, named
 from npnn.ops.shape import axis_of
 from npnn.tensor import Tensor, _from_array
@@ -19,32 +20,15 @@ __all__ = [
 ]  # fmt: skip
 
 
-class TakeAlong(Function):
-    """y = x's elements at ``indices`` along an axis.   dx = dy added up at the indices"""
-
-    def forward(self, x, indices, dim):
-        self.shape, self.indices, self.dim = x.shape, indices, dim
-        return np.take_along_axis(x, indices, dim)
-
-    def backward(self, dy):
-        dx = np.zeros(self.shape, dy.dtype)
-        at = list(np.ogrid[tuple(slice(n) for n in self.indices.shape)])
-        at[self.dim] = self.indices
-        add_at(dx, tuple(at), dy)
-        return dx, None, None
-
-    def again(self, v):
-        return np.take_along_axis(v, self.indices, self.dim)
-
-
 def _picked(input: Tensor, indices: Any, axis: int) -> ValuesAndIndices:
-    return ValuesAndIndices(TakeAlong.apply(input, indices, axis), _from_array(indices.astype(np.int64, copy=False)))
+    return ValuesAndIndices(Gather.apply(input, indices, axis), _from_array(indices.astype(np.int64, copy=False)))
 
 
-def _descending(x: Any, axis: int) -> Any:
-    """argsort from the largest, stable, nan first: the ascending order of the reversed array, read backwards."""
-    order = np.argsort(np.flip(x, axis), axis=axis, kind="stable")
-    return x.shape[axis] - 1 - np.flip(order, axis)
+def _along_rows(order: Any, x: NDArray[Any], axis: int, *arguments: Any) -> NDArray[Any]:
+    """order(rows, *arguments), places in rows, of an axis that need not be the last."""
+    rows = np.moveaxis(x, axis, -1)
+    places = order(rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1]), *arguments)
+    return np.moveaxis(places.reshape(*rows.shape[:-1], places.shape[-1]), -1, axis)
 
 
 @named
@@ -55,7 +39,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
         return ValuesAndIndices(input.clone(), _from_array(np.zeros((), np.int64)))
     axis = axis_of(dim, input.array.ndim)
     x = input.array
-    return _picked(input, _descending(x, axis) if descending else np.argsort(x, axis=axis, kind="stable"), axis)
+    return _picked(input, _along_rows(sorted_places, x, axis, descending), axis)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -82,24 +66,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not ndim:
         return ValuesAndIndices(*sort(input))
     x = input.array
-    if 0 < 4 * k <= n and x.dtype != bool and not np.isnan(x).any():
-        return _picked(input, _first(x, k, axis, largest), axis)
-    order = _descending(x, axis) if largest else np.argsort(x, axis=axis, kind="stable")
-    return _picked(input, order.take(range(k), axis), axis)
-
-
-def _first(x: NDArray[Any], k: int, axis: int, largest: bool) -> NDArray[Any]:
-    """Where the k largest (or smallest) are, in order, without sorting the others; of equal ones the first."""
-    rows = np.moveaxis(x, axis, -1)
-    n = rows.shape[-1]
-    last = n - k if largest else k - 1  # where the k-th of them comes to lie
-    limit = np.partition(rows, last, axis=-1)[..., last : last + 1]
-    inside, equal = (rows > limit) if largest else (rows < limit), rows == limit
-    inside |= equal & (np.cumsum(equal, axis=-1) <= k - inside.sum(-1, keepdims=True))
-    places = np.nonzero(inside)[-1].reshape(*rows.shape[:-1], k)  # k in each row, from the first to the last
-    values = np.take_along_axis(rows, places, -1)
-    order = _descending(values, -1) if largest else np.argsort(values, axis=-1, kind="stable")
-    return np.moveaxis(np.take_along_axis(places, order, -1), -1, axis)
+    return _picked(input, _along_rows(first_places, x, axis, k, largest), axis)
 
 
 @named
@@ -177,26 +144,23 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesAndIndice
     return found if keepdim else ValuesAndIndices(*[t.squeeze(axis) for t in found])
 
 
-def _running(input: Tensor, dim: int, extreme: Any) -> ValuesAndIndices:
+def _running(input: Tensor, dim: int, largest: bool) -> ValuesAndIndices:
     if not input.array.ndim:
         return ValuesAndIndices(input.clone(), _from_array(np.zeros((), np.int64)))
     axis = axis_of(dim, input.array.ndim)
-    x = input.array
-    numbers = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
-    found = (x == extreme.accumulate(x, axis=axis)) | (x != x)  # nan is the largest, and the smallest, from there on
-    return _picked(input, np.maximum.accumulate(np.where(found, numbers, 0), axis=axis), axis)
+    return _picked(input, running_extreme(input.array, axis, largest), axis)
 
 
 @named
 def cummax(input: Tensor, dim: int) -> ValuesAndIndices:
     """The largest element so far along an axis, and where it is (the last of equal ones)."""
-    return _running(input, dim, np.maximum)
+    return _running(input, dim, True)
 
 
 @named
 def cummin(input: Tensor, dim: int) -> ValuesAndIndices:
     """The smallest element so far along an axis, and where it is (the last of equal ones)."""
-    return _running(input, dim, np.minimum)
+    return _running(input, dim, False)
 
 
 def _unique_results(parts: Any, return_inverse: bool, return_counts: bool) -> Any:

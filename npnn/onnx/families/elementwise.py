@@ -110,8 +110,8 @@ reads("IsInf", detect_negative=1, detect_positive=1)(comparison.isinf)
 
 
 @writes(matrices.Triangle)
-def _write_triangle(g: Any, x: Any, keep: Any, diagonal: int) -> str:
-    return g.node("Trilu", x, np.asarray(diagonal, np.int64), upper=int(keep is np.triu))
+def _write_triangle(g: Any, x: Any, lower: Any, diagonal: int) -> str:
+    return g.node("Trilu", x, np.asarray(diagonal, np.int64), upper=int(not lower))
 
 
 @reads("Trilu")
