@@ -18,8 +18,9 @@ MODULES = (
     "npnn.data.transforms", "npnn.utils.data", "npnn.utils.checkpoint", "npnn.utils.tensorboard", "npnn.autograd",
     "npnn.jacobians", "npnn.func", "npnn.jit",
     "npnn.random", "npnn.linalg", "npnn.distributions", "npnn.io", "npnn.train", "npnn.testing", "npnn.plot", "npnn.look",
-    "npnn.onnx", "npnn.sklearn", "npnn.vision.datasets", "npnn.vision.transforms", "npnn.vision.utils", "npnn.amp", "npnn.cuda",
-    "npnn.experiment", "npnn.environment", "npnn.errors", "npnn.torch",
+    "npnn.onnx", "npnn.sklearn", "npnn.vision.datasets", "npnn.vision.transforms", "npnn.vision.transforms.functional",
+    "npnn.vision.io", "npnn.vision.utils", "npnn.amp", "npnn.cuda", "npnn.experiment", "npnn.environment",
+    "npnn.errors", "npnn.torch",
 )  # fmt: skip
 
 # parts of files that have no __all__ of their own making, or whose __all__ is for their neighbours

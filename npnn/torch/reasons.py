@@ -22,7 +22,6 @@ _REASONS = {
     "complex": "tensors hold no complex numbers",
     "stft": "there are no complex numbers",
     "profiler": "use a profiler for Python, such as py-spy",
-    "io": "images are read with PIL",
     "ops": "operations for detection are not offered",
 }
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from npnn.vision import datasets, transforms, utils
+from npnn.vision import datasets, io, transforms, utils
 
-__all__ = ["datasets", "transforms", "utils"]
+__all__ = ["datasets", "io", "transforms", "utils"]
 
 __version__ = "0.28.0"  # the torchvision whose transforms these draw like
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import random
 
@@ -11,7 +12,7 @@ import pytest
 import npnn
 from npnn.data.dataset import unit_images
 from npnn.errors import DataError
-from npnn.vision import datasets, transforms, utils
+from npnn.vision import datasets, io, transforms, utils
 from tests.parity import torch
 
 Image = pytest.importorskip("PIL.Image")
@@ -145,3 +146,50 @@ def test_fake_data_and_models():
     assert found[1][0].equal(found[1][0])
     with pytest.raises(AttributeError, match="models"):
         npnn.vision.models  # noqa: B018
+
+
+FUNCTIONS = {
+    "crop": lambda f, x: f.crop(x, -2, 3, 20, 18), "center_crop": lambda f, x: f.center_crop(x, 16),
+    "resized_crop": lambda f, x: f.resized_crop(x, 1, 2, 20, 18, (9, 11)), "hflip": lambda f, x: f.hflip(x),
+    "vflip": lambda f, x: f.vflip(x), "pad": lambda f, x: f.pad(x, [1, 2]), "resize": lambda f, x: f.resize(x, 15),
+    "rotate": lambda f, x: f.rotate(x, 25), "grey": lambda f, x: f.to_grayscale(x, 3),
+    "invert": lambda f, x: f.invert(x), "brightness": lambda f, x: f.adjust_brightness(x, 1.4),
+    "contrast": lambda f, x: f.adjust_contrast(x, 0.6), "saturation": lambda f, x: f.adjust_saturation(x, 1.7),
+    "hue": lambda f, x: f.adjust_hue(x, -0.2), "blur": lambda f, x: f.gaussian_blur(x, (5, 3)),
+    "blur with widths": lambda f, x: f.gaussian_blur(x, 5, [0.7, 1.3]), "solarize": lambda f, x: f.solarize(x, 90),
+    "posterize": lambda f, x: f.posterize(x, 3), "sharpness": lambda f, x: f.adjust_sharpness(x, 0.3),
+    "autocontrast": lambda f, x: f.autocontrast(x), "equalize": lambda f, x: f.equalize(x),
+    "five": lambda f, x: f.five_crop(x, 10)[4], "ten": lambda f, x: f.ten_crop(x, 10)[7],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_that_draw_nothing(torchs, name):
+    theirs = importlib.import_module("torchvision.transforms.functional")
+    before = npnn.get_rng_state().tolist()
+    given = [np.asarray(FUNCTIONS[name](f, picture())) for f in (transforms.functional, theirs)]
+    np.testing.assert_array_equal(*given)
+    assert npnn.get_rng_state().tolist() == before
+    tensors = [
+        f.normalize(f.to_tensor(FUNCTIONS[name](f, picture())), [0.5] * 3, [0.2] * 3)
+        for f in (transforms.functional, theirs)
+    ]
+    np.testing.assert_allclose(*[x.numpy() for x in tensors], rtol=1e-5)
+    assert transforms.functional.get_image_size(picture()) == [37, 29]
+
+
+def test_picture_files(tmp_path):
+    picture().save(tmp_path / "a.png")
+    x = io.read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(x.numpy(), np.asarray(picture()).transpose(2, 0, 1))
+    assert io.read_image(str(tmp_path / "a.png"), io.ImageReadMode.GRAY).shape == (1, 29, 37)
+    assert io.read_image(tmp_path / "a.png", "RGB_ALPHA").shape == (4, 29, 37)
+    io.write_png(x, tmp_path / "b.png")
+    np.testing.assert_array_equal(io.decode_image(tmp_path / "b.png"), x)
+    io.write_jpeg(npnn.full((3, 16, 16), 100, dtype=npnn.uint8), tmp_path / "c.jpg", quality=95)
+    np.testing.assert_allclose(io.read_image(tmp_path / "c.jpg"), 100, atol=2)
+    (tmp_path / "d.png").write_text("no picture")
+    with pytest.raises(RuntimeError, match="cannot identify"):
+        io.read_image(tmp_path / "d.png")
+    with pytest.raises(RuntimeError, match="picture of bytes"):
+        io.write_png(x.float(), tmp_path / "e.png")

@@ -4,6 +4,7 @@ What is drawn, and from which generator (torch's, or Python's ``random``), is wh
 Whole batches at once are changed by ``npnn.data.transforms``.
 """
 
+from npnn.vision.transforms import functional
 from npnn.vision.transforms.color import ColorJitter, Grayscale, RandomGrayscale, RandomInvert
 from npnn.vision.transforms.combined import Compose, Lambda, RandomApply, RandomChoice, RandomOrder
 from npnn.vision.transforms.conversion import ConvertImageDtype, Normalize, PILToTensor, ToPILImage, ToTensor
@@ -37,5 +38,5 @@ __all__ = [
     "RandomApply", "RandomAutocontrast", "RandomChoice", "RandomCrop", "RandomEqualize", "RandomErasing",
     "RandomGrayscale", "RandomHorizontalFlip", "RandomInvert", "RandomOrder", "RandomPosterize",
     "RandomResizedCrop", "RandomRotation", "RandomSolarize", "RandomVerticalFlip", "Resize", "TenCrop",
-    "ToPILImage", "ToTensor",
+    "ToPILImage", "ToTensor", "functional",
 ]  # fmt: skip

@@ -52,13 +52,16 @@ class RandomInvert(Transform):
         self.p = p
 
     def __call__(self, img: Any) -> Any:
-        if not uniform() < self.p:
-            return img
-        if isinstance(img, Tensor):
-            return (255 if img.array.dtype == np.uint8 else 1) - img
-        from PIL import ImageOps
+        return inverted(img) if uniform() < self.p else img
 
-        return ImageOps.invert(img)
+
+def inverted(img: Any) -> Any:
+    """Light and dark exchanged."""
+    if isinstance(img, Tensor):
+        return (255 if img.array.dtype == np.uint8 else 1) - img
+    from PIL import ImageOps
+
+    return ImageOps.invert(img)
 
 
 class ColorJitter(Transform):
@@ -81,19 +84,21 @@ class ColorJitter(Transform):
         factors = [None if r is None else between(*r) for r in ranges]
         for i in order:
             if factors[i] is not None:
-                img = self._change(img, i, factors[i])  # type: ignore[arg-type]
+                img = changed(img, i, factors[i])  # type: ignore[arg-type]
         return img
 
-    def _change(self, img: Any, which: int, factor: float) -> Any:
-        from PIL import Image, ImageEnhance
 
-        if isinstance(img, Tensor):
-            return ToTensor()(self._change(ToPILImage()(img), which, factor))
-        if which < 3:
-            kind = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[which]
-            return kind(img).enhance(factor)
-        if img.mode in ("L", "1", "I", "F"):
-            return img
-        hue, saturation, value = img.convert("HSV").split()
-        turned = (np.asarray(hue).astype(np.int16) + int(factor * 255)).astype(np.uint8)
-        return Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert(img.mode)
+def changed(img: Any, which: int, factor: float) -> Any:
+    """Brightness (0), contrast (1), saturation (2) or hue (3) changed by a factor."""
+    from PIL import Image, ImageEnhance
+
+    if isinstance(img, Tensor):
+        return ToTensor()(changed(ToPILImage()(img), which, factor))
+    if which < 3:
+        kind = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[which]
+        return kind(img).enhance(factor)
+    if img.mode in ("L", "1", "I", "F"):
+        return img
+    hue, saturation, value = img.convert("HSV").split()
+    turned = (np.asarray(hue).astype(np.int16) + int(factor * 255)).astype(np.uint8)
+    return Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert(img.mode)

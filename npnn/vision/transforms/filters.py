@@ -28,29 +28,32 @@ class GaussianBlur(Transform):
             raise ValueError(f"sigma values should be positive and of the form (min, max), got {sigma}")
 
     def __call__(self, img: Any) -> Any:
-        sigma = between(*self.sigma)
-        if not isinstance(img, Tensor):
-            return ToPILImage(img.mode if img.mode in ("L", "RGB", "RGBA") else None)(
-                self._blur(PILToTensor()(img), sigma)
-            )
-        return self._blur(img, sigma)
+        return blurred(img, self.kernel_size, between(*self.sigma))
 
-    def _blur(self, img: Tensor, sigma: float) -> Tensor:
-        kind = img.array.dtype
-        *lead, channels, h, w = img.array.shape
-        x = img.array.reshape(-1, channels, h, w).astype(kind if kind.kind == "f" else np.float32)
-        kx, ky = (self._weights(k, sigma).astype(x.dtype) for k in self.kernel_size)
-        weight = np.ascontiguousarray(np.broadcast_to(np.outer(ky, kx), (channels, 1, len(ky), len(kx))))
-        around = [len(kx) // 2] * 2 + [len(ky) // 2] * 2
-        y = F.conv2d(F.pad(of_array(x), around, mode="reflect"), of_array(weight), groups=channels).array
-        y = y if kind.kind == "f" else np.rint(y).astype(kind)
-        return of_array(np.ascontiguousarray(y).reshape(*lead, channels, h, w))
 
-    @staticmethod
-    def _weights(k: int, sigma: float) -> Any:
-        x = np.linspace(-(k - 1) * 0.5, (k - 1) * 0.5, k)
-        density = np.exp(-0.5 * (x / sigma) ** 2)
-        return density / density.sum()
+def blurred(img: Any, kernel_size: Any, sigma: Any = None) -> Any:
+    """The picture convolved with a bell of so many pixels and this σ, or one for each axis (x, y)."""
+    if not isinstance(img, Tensor):
+        return ToPILImage()(blurred(PILToTensor()(img), kernel_size, sigma))
+    sizes = pair(kernel_size)
+    if sigma is None:
+        sigma = [0.3 * ((k - 1) * 0.5 - 1) + 0.8 for k in sizes]
+    widths = (sigma, sigma) if isinstance(sigma, (int, float)) else (*sigma, *sigma)[:2]
+    kind = img.array.dtype
+    *lead, channels, h, w = img.array.shape
+    x = img.array.reshape(-1, channels, h, w).astype(kind if kind.kind == "f" else np.float32)
+    kx, ky = (_bell(k, s).astype(x.dtype) for k, s in zip(sizes, widths, strict=True))
+    weight = np.ascontiguousarray(np.broadcast_to(np.outer(ky, kx), (channels, 1, len(ky), len(kx))))
+    around = [len(kx) // 2] * 2 + [len(ky) // 2] * 2
+    y = F.conv2d(F.pad(of_array(x), around, mode="reflect"), of_array(weight), groups=channels).array
+    y = y if kind.kind == "f" else np.rint(y).astype(kind)
+    return of_array(np.ascontiguousarray(y).reshape(*lead, channels, h, w))
+
+
+def _bell(k: int, sigma: float) -> Any:
+    x = np.linspace(-(k - 1) * 0.5, (k - 1) * 0.5, k)
+    density = np.exp(-0.5 * (x / sigma) ** 2)
+    return density / density.sum()
 
 
 class _Sometimes(Transform):
@@ -59,8 +62,10 @@ class _Sometimes(Transform):
     p: float
 
     def __call__(self, img: Any) -> Any:
-        if not uniform() < self.p:
-            return img
+        return self.changed(img) if uniform() < self.p else img
+
+    def changed(self, img: Any) -> Any:
+        """The picture, changed for certain."""
         if not isinstance(img, Tensor):
             return self._change(img)
         back = PILToTensor() if img.array.dtype == np.uint8 else ToTensor()
