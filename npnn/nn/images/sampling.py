@@ -13,6 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npnn.errors import DtypeError, ShapeError, warn
+from npnn.function import Function
+from npnn.kernels.taps import weighted_rows, weighted_rows_backward
+from npnn.ops.indexing import Put
+from npnn.ops.joining import stack
 from npnn.ops.linalg import matmul
 from npnn.tensor import Tensor, of_array
 
@@ -82,20 +86,42 @@ def grid_sample(
         x = (x + 1) * ((n - 1) / 2) if aligned else ((x + 1) * n - 1) / 2
         places.append(x if mode == "bicubic" else _brought_in(x, n, padding_mode, aligned))
     taps = {"bilinear": _linear, "nearest": _nearest, "bicubic": _cubic}[mode]
-    y: Any = None
-    where, picked = np.arange(shape[0]).reshape(-1, *[1] * dims), input.movedim(1, -1)
+    rows, weights = [], []
     for choice in itertools.product(*[taps(x) for x in places]):
-        weight, inside, index = 1.0, np.ones((), bool), [where]
+        weight, inside, row = 1.0, np.ones((), bool), np.zeros((), np.int64)
         for (at, w), n in zip(choice, shape[2:], strict=True):
             if mode == "bicubic" and padding_mode != "zeros":
                 at = _bounced(at, n, padding_mode, aligned)[0]
             inside = inside & (at >= 0) & (at < n)
-            index.append(np.clip(np.nan_to_num(at), 0, n - 1).astype(np.int64))
+            row = row * n + np.clip(np.nan_to_num(at), 0, n - 1).astype(np.int64)
             weight = weight * w
-        pixels = picked[tuple(index)]  # (N, OH, OW, C)
-        part = pixels * (weight * inside.astype(input.array.dtype))[..., None]
-        y = part if y is None else y + part
-    return y.movedim(-1, 1)
+        rows.append(row)
+        weights.append(weight * inside.astype(input.array.dtype))
+    index = np.stack(rows, -1).reshape(shape[0], -1, len(rows))
+    joined = stack(weights, -1) if isinstance(weights[0], Tensor) else of_array(np.stack(weights, -1))
+    pixels = input.movedim(1, -1).reshape(shape[0], -1, shape[1])
+    y = Sampling.apply(pixels, joined.reshape(index.shape), index)
+    return y.reshape(shape[0], *grid.array.shape[1:-1], shape[1]).movedim(-1, 1)
+
+
+class Sampling(Function):
+    """y[n, p] = Σ_t w[n, p, t] x[n, index[n, p, t]].   x (N, R, C), w and index (N, P, T) -> y (N, P, C)
+
+    dx = dy w at the rows that were looked at, dw = Σ dy x over the channels
+    """
+
+    def forward(self, x: NDArray[Any], w: NDArray[Any], index: NDArray[Any]) -> NDArray[Any]:
+        self.x, self.w, self.index = x, w, index
+        return weighted_rows(x, index, w)
+
+    def backward(self, dy: NDArray[Any]) -> Any:
+        return *weighted_rows_backward(dy, self.x, self.index, self.w), None
+
+    def derivative(self: Any, dy: Tensor) -> Any:
+        at = np.arange(len(self.index))[:, None, None], self.index
+        nothing = np.zeros(self.x.shape, dy.array.dtype)
+        dx = Put.apply(nothing, dy.unsqueeze(2) * self.w[..., None], at, True)
+        return dx, (self.x[at] * dy.unsqueeze(2)).sum(-1), None
 
 
 def _linear(x: Tensor) -> list[tuple[Any, Any]]:
