@@ -27,7 +27,7 @@ from npnn.function import Function
 from npnn.modes import enable_grad
 from npnn.tensor import Tensor, _from_array
 
-__all__ = ["walk"]
+__all__ = ["through", "walk"]
 
 
 class Known(Function):
@@ -126,10 +126,24 @@ def _with_tensors(node: Any) -> Any:
     return copy
 
 
-def walk(roots: list[tuple[Any, Tensor]], wanted: dict[Any, Tensor | None] | None = None) -> None:
+def through(forward: Callable[..., Any], inputs: Any, grads: Any) -> tuple[Any, ...]:
+    """The gradients of forward(*inputs), one tensor or several, for a ``derivative`` whose function has steps of its own.
+
+    ``inputs`` are tensors, arrays or None, ``grads`` one for each result, None for what the loss does not depend on.
+    """
+    given = [Known.apply(x, x.array) if isinstance(x, Tensor) else x if x is None else _from_array(x) for x in inputs]
+    outputs = forward(*given)
+    outputs = outputs if type(outputs) is tuple else (outputs,)
+    wanted: dict[Any, Any] = {x._node: None for x in given if x is not None and x._node is not None}
+    walk([(y._node, g) for y, g in zip(outputs, grads, strict=True) if g is not None and y._node], wanted, stop=True)
+    return tuple([None if x is None or x._node is None else wanted[x._node] for x in given])
+
+
+def walk(roots: list[tuple[Any, Tensor]], wanted: dict[Any, Tensor | None] | None = None, stop: bool = False) -> None:
     """Call ``derivative`` on every function between the roots and the leaves, as ``engine.walk`` calls backward.
 
-    The graph stays.  Gradients are added to the leaves, or put into ``wanted`` under the sources that are its keys.
+    The graph stays.  Gradients are added to the leaves, or put into ``wanted`` under the sources that are its keys,
+    beyond which nothing is looked for if ``stop``.
     """
     pending: dict[int, tuple[Any, list[Any]]] = {}
     queue: list[int] = []
@@ -141,6 +155,10 @@ def walk(roots: list[tuple[Any, Tensor]], wanted: dict[Any, Tensor | None] | Non
             leaves[id(source)] = source, gradient if before is None else before + gradient
             return
         node, index = source
+        if stop and source in wanted:  # type: ignore[operator]
+            before = wanted[source]  # type: ignore[index]
+            wanted[source] = gradient if before is None else before + gradient  # type: ignore[index]
+            return
         if node.order not in pending:
             pending[node.order] = node, [None] * len(node.outputs)
             heapq.heappush(queue, -node.order)

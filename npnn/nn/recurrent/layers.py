@@ -7,6 +7,7 @@ networks.py stack these layers; those in cells.py use them for a single step.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,17 @@ from npnn.kernels.recurrent import past_and_present
 from npnn.kernels.recurrent_gru import gru_backward, gru_forward
 from npnn.kernels.recurrent_lstm import lstm_backward, lstm_forward
 from npnn.kernels.recurrent_rnn import rnn_backward, rnn_forward
+from npnn.nn.recurrent import steps
+from npnn.second_order import through
 
 __all__ = ["GRULayer", "LSTMLayer", "RNNLayer"]
 
 Array = NDArray[Any]
+
+
+def _placed(layer: Any, *values: Any) -> list[Any]:
+    """The inputs, of which these are the values, at their places in the graph."""
+    return [v if v is None else layer.input(i, v) if isinstance(v, np.ndarray) else v for i, v in enumerate(values)]
 
 
 class RNNLayer(Function):
@@ -49,16 +57,23 @@ class RNNLayer(Function):
         h = rnn_forward(x, h0, w_ih, w_hh, bias, relu, reverse)
         if True in self.needs_grad:
             self.x, self.w_hh, self.reverse, self.from_zero = x, w_hh, reverse, h0 is None
-            self.w_ih = w_ih if self.needs_grad[0] else None
+            self.w_ih, self.given = w_ih, (h0, b_ih, b_hh)
             self.h, self.relu = h, relu
         _, now = past_and_present(h, reverse)
         return now, now[0 if reverse else -1]
 
     def backward(self, dy: Array | None, dh_n: Array | None) -> tuple[Array | None, ...]:
         *grads, db = rnn_backward(
-            dy, dh_n, self.x, self.h, self.w_ih, self.w_hh, self.relu, self.reverse, self.from_zero
-        )
+            dy, dh_n, self.x, self.h, self.w_ih if self.needs_grad[0] else None, self.w_hh, self.relu, self.reverse,
+            self.from_zero,
+        )  # fmt: skip
         return *grads, db, db
+
+    def derivative(self: Any, *grads: Any) -> Any:
+        h0, *biases = self.given
+        inputs = _placed(self, self.x, h0, self.w_ih, self.w_hh, *biases)
+        found = through(partial(steps.rnn, reverse=self.reverse, relu=self.relu), inputs, grads)
+        return *found, *[None] * (len(self.inputs) - len(found))
 
 
 class LSTMLayer(Function):
@@ -88,17 +103,24 @@ class LSTMLayer(Function):
         h, c, gates = lstm_forward(x, h0, c0, w_ih, w_hh, bias, reverse, keep)
         if keep:
             self.x, self.w_hh, self.reverse, self.from_zero = x, w_hh, reverse, h0 is None
-            self.w_ih = w_ih if self.needs_grad[0] else None
-            self.h, self.c, self.gates = h, c, gates
+            self.w_ih, self.given = w_ih, (h0, b_ih, b_hh)
+            self.h, self.c, self.gates, self.c0 = h, c, gates, c0
         (_, h_now), (_, c_now) = past_and_present(h, reverse), past_and_present(c, reverse)
         last = 0 if reverse else -1
         return h_now, h_now[last], c_now[last]
 
     def backward(self, dy: Array | None, dh_n: Array | None, dc_n: Array | None) -> tuple[Array | None, ...]:
         *grads, db = lstm_backward(
-            dy, dh_n, dc_n, self.x, self.h, self.c, self.gates, self.w_ih, self.w_hh, self.reverse, self.from_zero
-        )
+            dy, dh_n, dc_n, self.x, self.h, self.c, self.gates, self.w_ih if self.needs_grad[0] else None, self.w_hh,
+            self.reverse, self.from_zero,
+        )  # fmt: skip
         return *grads, db, db
+
+    def derivative(self: Any, *grads: Any) -> Any:
+        h0, b_ih, b_hh = self.given
+        inputs = _placed(self, self.x, h0, self.c0, self.w_ih, self.w_hh, b_ih, b_hh)
+        found = through(partial(steps.lstm, reverse=self.reverse), inputs, grads)
+        return *found, *[None] * (len(self.inputs) - len(found))
 
 
 class GRULayer(Function):
@@ -127,10 +149,17 @@ class GRULayer(Function):
         h, gates, m = gru_forward(x, h0, w_ih, w_hh, b_ih, b_hh, reverse, keep)
         if keep:
             self.x, self.w_hh, self.reverse, self.from_zero = x, w_hh, reverse, h0 is None
-            self.w_ih = w_ih if self.needs_grad[0] else None
+            self.w_ih, self.given = w_ih, (h0, b_ih, b_hh)
             self.h, self.gates, self.m = h, gates, m
         _, now = past_and_present(h, reverse)
         return now, now[0 if reverse else -1]
 
     def backward(self, dy: Array | None, dh_n: Array | None) -> tuple[Array | None, ...]:
-        return gru_backward(dy, dh_n, self.x, self.h, self.gates, self.m, self.w_ih, self.w_hh, self.reverse)
+        w_ih = self.w_ih if self.needs_grad[0] else None
+        return gru_backward(dy, dh_n, self.x, self.h, self.gates, self.m, w_ih, self.w_hh, self.reverse)
+
+    def derivative(self: Any, *grads: Any) -> Any:
+        h0, *biases = self.given
+        inputs = _placed(self, self.x, h0, self.w_ih, self.w_hh, *biases)
+        found = through(partial(steps.gru, reverse=self.reverse), inputs, grads)
+        return *found, *[None] * (len(self.inputs) - len(found))
