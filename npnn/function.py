@@ -33,6 +33,9 @@ class Function:
     forward may return a tuple.  backward then gets one gradient per output, None for an output
     that the loss does not depend on.  Integer and boolean outputs carry no gradient.
 
+    What backward returns can be differentiated in its turn (``create_graph=True``) if the class also has a
+    ``derivative``: often the line ``derivative = backward`` will do (see ``npnn.second_order``).
+
     PyTorch's own form works as well: static methods ``forward(ctx, ...)`` and ``backward(ctx, ...)``
     of tensors, with ``ctx.save_for_backward`` (see ``npnn.static_function``).
     """

@@ -14,7 +14,7 @@ from tests.parity import random_input, randomise
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-IMAGE, SEQUENCE, ROWS, STEPS = (2, 4, 7, 6), (2, 4, 9), (3, 4), (5, 2, 4)
+IMAGE, SEQUENCE, ROWS, STEPS, VOLUME = (2, 4, 7, 6), (2, 4, 9), (3, 4), (5, 2, 4), (2, 3, 4, 5, 4)
 
 LAYERS = [
     (lambda nn: nn.CELU(0.7), ROWS),
@@ -41,6 +41,16 @@ LAYERS = [
     (lambda nn: nn.UpsamplingNearest2d(scale_factor=2), IMAGE),
     (lambda nn: nn.UpsamplingBilinear2d((5, 9)), IMAGE),
     (lambda nn: nn.LocalResponseNorm(3), IMAGE),
+    (lambda nn: nn.Conv3d(3, 6, (1, 3, 2), 2, 1, groups=3), VOLUME),
+    (lambda nn: nn.ConvTranspose3d(3, 2, 2, 2, output_padding=1), VOLUME),
+    (lambda nn: nn.BatchNorm3d(3), VOLUME),
+    (lambda nn: nn.SyncBatchNorm(3).eval(), VOLUME),
+    (lambda nn: nn.InstanceNorm3d(3, affine=True), VOLUME),
+    (lambda nn: nn.MaxPool3d(2, ceil_mode=True), VOLUME),
+    (lambda nn: nn.AvgPool3d(2, count_include_pad=False), VOLUME),
+    (lambda nn: nn.AdaptiveAvgPool3d((1, 2, None)), VOLUME),
+    (lambda nn: nn.AdaptiveMaxPool3d(2), VOLUME),
+    (lambda nn: nn.LPPool3d(2, 2), VOLUME),
     (lambda nn: nn.LPPool1d(2, 2), SEQUENCE),
     (lambda nn: nn.LPPool2d(2, (2, 3)), IMAGE),
     *[
@@ -181,6 +191,8 @@ CONTAINERS = (
         "Fold",
         "MaxUnpool1d",
         "MaxUnpool2d",
+        "MaxUnpool3d",
+        "CTCLoss",
         "PairwiseDistance",
     }
     | {f"Transformer{part}" for part in ("", "Encoder", "EncoderLayer", "Decoder", "DecoderLayer")}
@@ -286,7 +298,7 @@ def with_own_weight():
 
 REFUSED = [
     (lambda: torch.nn.MultiheadAttention(4, 2), "modules inside it, out_proj"),
-    (lambda: torch.nn.Conv3d(1, 1, 1), "npnn has no Conv3d"),
+    (lambda: torch.nn.CrossMapLRN2d(1), "npnn has no CrossMapLRN2d"),
     (Custom, r"Custom has a forward of its own.*load_state_dict\(from_torch\(state_dict\)\)"),
     (lambda: Doubled(4, 4), "Doubled is a Linear that changes forward"),
     (with_hook, "this Linear has hooks"),

@@ -17,7 +17,7 @@ RNG = np.random.default_rng(7)
 
 def draw(name):
     """Arguments, options, an input's shape and its width, for a lazy layer; two groups divide the width."""
-    width, size = 2 * int(RNG.integers(1, 6)), [int(n) for n in RNG.integers(4, 9, 2)]
+    width, size = 2 * int(RNG.integers(1, 6)), [int(n) for n in RNG.integers(4, 9, 3)]
     batch, outputs = int(RNG.integers(2, 5)), 2 * int(RNG.integers(1, 4))
     if name == "LazyLinear":
         return (outputs,), {"bias": bool(RNG.integers(2))}, (batch, *size[: RNG.integers(3)], width), width
@@ -42,7 +42,7 @@ def lazy_and_whole(framework, name, args, options, width):
 
 
 def test_there_is_a_lazy_layer_of_each_kind():
-    assert len(NAMES) == 9
+    assert len(NAMES) == 13
 
 
 @pytest.mark.parametrize(("name", "args", "options", "shape", "width"), CASES)
