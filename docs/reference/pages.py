@@ -25,7 +25,8 @@ LAST = 10**6  # after all lines: what is made from a table
 # which floor of the house a file belongs to, for the table of contents: a folder, or one file of it
 CHAPTERS = {
     "Tensors and autograd": ("npnn/tensor.py", "npnn/function.py", "npnn/autograd.py", "npnn/modes.py", "npnn/views.py",
-                             "npnn/dtypes.py", "npnn/device.py", "npnn/printing.py", "npnn/__init__.py"),
+                             "npnn/dtypes.py", "npnn/device.py", "npnn/printing.py", "npnn/__init__.py",
+                             "npnn/jacobians.py", "npnn/func.py"),
     "Operations": ("npnn/ops", "npnn/linalg.py"),
     "Random numbers": ("npnn/random.py", "npnn/generator.py", "npnn/distributions"),
     "Layers, losses and activations": ("npnn/nn",),
@@ -36,7 +37,7 @@ CHAPTERS = {
     "Seeing": ("npnn/plot", "npnn/look"),
     "Files and other tools": ("npnn/io", "npnn/onnx", "npnn/sklearn"),
     "Experiments": ("npnn/experiment",),
-    "PyTorch's names": ("npnn/torch", "npnn/amp.py", "npnn/cuda.py", "npnn/kernels"),
+    "PyTorch's names": ("npnn/torch", "npnn/amp.py", "npnn/cuda.py", "npnn/jit.py", "npnn/kernels"),
 }  # fmt: skip
 
 
@@ -48,7 +49,7 @@ def write(folder: Path) -> None:
     files = {file: sorted(found, key=lambda e: (e.line or LAST, e.name)) for file, found in _by_file(entries).items()}
     contents = ["# Reference", "", _INTRODUCTION, ""]
     for chapter in CHAPTERS:
-        pages = [file for file in files if _chapter(file) == chapter]
+        pages = [file for file in files if chapter_of(file) == chapter]
         contents += [f"## {chapter}", "", "| names | file |", "|---|---|"]
         contents += [f"| {_links(files[file])} | [`{file.as_posix()}`]({_stem(file)}) |" for file in pages]
         contents += ["", "```{toctree}", ":hidden:", f":caption: {chapter}", "", *map(_stem, pages), "```", ""]
@@ -67,7 +68,7 @@ def _by_file(entries: list[Entry]) -> dict[Path, list[Entry]]:
     return {file: list(found) for file, found in groupby(ordered, key=lambda entry: entry.file)}
 
 
-def _chapter(file: Path) -> str:
+def chapter_of(file: Path) -> str:
     """The chapter with the longest part that the file is in."""
     fits = [
         (len(part), chapter)

@@ -59,6 +59,7 @@ def test_docstring(entry):
     )
     assert rst(said), entry.address
     assert (names.ROOT / entry.file).exists()
+    assert pages.chapter_of(entry.file) in pages.CHAPTERS
 
 
 def run(test: doctest.DocTest) -> str:
