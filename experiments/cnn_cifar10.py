@@ -9,14 +9,14 @@ mirrored and shifted.  Cats (84.8 %), dogs (87.0 %) and birds (87.6 %) remain th
 The network of the reports has 9.2 million weights, and an epoch of it takes three to four minutes on one core: their
 50 to 400 epochs do not fit, so these are 1 to 30.  Test accuracy in %, one seed each (in brackets the epochs):
 
-    Adam 1e-4                         79.1 (30)
+    Adam 1e-4, BatchNorm              82.5 (30)
     RMSprop 1e-4                      79.7 (30)
-    Adam 1e-4, BatchNorm              78.6 (4)
-    the same, pictures that change    77.6 (4)
+    Adam 1e-4                         79.1 (30)
+    the first, pictures that change   77.6 (4)
     Adam 1e-3                         73.3 (10)
     SGD 0.05, momentum, BatchNorm     68.0 (4)
     SGD 1e-4                          10.0 (1)
-    Adam 0.05                         10.0 (1)
+    Adam 0.05                         10.0 (10)
 
 With a sigmoid before the loss, or a second softmax, a network of 16 to 128 channels comes in 50 epochs of Adam to 71.6 and
 71.9 %, with losses of 1.69 and 1.74; without either to 73.6 %.  One report has 72 % and a loss of 2.07, which neither
@@ -26,8 +26,10 @@ nothing yet.  And Adam at 0.05 learns nothing at all.
 
 Thirty epochs of Adam show what the reports' hundreds were spent on: from epoch 6 to the end the loss on the test set
 rises from 0.67 to 1.20, while training comes to 98.9 %; accuracy gains two points in these 24 epochs, and ends at
-79.1 %.  RMSprop goes the same way, from 0.75 in epoch 9 to 1.18.  Ten times Adam's rate was reported to be faster; here
-it is ten points behind after the first epoch, and five after the tenth.
+79.1 %.  RMSprop goes the same way, from 0.75 in epoch 9 to 1.18.  So does Adam with BatchNorm, from 0.59 in epoch 6 to
+0.91, but higher: it is at 82 % from epoch 6 on, and training at 98.9 % in the end, what its report has after 400 epochs.
+Ten times Adam's rate was reported to be faster; here it is ten points behind after the first epoch, and five after the
+tenth.
 
 Two convolutions before each pooling, dropout, pictures that change and a validation set to stop by (dropout): 77.3 %
 after 6 epochs, ten points more than the best network without convolutions (mlp_cifar10).
@@ -141,8 +143,8 @@ def answers(rows: Mapping[str, Any]) -> dict[str, str]:
     if of.get("batchnorm-right") and of.get("adam-right"):
         few, many = (rows[variant].config.epochs for variant in ("batchnorm-right", "adam-right"))
         found["Does batch normalisation help, and by how much?"] = (
-            f"With Adam at 1e-4 it reaches in {few} epochs ({of['batchnorm-right']}) what takes {many} without "
-            f"({of['adam-right']})."
+            f"With Adam at 1e-4 it has {of['batchnorm-right']} after {few} epochs, without it {of['adam-right']} "
+            f"after {many}; both overfit."
         )
     names = {"adam-right": "Adam", "rmsprop-right": "RMSprop", "sgd-right": "SGD with momentum"}
     if all(of.get(variant) for variant in (*names, "lr5e-2-right")):
@@ -171,8 +173,8 @@ VARIANTS = {
     "sgd-right": replace(NORM, optimizer="sgd", lr=5e-2, momentum=0.9),
     "sgd-once": replace(STUCK, optimizer="sgd"),
     "lr1e-3-right": replace(VGG, epochs=10, lr=1e-3),
-    "lr5e-2-right": replace(STUCK, lr=5e-2),
-    "batchnorm-right": NORM,
+    "lr5e-2-right": replace(VGG, epochs=10, lr=5e-2),
+    "batchnorm-right": replace(NORM, epochs=30),
     "augmented": replace(NORM, shift=4),
     "small-sigmoid": replace(SMALL, sigmoid=True),
     "small-twice": replace(SMALL, softmax=True),
@@ -200,8 +202,10 @@ REPORTED = {
         Reported("S2-5", "", "the softmax once, rate 0.05, momentum 0.9, BatchNorm"),
     ),
     "lr1e-3-right": Reported("S0-6", "faster", "10 epochs"),
-    "lr5e-2-right": Reported("S0-6", "a lower ceiling, violent oscillation", "1 epoch; as good as guessing"),
-    "batchnorm-right": Reported("S1-6", "train near 100 %, test about 80 %", "4 epochs of 400", 80),
+    "lr5e-2-right": Reported(
+        "S0-6", "a lower ceiling, violent oscillation", "10 epochs; as good as guessing from the first on"
+    ),
+    "batchnorm-right": Reported("S1-6", "train near 100 %, test about 80 %", "30 epochs of 400: train 98.9 %", 80),
     "augmented": Reported("S1-6", "", "mirrored and shifted pictures"),
     "small-sigmoid": Reported("S2-4", "train 78 %, test 72 %, losses 2.06, 2.07", SIGMOID, 72),
     "small-twice": Reported(
