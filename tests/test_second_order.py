@@ -562,3 +562,13 @@ def test_functional_call_leaves_the_module_as_it_is():
 def test_vmap_refuses_batches_of_different_sizes():
     with pytest.raises(ValueError, match="one size"):
         npnn.func.vmap(lambda a, b: a + b)(npnn.rand(2), npnn.rand(3))
+
+
+def test_scores_may_change_after_the_loss():
+    """As in PyTorch: cross_entropy keeps probabilities, not the scores."""
+    x = npnn.rand(3, 4).requires_grad_()
+    scores = x * 1
+    loss = npnn.nn.functional.cross_entropy(scores, npnn.tensor([0, 1, 2]))
+    scores.detach().zero_()
+    loss.backward()
+    assert x.grad.abs().sum() > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -46,7 +47,7 @@ class CrossEntropy(Function):
         if invalid >= 0:
             out_of_range(target, invalid, x.shape[x.ndim > 1], ignore_index)
         self.gradient, self.shape, self.scale = gradient, x.shape, 1.0
-        self.x, self.how = x, (labels, w, ignore_index, label_smoothing)
+        self.how = labels, w, ignore_index, label_smoothing
         if reduction == "none":
             self.scale = None
             return losses.reshape(target.shape)
@@ -59,7 +60,7 @@ class CrossEntropy(Function):
         scale = dy.reshape(-1, 1) if self.scale is None else float(dy) * self.scale
         return from_rows(self.gradient * scale, self.shape), None, None
 
-    def derivative(self, dy):
+    def derivative(self: Any, dy: Any) -> Any:
         labels, w, ignore_index, smoothing = self.how
         C = self.shape[len(self.shape) > 1]
         counts = labels != ignore_index
@@ -68,9 +69,14 @@ class CrossEntropy(Function):
         if w.size:
             q *= w
         q *= counts[:, None]
-        p = softmax(rows_of(self.x), 1)
+        total = q.sum(1, keepdims=True)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            log_p = np.log(np.maximum(self.gradient + q, 0) / np.where(total == 0, 1, total))
+        log_p[total[:, 0] == 0] = 0  # rows that do not count
+        # the scores up to a number for each row, which changes no probability and no gradient
+        p = softmax(rows_of(self.input(0, from_rows(log_p, self.shape))), 1)
         scale = dy.reshape(-1, 1) if self.scale is None else dy * self.scale
-        return tensor_of((p * q.sum(1, keepdims=True) - q) * scale, self.shape), None, None
+        return tensor_of((p * total - q) * scale, self.shape), None, None
 
 
 class SoftCrossEntropy(Function):
@@ -88,7 +94,7 @@ class SoftCrossEntropy(Function):
         w = class_weight(weight, x)
         if w.size:
             q *= w
-        self.x, self.target = x, target.astype(x.dtype, copy=False)
+        self.target = target.astype(x.dtype, copy=False)
         self.shape, self.log_p, self.q, self.dt_factor = x.shape, log_p, q, -keep * w if w.size else -keep
         self.scale = 1.0
         losses = -(q * log_p).sum(axis=1)
@@ -109,8 +115,9 @@ class SoftCrossEntropy(Function):
             dt = from_rows(self.dt_factor * self.log_p * scale, self.shape)
         return dx, dt, None
 
-    def derivative(self, dy):
-        log_p = log_softmax(rows_of(self.x), 1)
+    def derivative(self: Any, dy: Any) -> Any:
+        scores = self.input(0, from_rows(self.log_p, self.shape))  # up to a number for each row
+        log_p = log_softmax(rows_of(scores), 1)
         q, t = self.q, rows_of(self.target)
         if self.needs_grad[1]:
             q = t * (-self.dt_factor) + (self.q - np.asarray(t) * -self.dt_factor)
@@ -252,7 +259,7 @@ class NLL(Function):
         dx[here, labels] = -self.weights * scale
         return from_rows(dx, self.shape), None, None
 
-    def derivative(self, dy):
+    def derivative(self: Any, dy: Any) -> Any:
         here, labels = self.picked
         scale = dy.reshape(-1)[here] if self.scale is None else dy * self.scale
         nothing = np.zeros(self.rows_shape, dy.array.dtype)
