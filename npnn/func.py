@@ -11,7 +11,18 @@ from npnn.nn.utils.stateless import functional_call
 from npnn.ops.joining import stack
 from npnn.tensor import Tensor
 
-__all__ = ["functional_call", "grad", "grad_and_value", "hessian", "jacfwd", "jacrev", "jvp", "vjp", "vmap"]
+__all__ = [
+    "functional_call",
+    "grad",
+    "grad_and_value",
+    "hessian",
+    "jacfwd",
+    "jacrev",
+    "jvp",
+    "stack_module_state",
+    "vjp",
+    "vmap",
+]
 
 
 def _tensors(x: Any) -> list[Tensor]:
@@ -44,16 +55,15 @@ def grad_and_value(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = F
         places = argnums if isinstance(argnums, tuple) else (argnums,)
         chosen = [_tensors(args[i]) for i in places]
         nested = any(x.requires_grad for group in chosen for x in group)
-        fresh = [[x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in group] for group in chosen]
-        given = list(args)
-        for i, group in zip(places, fresh, strict=True):
-            given[i] = _rebuilt(args[i], iter(group))
+        inputs = jacobians.leaves([x for group in chosen for x in group], nested)
+        given, fresh = list(args), iter(inputs)
+        for i in places:
+            given[i] = _rebuilt(args[i], fresh)
         with autograd.enable_grad():
             result = func(*given, **kwargs)
         value, aux = result if has_aux else (result, None)
         if not isinstance(value, Tensor) or value.array.size != 1:
             raise RuntimeError("grad is of functions that return one number")
-        inputs = [x for group in fresh for x in group]
         found = iter(autograd.grad(value, inputs, create_graph=nested, allow_unused=True, materialize_grads=True))
         gradients = tuple([_rebuilt(args[i], found) for i in places])
         gradient = gradients if isinstance(argnums, tuple) else gradients[0]
@@ -76,21 +86,29 @@ def grad(func: Callable[..., Any], argnums: Any = 0, has_aux: bool = False) -> C
 
 
 def jacrev(func: Callable[..., Any], argnums: Any = 0) -> Callable[..., Any]:
-    """A function that returns the Jacobian of ``func``, of shape (*output, *input), one walk back for each element."""
+    """A function that returns the Jacobian of ``func``, of shape (*output, *input), one walk back for each element.
+
+    ``argnums`` as in grad_and_value: of a dict of tensors, a dict of Jacobians.  Of several outputs, one for each.
+    """
 
     @functools.wraps(func)
     def call(*args: Any) -> Any:
         places = argnums if isinstance(argnums, tuple) else (argnums,)
 
         def of_those(*values: Tensor) -> Any:
-            given = list(args)
-            for i, value in zip(places, values, strict=True):
-                given[i] = value
+            given, fresh = list(args), iter(values)
+            for i in places:
+                given[i] = _rebuilt(args[i], fresh)
             return func(*given)
 
-        inputs = tuple([args[i] for i in places])
-        nested = any(x.requires_grad for x in inputs)
-        return jacobians.jacobian(of_those, inputs if isinstance(argnums, tuple) else inputs[0], create_graph=nested)
+        def nesting(blocks: Any) -> Any:
+            found = iter(blocks)
+            parts = tuple([_rebuilt(args[i], found) for i in places])
+            return parts if isinstance(argnums, tuple) else parts[0]
+
+        inputs = tuple([x for i in places for x in _tensors(args[i])])
+        table = jacobians.jacobian(of_those, inputs, create_graph=any(x.requires_grad for x in inputs))
+        return nesting(table) if isinstance(table[0], Tensor) else tuple([nesting(blocks) for blocks in table])
 
     return call
 
@@ -105,12 +123,12 @@ def hessian(func: Callable[..., Any], argnums: int = 0) -> Callable[..., Any]:
 
 def vjp(func: Callable[..., Any], *primals: Any) -> tuple[Any, Callable[..., Any]]:
     """func(*primals), and a function that takes a vector v to vᵀ J, one product for each of the primals."""
-    leaves = tuple([x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in primals])
-    outputs = func(*leaves)
+    nested = any(x.requires_grad for x in primals)
+    given = jacobians.leaves(primals, nested)
+    outputs = func(*given)
 
     def product(v: Any) -> Any:
-        nested = any(x.requires_grad for x in primals)
-        return autograd.grad(outputs, leaves, v, True, nested, allow_unused=True, materialize_grads=True)
+        return autograd.grad(outputs, given, v, True, nested, allow_unused=True, materialize_grads=True)
 
     detached = outputs.detach() if isinstance(outputs, Tensor) else type(outputs)([y.detach() for y in outputs])
     return detached, product
@@ -146,6 +164,24 @@ def vmap(
         return _stacked(results, out_dims)
 
     return call
+
+
+def stack_module_state(models: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The parameters and the buffers of several models of one kind, each stacked along a new first axis.
+
+    ``vmap`` of ``functional_call`` then runs all of them.   Errors: RuntimeError for no models, or unlike ones.
+    """
+    if not models:
+        raise RuntimeError("stack_module_state: Expected at least one model, got 0.")
+    if len({(type(model), model.training) for model in models}) > 1:
+        raise RuntimeError("stack_module_state: Expected all models to be of the same class and in the same mode.")
+    stacked = []
+    for named in ([dict(m.named_parameters()) for m in models], [dict(m.named_buffers()) for m in models]):
+        state = {name: stack([tensors[name].detach() for tensors in named]) for name in named[0]}
+        for name, tensor in state.items():
+            tensor.requires_grad_(named[0][name].requires_grad)
+        stacked.append(state)
+    return stacked[0], stacked[1]
 
 
 def _sizes(x: Any, axis: Any) -> list[int]:

@@ -27,15 +27,13 @@ def _like(given: Any, results: tuple[Any, ...]) -> Any:
     return results if isinstance(given, (tuple, list)) else results[0]
 
 
-def _leaves(inputs: Any, create_graph: bool) -> tuple[Tensor, ...]:
+def leaves(inputs: Any, create_graph: bool) -> tuple[Tensor, ...]:
     """The inputs as tensors that gradients are taken of: in their own graph if one is to be made."""
     tensors = _tuple(inputs)
     for x in tensors:
         if not isinstance(x, Tensor):
             raise TypeError(f"the inputs must be Tensors, got {type(x).__name__}")
-    if create_graph:
-        return tuple([x.view_as(x) if x.requires_grad else x.detach().requires_grad_() for x in tensors])
-    return tuple([x.detach().requires_grad_() for x in tensors])
+    return tuple([x.view_as(x) if create_graph and x.requires_grad else x.detach().requires_grad_() for x in tensors])
 
 
 def _grad(outputs: Any, inputs: tuple[Tensor, ...], weights: Any, create_graph: bool, strict: bool) -> tuple[Any, ...]:
@@ -66,10 +64,10 @@ def _vector(v: Any, like: tuple[Tensor, ...], name: str) -> tuple[Tensor, ...]:
 
 def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
     """func(inputs) and vᵀ J, J the Jacobian of func: one walk back."""
-    leaves = _leaves(inputs, create_graph)
-    outputs = func(*leaves)
+    given = leaves(inputs, create_graph)
+    outputs = func(*given)
     vector = _vector(v, _tuple(outputs), "v")
-    products = _grad(outputs, leaves, vector, create_graph, strict)
+    products = _grad(outputs, given, vector, create_graph, strict)
     return _result(outputs, create_graph), _like(inputs, products)
 
 
@@ -78,11 +76,11 @@ def jvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
 
     uᵀ J is linear in u, and its derivative with respect to u, weighted with v, is J v: two walks back.
     """
-    leaves = _leaves(inputs, create_graph)
-    outputs = func(*leaves)
-    vector = _vector(v, leaves, "v")
+    given = leaves(inputs, create_graph)
+    outputs = func(*given)
+    vector = _vector(v, given, "v")
     u = tuple([of_array(np.zeros_like(y.array), requires_grad=True) for y in _tuple(outputs)])
-    rows = _grad(outputs, leaves, u, True, strict)
+    rows = _grad(outputs, given, u, True, strict)
     products = _grad(rows, u, vector, create_graph, False)
     return _result(outputs, create_graph), _like(outputs, products)
 
@@ -99,15 +97,13 @@ def jacobian(
 
     ``vectorize`` and ``strategy`` are accepted and change nothing.
     """
-    leaves = _leaves(inputs, create_graph)
-    outputs = func(*leaves)
+    given = leaves(inputs, create_graph)
+    outputs = func(*given)
     table = []
     for y in _tuple(outputs):
-        rows = [
-            _grad(e, leaves, of_array(np.ones_like(e.array)), create_graph, strict) for e in y.reshape(-1).unbind(0)
-        ]
+        rows = [_grad(e, given, of_array(np.ones_like(e.array)), create_graph, strict) for e in y.reshape(-1).unbind(0)]
         blocks = []
-        for j, x in enumerate(leaves):
+        for j, x in enumerate(given):
             shape = (*y.array.shape, *x.array.shape)
             blocks.append(
                 stack([row[j] for row in rows]).reshape(shape) if rows else of_array(np.zeros(shape, x.array.dtype))
@@ -132,21 +128,20 @@ def hessian(
 ) -> Any:  # fmt: skip
     """∂² func / ∂ inputs_i ∂ inputs_j of a function that returns one number: the Jacobian of its gradient."""
 
-    def gradient(*leaves: Tensor) -> Any:
-        return _like(
-            inputs, _grad(_number(func)(*leaves), leaves, of_array(np.ones((), leaves[0].array.dtype)), True, strict)
-        )
+    def gradient(*given: Tensor) -> Any:
+        y = _number(func)(*given)
+        return _like(inputs, _grad(y, given, of_array(np.ones_like(y.array)), True, strict))
 
     return jacobian(gradient, inputs, create_graph, strict)
 
 
 def vhp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
     """func(inputs), one number, and vᵀ H, H its Hessian: the derivative of the gradient, weighted with v."""
-    leaves = _leaves(inputs, create_graph)
-    y = _number(func)(*leaves)
-    vector = _vector(v, leaves, "v")
-    gradient = _grad(y, leaves, of_array(np.ones_like(y.array)), True, strict)
-    return _result(y, create_graph), _like(inputs, _grad(gradient, leaves, vector, create_graph, strict))
+    given = leaves(inputs, create_graph)
+    y = _number(func)(*given)
+    vector = _vector(v, given, "v")
+    gradient = _grad(y, given, of_array(np.ones_like(y.array)), True, strict)
+    return _result(y, create_graph), _like(inputs, _grad(gradient, given, vector, create_graph, strict))
 
 
 def hvp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False) -> Any:
