@@ -97,7 +97,7 @@ def backward(
         else:
             for tensor, gradient in zip(chosen, _gradients(recorded, chosen, None), strict=True):
                 if gradient is not None:
-                    tensor._grad = gradient if tensor._grad is None else tensor._grad + gradient
+                    tensor._accumulate_recorded(gradient)
     elif chosen is None:
         engine.walk(roots, bool(retain_graph))
     else:

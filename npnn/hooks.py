@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from npnn.tensor import Tensor, _from_array
 
@@ -48,22 +47,32 @@ def retain_grad(self: Tensor) -> None:
     if self._node is not None:
         me = weakref.ref(self)
 
-        def keep(gradient: NDArray[Any]) -> NDArray[Any]:
+        def keep(gradient: Any) -> Any:
             tensor = me()
-            if tensor is not None:
+            if tensor is not None and isinstance(gradient, Tensor):
+                tensor._accumulate_recorded(gradient)
+            elif tensor is not None:
                 tensor._accumulate(gradient.copy("K"))
             return gradient
 
-        _watch(self, keep)
+        _watch(self, keep, last=True)
 
 
-def _watch(self: Tensor, watcher: Callable[[NDArray[Any]], NDArray[Any]]) -> tuple[list[Any], Any]:
-    """Let ``watcher`` see this tensor's gradient in backward, and return what is to go on in its place."""
+def _watch(self: Tensor, watcher: Callable[[Any], Any], last: bool = False) -> tuple[list[Any], Any]:
+    """Let ``watcher`` see this tensor's gradient in backward, and return what is to go on in its place.
+
+    The gradient is an array, or a tensor of the graph where the walk back is recorded.  What is kept is what all hooks
+    leave, whenever they were registered: ``last``.
+    """
     node, index = self._node  # type: ignore[misc]
     if node.watchers is None:
         node.watchers = []
     entry = index, watcher
-    node.watchers.append(entry)
+    if last:
+        node.watchers.append(entry)
+    else:
+        keepers = [i for i, (_, other) in enumerate(node.watchers) if other.__name__ == "keep"]
+        node.watchers.insert(keepers[0] if keepers else len(node.watchers), entry)
     return node.watchers, entry
 
 
@@ -72,7 +81,10 @@ def register_hook(self: Tensor, hook: Callable[[Tensor], Tensor | None]) -> Hand
     if not self.requires_grad:
         raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
 
-    def watcher(gradient: NDArray[Any]) -> NDArray[Any]:
+    def watcher(gradient: Any) -> Any:
+        if isinstance(gradient, Tensor):
+            replaced = hook(gradient)
+            return gradient if replaced is None else replaced
         replaced = hook(_from_array(gradient))
         return gradient if replaced is None else np.asarray(replaced, gradient.dtype)
 
@@ -93,16 +105,17 @@ def register_post_accumulate_grad_hook(self: Tensor, hook: Callable[[Tensor], No
     return Handle(self._hooks, entry)
 
 
-def _through_hooks(self: Tensor, gradient: NDArray[Any]) -> NDArray[Any]:
+def _through_hooks(self: Tensor, gradient: Any) -> Any:
     for hook in list(self._hooks or ()):
         if not isinstance(hook, _AfterAccumulation):
             gradient = hook(gradient)
     return gradient
 
 
-def _accumulate_through_hooks(self: Tensor, gradient: NDArray[Any]) -> None:
+def _accumulate_through_hooks(self: Tensor, gradient: Any) -> None:
     after = [hook for hook in self._hooks or () if isinstance(hook, _AfterAccumulation)]
-    self._accumulate(self._through_hooks(gradient))  # type: ignore[attr-defined]
+    gradient = self._through_hooks(gradient)  # type: ignore[attr-defined]
+    (self._accumulate_recorded if isinstance(gradient, Tensor) else self._accumulate)(gradient)
     for hook in after:
         hook.function(self)
 

@@ -173,7 +173,7 @@ def walk(roots: list[tuple[Any, Tensor]], wanted: dict[Any, Tensor | None] | Non
             check(node)
             for index, watcher in node.watchers or ():
                 if grads[index] is not None:
-                    grads[index] = _seen(watcher, grads[index])
+                    grads[index] = watcher(grads[index])
             for index, gradient in enumerate(grads):
                 if wanted is not None and (node, index) in wanted:
                     wanted[node, index] = gradient
@@ -188,18 +188,10 @@ def walk(roots: list[tuple[Any, Tensor]], wanted: dict[Any, Tensor | None] | Non
                     )
                     send(source, _fit(dx if isinstance(dx, Tensor) else _from_array(dx), shape, dtype))
         for leaf, gradient in leaves.values():
-            if leaf._hooks:
-                gradient = _seen(leaf._through_hooks, gradient)  # type: ignore[attr-defined]
             if wanted is None:
-                leaf._grad = gradient if leaf._grad is None else leaf._grad + gradient
+                leaf._accumulate_through_hooks(gradient)  # type: ignore[attr-defined]
             elif leaf in wanted:
-                wanted[leaf] = gradient
-
-
-def _seen(hook: Callable[[NDArray[Any]], NDArray[Any]], gradient: Tensor) -> Tensor:
-    """What a hook, which sees the gradient's value, makes of it."""
-    replaced = hook(gradient.array)
-    return gradient if replaced is gradient.array else _from_array(replaced)
+                wanted[leaf] = leaf._through_hooks(gradient)  # type: ignore[attr-defined]
 
 
 def _fit(gradient: Tensor, shape: tuple[int, ...], dtype: Any) -> Tensor:

@@ -259,8 +259,14 @@ class Tensor:
         """Add a gradient, an array that nobody else holds, to ``grad``."""
         if self._grad is None:
             self._grad = _from_array(gradient)
-        else:
+        elif self._grad._node is None:
             self._grad.array += gradient
+        else:  # functions may have saved what it was
+            self._grad = _from_array(self._grad.array + gradient)
+
+    def _accumulate_recorded(self, gradient: Tensor) -> None:
+        """The same of a gradient that is in the graph itself, and which others may hold."""
+        self._grad = gradient.clone() if self._grad is None else self._grad + gradient
 
     def _mark_changed(self, operation: str = "an in-place operation") -> None:
         """Note that this tensor's memory was changed, so that backward can tell."""

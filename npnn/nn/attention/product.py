@@ -47,11 +47,11 @@ class Attention(Function):
         bias = NOTHING.astype(q.dtype) if mask is None or is_bool else np.ascontiguousarray(mask)
         self.scale = q.dtype.type(scale)
         self.saved = q * self.scale, np.ascontiguousarray(k), np.ascontiguousarray(v), hidden, bias, causal
-        self.y, self.log_sums = kernels.attend(*self.saved)
-        return self._spread(self.y)
+        self.rows, self.log_sums = kernels.attend(*self.saved)
+        return self._spread(self.rows)
 
     def backward(self, dy: NDArray[Any]) -> Any:
-        given = *self.saved, self.y, self.log_sums, _flat(dy), self.needs_grad[3]
+        given = *self.saved, self.rows, self.log_sums, _flat(dy), self.needs_grad[3]
         dq, dk, dv, dmask = kernels.attend_backward(*given)
         dq, dk, dv = self._spread(self.scale * dq), self._spread(dk), self._spread(dv)
         return dq, dk, dv, self._spread(dmask) if self.needs_grad[3] else None, None, None
