@@ -1,4 +1,4 @@
-"""Loops along one axis, each place after the one before: running sums, products and extremes, and the order of rows."""
+"""Loops along one axis, each place after the one before: running sums, products and extremes."""
 
 from __future__ import annotations
 
@@ -11,18 +11,11 @@ from npnn.kernels import threads
 from npnn.kernels._jit import jit, kernel
 from npnn.kernels.scatter import three_axes
 
-__all__ = [
-    "first_places",
-    "running_extreme",
-    "running_product",
-    "running_product_backward",
-    "running_sum",
-    "sorted_places",
-]
+__all__ = ["running_extreme", "running_product", "running_product_backward", "running_sum"]
 
 Array = NDArray[Any]
 prange = range  # numba reads this name as its parallel range
-_SMALL = 48  # up to this length a row is sorted by insertion
+_TOGETHER = 4  # rows that are added up side by side, so that none waits for the sum before
 
 
 def _walked(loop: Any, x: Array, axis: int, *more: Any) -> Array:
@@ -57,7 +50,19 @@ def _sums(chunks, x, step, y):  # type: ignore[no-untyped-def]
     first = 0 if step > 0 else n - 1
     for chunk in prange(chunks):
         total = np.empty(B, np.float64)
-        for a in range(A * chunk // chunks, A * (chunk + 1) // chunks):
+        start, end = A * chunk // chunks, A * (chunk + 1) // chunks
+        if B == 1:
+            for a in range(start, end - _TOGETHER + 1, _TOGETHER):
+                s0 = s1 = s2 = s3 = 0.0
+                for k in range(n):
+                    i = first + step * k
+                    s0 += x[a, i, 0]
+                    s1 += x[a + 1, i, 0]
+                    s2 += x[a + 2, i, 0]
+                    s3 += x[a + 3, i, 0]
+                    y[a, i, 0], y[a + 1, i, 0], y[a + 2, i, 0], y[a + 3, i, 0] = s0, s1, s2, s3
+            start = end - (end - start) % _TOGETHER
+        for a in range(start, end):
             if B == 1:
                 s, source, out = 0.0, x[a, :, 0], y[a, :, 0]
                 for k in range(n):
@@ -145,128 +150,57 @@ def _products_backward(chunks, dy, x, y, dx):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def running_extreme(x: Array, axis: int, largest: bool) -> Array:
-    """Where the largest (or smallest) of x₀ ... xᵢ is, the last of equal ones; nan wins from there on."""
-    extreme = np.maximum if largest else np.minimum
+def running_extreme(x: Array, axis: int, largest: bool) -> tuple[Array, Array]:
+    """The largest (or smallest) of x₀ ... xᵢ, and where it is, the last of equal ones; nan wins from there on."""
+    y = (np.maximum if largest else np.minimum).accumulate(x, axis=axis)
     numbers = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
-    found = (x == extreme.accumulate(x, axis=axis)) | (x != x)
-    return np.maximum.accumulate(np.where(found, numbers, 0), axis=axis)
+    return y, np.maximum.accumulate(np.where((x == y) | (x != x), numbers, 0), axis=axis)
 
 
 @running_extreme.fast
-def running_extreme(x: Array, axis: int, largest: bool) -> Array:
+def running_extreme(x: Array, axis: int, largest: bool) -> tuple[Array, Array]:
     if x.dtype.kind != "f" or not x.size:
         return running_extreme.reference(x, axis, largest)
     rows = three_axes(x, axis)
-    places = np.empty(rows.shape, np.int64)
-    threads.run(_extremes, threads.split(2 * x.size), rows, largest, places)
-    return places.reshape(x.shape)
+    y, places = np.empty(rows.shape, x.dtype), np.empty(rows.shape, np.int64)
+    threads.run(_extremes, threads.split(2 * x.size), rows, largest, y, places)
+    return y.reshape(x.shape), places.reshape(x.shape)
 
 
 @jit
-def _extremes_of_a_row(row, largest, places):  # type: ignore[no-untyped-def]
+def _extremes_of_a_row(row, largest, y, places):  # type: ignore[no-untyped-def]
     n, k, where = len(row), 0, 0
     top = row[0]
     if largest:
         while k < n and top == top:  # a comparison with nan fails: nan is taken, and ends this loop
             if not row[k] < top:
                 top, where = row[k], k
-            places[k] = where
+            y[k], places[k] = top, where
             k += 1
     else:
         while k < n and top == top:
             if not row[k] > top:
                 top, where = row[k], k
-            places[k] = where
+            y[k], places[k] = top, where
             k += 1
     for i in range(k, n):  # behind nan: the last one
         if row[i] != row[i]:
             where = i
-        places[i] = where
+        y[i], places[i] = top, where
 
 
 @jit(parallel=True)
-def _extremes(chunks, x, largest, places):  # type: ignore[no-untyped-def]
+def _extremes(chunks, x, largest, y, places):  # type: ignore[no-untyped-def]
     A, n, B = x.shape
     for chunk in prange(chunks):
-        best, at = np.empty(B, x.dtype), np.empty(B, np.int64)
         for a in range(A * chunk // chunks, A * (chunk + 1) // chunks):
             if B == 1:
-                _extremes_of_a_row(x[a, :, 0], largest, places[a, :, 0])
+                _extremes_of_a_row(x[a, :, 0], largest, y[a, :, 0], places[a, :, 0])
                 continue
-            for b in range(B):
-                best[b], at[b] = x[a, 0, b], 0
-                places[a, 0, b] = 0
+            y[a, 0], places[a, 0] = x[a, 0], 0
             for k in range(1, n):
+                before, at, out, where = y[a, k - 1], places[a, k - 1], y[a, k], places[a, k]
                 for b in range(B):
                     v = x[a, k, b]
-                    if v != v or (v >= best[b] if largest else v <= best[b]):  # beside nan nothing but nan
-                        best[b], at[b] = v, k
-                    places[a, k, b] = at[b]
-
-
-# ---- the order of rows
-
-
-@kernel
-def sorted_places(rows: Array, descending: bool) -> Array:
-    """Where the elements of each sorted row lie, equal ones in their order, nan as the largest.   (M, n) -> (M, n)"""
-    if not descending:
-        return np.argsort(rows, axis=-1, kind="stable")
-    order = np.argsort(np.flip(rows, -1), axis=-1, kind="stable")
-    return rows.shape[-1] - 1 - np.flip(order, -1)  # ascending order of the reversed row, read backwards
-
-
-@sorted_places.fast
-def sorted_places(rows: Array, descending: bool) -> Array:
-    if rows.dtype.kind != "f" or not rows.size or rows.shape[1] > _SMALL:
-        return sorted_places.reference(rows, descending)
-    places = np.empty(rows.shape, np.int64)
-    threads.run(_insert, threads.split(rows.size * 8), np.ascontiguousarray(rows), descending, places)
-    return places
-
-
-@kernel
-def first_places(rows: Array, k: int, largest: bool) -> Array:
-    """Where the k largest (or smallest) of each row are, in order, of equal ones the first.   (M, n) -> (M, k)"""
-    return sorted_places.reference(rows, largest)[:, :k]
-
-
-@first_places.fast
-def first_places(rows: Array, k: int, largest: bool) -> Array:
-    if rows.dtype.kind != "f" or not rows.size or not 0 < k <= _SMALL:
-        return first_places.reference(rows, k, largest)
-    places = np.empty((len(rows), k), np.int64)
-    threads.run(_insert, threads.split(rows.size * 2), np.ascontiguousarray(rows), largest, places)
-    return places
-
-
-@jit(parallel=True)
-def _insert(chunks, rows, descending, places):  # type: ignore[no-untyped-def]
-    """The best of each row, kept in order: an element that is better than the last of them moves up to its place."""
-    M, n = rows.shape
-    k = places.shape[1]
-    for chunk in prange(chunks):
-        best = np.empty(k, rows.dtype)
-        for m in range(M * chunk // chunks, M * (chunk + 1) // chunks):
-            row, at = rows[m], places[m]
-            held = 0
-            for i in range(n):
-                v = row[i]
-                j = held
-                if held == k:
-                    w = best[k - 1]
-                    ahead = (v > w or (v != v and w == w)) if descending else (v < w or (w != w and v == v))
-                    if not ahead:
-                        continue
-                    j = k - 1
-                else:
-                    held += 1
-                while j > 0:
-                    w = best[j - 1]
-                    ahead = (v > w or (v != v and w == w)) if descending else (v < w or (w != w and v == v))
-                    if not ahead:
-                        break
-                    best[j], at[j] = w, at[j - 1]
-                    j -= 1
-                best[j], at[j] = v, i
+                    taken = v != v or (v >= before[b] if largest else v <= before[b])  # beside nan nothing but nan
+                    out[b], where[b] = (v, k) if taken else (before[b], at[b])

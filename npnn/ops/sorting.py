@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npnn.kernels.scan import first_places, running_extreme, sorted_places
+from npnn.function import Function
+from npnn.kernels.ranking import first_places
+from npnn.kernels.scan import running_extreme
+from npnn.kernels.scatter import add_along, take_along
 from npnn.ops.gathering import Gather
 from npnn.ops.returned import ValuesAndIndices, named
 from npnn.ops.shape import axis_of
@@ -24,10 +27,10 @@ def _picked(input: Tensor, indices: Any, axis: int) -> ValuesAndIndices:
     return ValuesAndIndices(Gather.apply(input, indices, axis), _from_array(indices.astype(np.int64, copy=False)))
 
 
-def _along_rows(order: Any, x: NDArray[Any], axis: int, *arguments: Any) -> NDArray[Any]:
-    """order(rows, *arguments), places in rows, of an axis that need not be the last."""
+def _along_rows(x: NDArray[Any], axis: int, k: int, descending: bool) -> NDArray[Any]:
+    """Where the first k of the order along an axis are."""
     rows = np.moveaxis(x, axis, -1)
-    places = order(rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1]), *arguments)
+    places = first_places(rows.reshape(math.prod(rows.shape[:-1]), rows.shape[-1]), k, descending)
     return np.moveaxis(places.reshape(*rows.shape[:-1], places.shape[-1]), -1, axis)
 
 
@@ -39,7 +42,7 @@ def sort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = 
         return ValuesAndIndices(input.clone(), _from_array(np.zeros((), np.int64)))
     axis = axis_of(dim, input.array.ndim)
     x = input.array
-    return _picked(input, _along_rows(sorted_places, x, axis, descending), axis)
+    return _picked(input, _along_rows(x, axis, x.shape[axis], descending), axis)
 
 
 def argsort(input: Tensor, dim: int = -1, descending: bool = False, stable: bool = False) -> Tensor:
@@ -66,7 +69,7 @@ def topk(input: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: boo
     if not ndim:
         return ValuesAndIndices(*sort(input))
     x = input.array
-    return _picked(input, _along_rows(first_places, x, axis, k, largest), axis)
+    return _picked(input, _along_rows(x, axis, k, largest), axis)
 
 
 @named
@@ -144,11 +147,25 @@ def mode(input: Tensor, dim: int = -1, keepdim: bool = False) -> ValuesAndIndice
     return found if keepdim else ValuesAndIndices(*[t.squeeze(axis) for t in found])
 
 
+class RunningExtreme(Function):
+    """y = the largest (or smallest) x so far along an axis, and where it is.   dx = dy added up at these places"""
+
+    def forward(self, x, dim, largest):
+        y, self.places = running_extreme(x, dim, largest)
+        self.shape, self.dim = x.shape, dim
+        return y, self.places
+
+    def backward(self, dy, _):
+        return add_along(self.shape, self.places, dy, self.dim), None, None
+
+    def again(self, v):
+        return take_along(v, self.places, self.dim)
+
+
 def _running(input: Tensor, dim: int, largest: bool) -> ValuesAndIndices:
     if not input.array.ndim:
         return ValuesAndIndices(input.clone(), _from_array(np.zeros((), np.int64)))
-    axis = axis_of(dim, input.array.ndim)
-    return _picked(input, running_extreme(input.array, axis, largest), axis)
+    return ValuesAndIndices(*RunningExtreme.apply(input, axis_of(dim, input.array.ndim), largest))
 
 
 @named
