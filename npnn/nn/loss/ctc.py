@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from npnn.errors import ShapeError
 from npnn.function import Function
+from npnn.kernels.ctc import ways, ways_backward
 from npnn.nn.loss.base import Loss, checked_reduction
 from npnn.tensor import Tensor
 
@@ -18,71 +19,26 @@ __all__ = ["CTCLoss", "ctc_loss"]
 class ConnectionistTemporal(Function):
     """ℓ = -ln Σ Π y over all ways to spread the labels, with blanks between them, over time.   log y (T, N, C) -> (N,)
 
-    With the labels l' (a blank before, between and behind them), α_t(s) sums over the ways to reach l'_s at time t, β_t(s)
-    over those to go on from there, both with y_t(l'_s).  A way stays, goes on by one, or by two over a blank between
-    unlike labels.
-
-        ∂ℓ/∂(log y)_t(k) = y_t(k) - Σ_{s: l'_s = k} α_t(s) β_t(s) eˡ / y_t(k)
-
-    This is the gradient beyond a log-softmax, whose own gradient does not change it (as in PyTorch).
-    Source: Graves et al., Connectionist temporal classification, 2006, sections 4.1 and 4.2.
+    The gradient is that beyond a log-softmax, whose own gradient does not change it (as in PyTorch).  Both in
+    npnn.kernels.ctc.
     """
 
     def forward(
         self, log_y: NDArray[Any], labels: NDArray[Any], lengths: NDArray[Any], counts: NDArray[Any], blank: int
     ) -> NDArray[Any]:
-        T, N, _ = log_y.shape
-        S = 2 * labels.shape[1] + 1
-        spread = np.full((N, S), blank)
+        spread = np.full((len(labels), 2 * labels.shape[1] + 1), blank)
         spread[:, 1::2] = labels
-        inside = np.arange(S) < (2 * counts + 1)[:, None]
-        jumps = np.zeros((N, S), bool)
+        jumps = np.zeros(spread.shape, bool)
         jumps[:, 2:] = (spread[:, 2:] != blank) & (spread[:, 2:] != spread[:, :-2])
-        emitted = np.where(inside, np.take_along_axis(log_y, np.broadcast_to(spread, (T, N, S)), 2), -np.inf)
-        alpha = np.full((T, N, S), -np.inf, log_y.dtype)
-        with np.errstate(invalid="ignore"):
-            if T:
-                alpha[0, :, :2] = emitted[0, :, :2]
-            for t in range(1, T):
-                alpha[t] = _arrived(alpha[t - 1], jumps) + emitted[t]
-            last = np.maximum(lengths - 1, 0)
-            ends = alpha[last, np.arange(N)] if T else np.where(np.arange(S) == 0, 0.0, -np.inf) * np.ones((N, 1))
-            rows = np.arange(N)
-            final = np.logaddexp(ends[rows, 2 * counts], np.where(counts > 0, ends[rows, 2 * counts - 1], -np.inf))
-        losses = np.where(lengths > 0, -final, np.where(counts > 0, np.inf, 0)).astype(log_y.dtype)
-        self.log_y, self.saved, self.loss = log_y, (spread, jumps, emitted, alpha, lengths, counts), losses
+        given = log_y, spread, jumps, lengths, counts
+        alpha, losses = ways(*given)
+        self.saved = *given, alpha, losses
         return losses
 
     def backward(self, dy: NDArray[Any]) -> Any:
-        spread, jumps, emitted, alpha, lengths, counts = self.saved
-        T, N, S = alpha.shape
-        rows = np.arange(N)
-        dx = np.exp(self.log_y)
-        # read from the end, β is an α of the labels from the end: it jumps where the label two further on may be jumped to
-        leaps = np.zeros_like(jumps)
-        leaps[:, :-2] = jumps[:, 2:]
-        beta = np.full((N, S), -np.inf, alpha.dtype)
-        for t in range(T - 1, -1, -1):
-            starts = lengths - 1 == t
-            with np.errstate(invalid="ignore"):
-                gone = _arrived(beta[:, ::-1], leaps[:, ::-1])[:, ::-1]
-                start = np.full((N, S), -np.inf, alpha.dtype)
-                start[rows, 2 * counts] = 0
-                start[rows[counts > 0], 2 * counts[counts > 0] - 1] = 0
-                beta = np.where(starts[:, None], start, gone) + emitted[t]
-                share = np.exp(alpha[t] + beta - emitted[t] + self.loss[:, None])
-            share = np.where(np.isfinite(emitted[t]), share, 0)
-            np.subtract.at(dx[t], (rows[:, None], spread), share)
-        dx[np.arange(T)[:, None] >= lengths] = 0
-        return np.where(dy[:, None] == 0, 0, dx * dy[:, None]), None, None, None, None  # of no way at all: 0, not nan
-
-
-def _arrived(before: NDArray[Any], jumps: NDArray[Any]) -> NDArray[Any]:
-    """The logarithm of the sum over the steps that lead to each place: 0, 1 and, where it may jump, 2.   (N, S)"""
-    after = before.copy()
-    after[:, 1:] = np.logaddexp(after[:, 1:], before[:, :-1])
-    after[:, 2:] = np.logaddexp(after[:, 2:], np.where(jumps[:, 2:], before[:, :-2], -np.inf))
-    return after
+        with np.errstate(invalid="ignore"):
+            dx = ways_backward(*self.saved) * dy[:, None]
+        return np.where(dy[:, None] == 0, 0, dx), None, None, None, None  # of no way at all: 0, not nan
 
 
 def _lengths(x: Any) -> NDArray[Any]:
