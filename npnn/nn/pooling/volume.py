@@ -54,17 +54,17 @@ def _three(name: str, value: Any, least: int) -> Any:
 
 
 def _largest(input: Tensor, x: Tensor, of_images: Any, along_depth: Any, return_indices: bool) -> Any:
+    """The two poolings, which take a batch and whether the places are asked for, after each other."""
     N, _, D, H, W = x.array.shape
-    y, inside = of_images(_images(x))
-    z, places = along_depth(_depth(y, N, D))
-    size = y.array.shape[2:]
-    values = _volume(z, input, size)
+    y = of_images(_images(x), return_indices)
     if not return_indices:
-        return values
-    columns = size[0] * size[1]
-    slices = places.array // columns  # the slice that won: places are slice · columns + column
+        return _volume(along_depth(_depth(y, N, D), False), input, y.array.shape[2:])
+    y, inside = y
+    size = y.array.shape[2:]
+    z, places = along_depth(_depth(y, N, D), True)
+    slices = places.array // (size[0] * size[1])  # the slice that won: places are slice · columns + column
     within = _depth(inside, N, D).gather(2, _from_array(slices)).array
-    return values, _volume(_from_array(slices * (H * W) + within), input, size)
+    return _volume(z, input, size), _volume(_from_array(slices * (H * W) + within), input, size)
 
 
 def max_pool3d(
@@ -86,8 +86,8 @@ def max_pool3d(
     p, d = _three("padding", padding, 0), _three("dilation", dilation, 1)
     return _largest(
         input, x,
-        lambda y: max_pool2d(y, k[1:], s[1:], p[1:], d[1:], ceil_mode, True),
-        lambda z: max_pool2d(z, (k[0], 1), (s[0], 1), (p[0], 0), (d[0], 1), ceil_mode, True),
+        lambda y, places: max_pool2d(y, k[1:], s[1:], p[1:], d[1:], ceil_mode, places),
+        lambda z, places: max_pool2d(z, (k[0], 1), (s[0], 1), (p[0], 0), (d[0], 1), ceil_mode, places),
         return_indices,
     )  # fmt: skip
 
@@ -141,8 +141,8 @@ def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = 
     out = _sizes("adaptive_max_pool3d", x, output_size)
     return _largest(
         input, x,
-        lambda y: adaptive_max_pool2d(y, out[1:], True),
-        lambda z: adaptive_max_pool2d(z, (out[0], z.array.shape[3]), True),
+        lambda y, places: adaptive_max_pool2d(y, out[1:], places),
+        lambda z, places: adaptive_max_pool2d(z, (out[0], z.array.shape[3]), places),
         return_indices,
     )  # fmt: skip
 
