@@ -25,12 +25,7 @@ def _itself(fn: Callable[..., Any]) -> Callable[..., Any]:
     return fn
 
 
-script_method = script_if_tracing = export = _itself
-
-
-def unused(fn: Callable[..., Any]) -> Callable[..., Any]:
-    """The function itself, as it is plain Python."""
-    return fn
+script_method = script_if_tracing = export = unused = _itself
 
 
 def ignore(drop: Any = False, **options: Any) -> Any:
