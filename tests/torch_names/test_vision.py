@@ -178,6 +178,36 @@ def test_functions_that_draw_nothing(torchs, name):
     assert transforms.functional.get_image_size(picture()) == [37, 29]
 
 
+OF_TENSORS = [
+    n for n in FUNCTIONS if n not in ("grey", "solarize", "posterize", "equalize")
+]  # of bytes or PIL images only
+
+
+@pytest.mark.parametrize("name", OF_TENSORS)
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_functions_of_tensors(torchs, name, kind):
+    theirs = importlib.import_module("torchvision.transforms.functional")
+    pixels = np.asarray(picture()).transpose(2, 0, 1)
+    pixels = pixels.copy() if kind == "uint8" else (pixels / 255).astype(np.float32)
+    ours, expected = (FUNCTIONS[name](f, m.tensor(pixels)) for f, m in ((transforms.functional, npnn), (theirs, torch)))
+    assert str(ours.dtype) == str(expected.dtype)
+    rounding = 1 if kind == "uint8" and "resize" in name else 1e-5  # PIL's resampling, plane by plane
+    np.testing.assert_allclose(ours.numpy().astype(float), expected.numpy().astype(float), atol=rounding)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA"])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_other_pictures(torchs, name, mode):
+    theirs = importlib.import_module("torchvision.transforms.functional")
+    results = []
+    for f in (transforms.functional, theirs):
+        try:
+            results.append(np.asarray(FUNCTIONS[name](f, picture(mode))))
+        except (OSError, NotImplementedError, TypeError) as error:  # what PIL does not do for this mode
+            results.append(type(error).__name__)
+    np.testing.assert_array_equal(*results)
+
+
 def test_picture_files(tmp_path):
     picture().save(tmp_path / "a.png")
     x = io.read_image(tmp_path / "a.png")

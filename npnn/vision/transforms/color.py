@@ -6,10 +6,10 @@ import numbers
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import npnn.random
 from npnn.tensor import Tensor, _from_array
-from npnn.vision.transforms.conversion import ToPILImage, ToTensor
 from npnn.vision.transforms.pixels import Transform, between, uniform
 
 __all__ = ["ColorJitter", "Grayscale", "RandomGrayscale", "RandomInvert"]
@@ -23,15 +23,13 @@ class Grayscale(Transform):
 
     def __call__(self, img: Any) -> Any:
         if isinstance(img, Tensor):
-            red, green, blue = np.moveaxis(img.array, -3, 0)[:3]
-            grey = (0.2989 * red + 0.587 * green + 0.114 * blue).astype(img.array.dtype)[..., None, :, :]
-            return _from_array(np.repeat(grey, self.num_output_channels, -3))
-        grey = img.convert("L")
+            return _from_array(np.repeat(grey(img.array), self.num_output_channels, -3))
+        plain = img.convert("L")
         if self.num_output_channels == 1:
-            return grey
+            return plain
         from PIL import Image
 
-        return Image.merge("RGB", (grey, grey, grey))
+        return Image.merge("RGB", (plain, plain, plain))
 
 
 class RandomGrayscale(Transform):
@@ -90,10 +88,10 @@ class ColorJitter(Transform):
 
 def changed(img: Any, which: int, factor: float) -> Any:
     """Brightness (0), contrast (1), saturation (2) or hue (3) changed by a factor."""
+    if isinstance(img, Tensor):
+        return _from_array(_turned(img.array, factor) if which == 3 else _mixed(img.array, which, factor))
     from PIL import Image, ImageEnhance
 
-    if isinstance(img, Tensor):
-        return ToTensor()(changed(ToPILImage()(img), which, factor))
     if which < 3:
         kind = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)[which]
         return kind(img).enhance(factor)
@@ -102,3 +100,52 @@ def changed(img: Any, which: int, factor: float) -> Any:
     hue, saturation, value = img.convert("HSV").split()
     turned = (np.asarray(hue).astype(np.int16) + int(factor * 255)).astype(np.uint8)
     return Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert(img.mode)
+
+
+# ---- of tensors (..., C, H, W), bytes or floats from 0 to 1, by torchvision's formulas
+
+
+def grey(x: NDArray[Any]) -> NDArray[Any]:
+    """How bright each pixel is.   (..., 3, H, W) -> (..., 1, H, W)"""
+    red, green, blue = np.moveaxis(x, -3, 0)[:3]
+    return (0.2989 * red + 0.587 * green + 0.114 * blue).astype(x.dtype)[..., None, :, :]
+
+
+def blend(x: NDArray[Any], other: Any, factor: float) -> NDArray[Any]:
+    """factor x + (1 - factor) other, within the range of the pixels."""
+    bound = 1.0 if x.dtype.kind == "f" else 255.0
+    kind = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+    mixed = x.astype(kind) * kind.type(factor) + np.asarray(other, kind) * kind.type(1 - factor)
+    return np.clip(mixed, 0, bound).astype(x.dtype)
+
+
+def _mixed(x: NDArray[Any], which: int, factor: float) -> NDArray[Any]:
+    """Mixed with black (0), with the mean brightness (1) or with its own grey (2)."""
+    kind = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+    if which == 0:
+        return blend(x, 0, factor)
+    bright = grey(x) if x.shape[-3] == 3 else x
+    if which == 1:
+        return blend(x, bright.astype(kind).mean(axis=(-3, -2, -1), keepdims=True), factor)
+    return blend(x, bright, factor)
+
+
+def _turned(x: NDArray[Any], part: float) -> NDArray[Any]:
+    """The hue turned by a part of its circle.   Source: Smith, Color gamut transform pairs, 1978 (HSV)."""
+    if x.shape[-3] == 1:
+        return x
+    pixels = x if x.dtype.kind == "f" else x.astype(np.float32) / np.float32(255)
+    red, green, blue = np.moveaxis(pixels, -3, 0)
+    value, least = pixels.max(-3), pixels.min(-3)
+    none = value == least
+    saturation = (value - least) / np.where(none, 1, value)
+    r, g, b = ((value - c) / np.where(none, 1, value - least) for c in (red, green, blue))
+    hue = np.where(value == red, b - g, np.where(value == green, 2 + r - b, 4 + g - r))
+    hue = (np.fmod(hue / 6 + 1, 1).astype(pixels.dtype) + pixels.dtype.type(part)) % 1
+    sector = np.floor(hue * 6)
+    f = hue * 6 - sector
+    p, q, t = (np.clip(value * (1 - saturation * k), 0, 1) for k in (1, f, 1 - f))
+    which = sector.astype(np.int64) % 6
+    parts = (value, q, p, p, t, value), (t, value, value, q, p, p), (p, p, t, value, value, q)
+    turned = np.stack([np.choose(which, list(colour)) for colour in parts], -3).astype(pixels.dtype)
+    return turned if x.dtype.kind == "f" else (turned * np.float32(255 + 1 - 1e-3)).astype(x.dtype)

@@ -8,6 +8,7 @@ import numpy as np
 
 from npnn.nn import functional as F
 from npnn.tensor import Tensor, of_array
+from npnn.vision.transforms.color import blend
 from npnn.vision.transforms.conversion import PILToTensor, ToPILImage, ToTensor
 from npnn.vision.transforms.pixels import Transform, between, pair, uniform
 
@@ -105,6 +106,14 @@ class RandomAdjustSharpness(_Sometimes):
     def __init__(self, sharpness_factor: float, p: float = 0.5):
         self.sharpness_factor, self.p = sharpness_factor, p
 
+    def changed(self, img: Any) -> Any:
+        if not isinstance(img, Tensor):
+            return self._change(img)
+        x, soft = img.array, img.array.copy()
+        if min(x.shape[-2:]) > 2:
+            soft[..., 1:-1, 1:-1] = _softened(x)
+        return of_array(blend(x, soft, self.sharpness_factor))
+
     def _change(self, img: Any) -> Any:
         from PIL import ImageEnhance
 
@@ -133,3 +142,15 @@ class RandomEqualize(_Sometimes):
         from PIL import ImageOps
 
         return ImageOps.equalize(img)
+
+
+def _softened(x: Any) -> Any:
+    """The inner pixels as means of nine, the middle one counted five times.   (..., H, W) -> (..., H - 2, W - 2)"""
+    H, W = x.shape[-2:]
+    pixels = x if x.dtype.kind == "f" else x.astype(np.float32)
+    total = 4 * pixels[..., 1:-1, 1:-1]
+    for i in range(3):
+        for j in range(3):
+            total = total + pixels[..., i : H - 2 + i, j : W - 2 + j]
+    total = total / 13
+    return total if x.dtype.kind == "f" else np.rint(total)
